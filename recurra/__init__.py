@@ -1,0 +1,1 @@
+"""recurra: sequence modelling with recurrent networks."""

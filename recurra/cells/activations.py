@@ -1,0 +1,49 @@
+"""Activations by name, so that a command line and a saved model can speak of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recurra.errors import InputError, nearest
+
+Activation = Callable[[Tensor], Tensor]
+
+
+def _identity(x: Tensor) -> Tensor:
+    return x
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "elu": F.elu,
+    "gelu": F.gelu,
+    "hardsigmoid": F.hardsigmoid,
+    "hardtanh": F.hardtanh,
+    "identity": _identity,
+    "leaky_relu": F.leaky_relu,
+    "mish": F.mish,
+    "relu": torch.relu,
+    "selu": F.selu,
+    "sigmoid": torch.sigmoid,
+    "silu": F.silu,
+    "sin": torch.sin,
+    "softplus": F.softplus,
+    "softsign": F.softsign,
+    "tanh": torch.tanh,
+}
+
+
+def activation(which: str | Activation) -> Activation:
+    """The function of that name; a callable is returned as it is.
+
+    Raises:
+        InputError: no activation has that name.
+    """
+    if callable(which):
+        return which
+    if which not in ACTIVATIONS:
+        raise InputError(f"there is no activation {which!r}. {nearest(which, ACTIVATIONS)}")
+    return ACTIVATIONS[which]

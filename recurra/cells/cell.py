@@ -1,0 +1,152 @@
+"""What a recurrent cell is: the names of its parts, and one step as a formula in plain PyTorch.
+
+A cell says what one step computes and nothing else. Loops, devices, layouts and derivatives belong to the engines; the
+parameters belong to the layer. To write a cell, name its gates and states and write `step`:
+
+    class Leaky(Cell):
+        gates = ("h", "a")
+
+        def step(self, x, u, s, p):
+            a = torch.sigmoid(x.a + u.a)
+            return State(h=a * s.h + (1 - a) * torch.tanh(x.h + u.h)), Gates(a=a)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Generator, Tensor
+
+from recurra.cells.initialise import Initialisation, initialise
+from recurra.cells.state import Gates, State
+from recurra.cells.weights import Weights
+from recurra.errors import InputError, nearest
+
+
+class Recurrence:
+    """The recurrent pre-activations u of one step: `u.i` is (W_hh h_{t-1} + b_hh)_i, (B, H).
+
+    `u("n", v)` is (W_hh v + b_hh)_n for a v (B, H) that the formula computes, such as r ∘ h of the first GRU.
+    """
+
+    def __init__(self, ready: Mapping[str, Tensor], product: Any) -> None:
+        self.__dict__.update(ready)
+        self._product = product
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Tensor: ...
+
+    def __call__(self, gate: str, v: Tensor) -> Tensor:
+        """(W_hh v + b_hh) of one gate's rows, (B, H)."""
+        product: Tensor = self._product(gate, v)
+        return product
+
+
+class Cell(ABC):
+    """One step of a recurrent network.
+
+    Class attributes name the parts; an option of a cell (its activation, say) is a field of the cell as a frozen
+    dataclass, so that a saved model can tell it.
+    """
+
+    gates: ClassVar[tuple[str, ...]]
+    """The row blocks of `weight_ih`, in torch's order where torch has the cell."""
+    recurrent: ClassVar[tuple[str, ...]]
+    """The row blocks of `weight_hh`: the gates that read h. All of them unless the class says otherwise."""
+    states: ClassVar[tuple[str, ...]] = ("h",)
+    """What is carried from step to step; h, which the layer emits, comes first."""
+    vectors: ClassVar[tuple[str, ...]] = ()
+    """Parameters of one number a unit, (H,): peepholes, a diagonal recurrence."""
+    memory: ClassVar[Mapping[str, int]] = {}
+    """Gates that decide how long the cell remembers: +1 where a large pre-activation keeps the state, -1 where it lets
+    the new in. The forget bias and chrono initialisation act on them."""
+    paper: ClassVar[str] = ""
+    """Where the formula comes from."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "gates" in cls.__dict__:
+            _check_names(cls)
+            if "recurrent" not in cls.__dict__:
+                cls.recurrent = cls.gates
+        if not set(getattr(cls, "recurrent", ())) <= set(getattr(cls, "gates", ())):
+            raise InputError(f"{cls.__name__}: recurrent={cls.recurrent} names gates that are not in gates={cls.gates}")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+    @abstractmethod
+    def step(self, x: Any, u: Any, s: Any, p: Any) -> tuple[State, Gates]:
+        """The next state and the gates, from the pre-activations of the input and of h, the state and the vectors.
+
+        Args:
+            x: the input's part by gate: x.i is (W_ih x_t + b_ih)_i, (B, H).
+            u: the recurrent part by gate, a `Recurrence`, (B, H).
+            s: the last state by name, (B, H).
+            p: the per-unit vectors by name, (H,).
+        """
+
+    def initialise(self, weights: Weights, how: Initialisation, generator: Generator | None = None) -> None:
+        """Fills the parameters in place; a cell with needs of its own overrides this."""
+        initialise(weights, how, gates=self.gates, recurrent=self.recurrent, memory=self.memory, generator=generator)
+
+    @cached_property
+    def second_phase(self) -> tuple[str, ...]:
+        """The gates whose recurrent product the formula takes of something it computed, `u("n", r * s.h)`.
+
+        Found by running the step once on a single unit, which also checks the formula's names.
+
+        Raises:
+            InputError: the formula reads a gate or state that the cell has not, or returns other states than it names.
+        """
+        return _probe(self)
+
+
+def _check_names(cls: type[Cell]) -> None:
+    for kind in ("gates", "states", "vectors"):
+        names = getattr(cls, kind)
+        if not isinstance(names, tuple) or not all(isinstance(name, str) and name.isidentifier() for name in names):
+            raise InputError(f"{cls.__name__}: {kind}={names!r} must be a tuple of names, such as ('h',)")
+        if len(set(names)) < len(names):
+            raise InputError(f"{cls.__name__}: {kind}={names!r} names one twice")
+    if not cls.gates or cls.states[:1] != ("h",):
+        raise InputError(
+            f"{cls.__name__}: a cell has at least one gate, and its states start with 'h', not {cls.states}"
+        )
+
+
+def _probe(cell: Cell) -> tuple[str, ...]:
+    one, called = torch.zeros(1, 1), []
+
+    def product(gate: str, v: Tensor) -> Tensor:
+        if gate not in cell.recurrent:
+            raise InputError(f"{type(cell).__name__}: u({gate!r}, …) but its recurrent gates are {cell.recurrent}")
+        called.append(gate)
+        return v
+
+    x = Gates(**dict.fromkeys(cell.gates, one))
+    u = Recurrence(dict.fromkeys(cell.recurrent, one), product)
+    s = State(**dict.fromkeys(cell.states, one))
+    p = Gates(**dict.fromkeys(cell.vectors, one[0]))
+    try:
+        made = cell.step(x, u, s, p)
+    except AttributeError as error:
+        if not any(error.obj is part for part in (x, u, s, p)):
+            raise
+        known = {*cell.gates, *cell.states, *cell.vectors}
+        raise InputError(
+            f"{type(cell).__name__}.step reads {error.name!r}, which it does not name. {nearest(error.name or '', known)}"
+        ) from error
+    if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], State) and isinstance(made[1], Gates)):
+        raise InputError(f"{type(cell).__name__}.step must return (State(…), Gates(…)), not {type(made).__name__}")
+    if made[0]._fields != cell.states:
+        raise InputError(
+            f"{type(cell).__name__}.step returns the states {made[0]._fields} but states={cell.states}: "
+            "name the same ones in the same order"
+        )
+    return tuple(gate for gate in cell.recurrent if gate in called)

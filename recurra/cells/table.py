@@ -1,0 +1,92 @@
+"""The cells by name. Adding a cell is one file and one line here; layers, command line, docs and tests read it."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from recurra.cells.cell import Cell
+from recurra.cells.elman import Elman
+from recurra.cells.gru import GRU
+from recurra.cells.lstm import LSTM
+from recurra.errors import InputError, nearest
+
+CELLS: dict[str, type[Cell]] = {
+    "elman": Elman,
+    "gru": GRU,
+    "lstm": LSTM,
+}
+
+
+def find_cell(which: str | Cell | type[Cell], **options: Any) -> Cell:
+    """The cell meant by a name of the table, by "module:Class", by a class or by a cell itself.
+
+    Args:
+        which: the cell. "module:Class" imports that module, also from the current folder.
+        **options: fields of the cell, such as activation="relu".
+
+    Raises:
+        InputError: no such cell, module or option.
+    """
+    if isinstance(which, Cell):
+        if options:
+            raise InputError(f"{which} is made already: give its options {sorted(options)} where you make it")
+        return which
+    kind = which if isinstance(which, type) else CELLS.get(which) or _imported(which)
+    if not (isinstance(kind, type) and issubclass(kind, Cell)):
+        raise InputError(f"{which!r} is not a recurra.Cell: derive it from recurra.Cell and give it gates and a step")
+    known = _option_names(kind)
+    for option in options:
+        if option not in known:
+            has = nearest(option, known) if known else "It has no options."
+            raise InputError(f"the cell {cell_name(kind)} has no option {option!r}. {has}")
+    return kind(**options)
+
+
+def cell_name(kind: type[Cell]) -> str:
+    """The name a cell goes by in files and on the command line: its name in the table, else "module:Class"."""
+    return next((name for name, known in CELLS.items() if known is kind), f"{kind.__module__}:{kind.__qualname__}")
+
+
+def cell_options(cell: Cell) -> dict[str, Any]:
+    """The options of a cell as JSON can hold them.
+
+    Raises:
+        InputError: an option is a function, which a file cannot hold.
+    """
+    options = {name: getattr(cell, name) for name in _option_names(type(cell))}
+    for name, value in options.items():
+        if callable(value):
+            raise InputError(
+                f"{cell_name(type(cell))}: {name} is a function, which cannot be saved. Use a name that recurra "
+                "knows, or write the function into a cell of your own"
+            )
+    return options
+
+
+def _option_names(kind: type[Cell]) -> list[str]:
+    return [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+
+
+def _imported(which: str) -> Any:
+    module, colon, name = which.partition(":")
+    if not colon:
+        raise InputError(f"there is no cell {which!r}. {nearest(which, CELLS)} A cell of your own is 'module:Class'.")
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise InputError(f"cell {which!r}: no module {error.name!r} here or on the Python path") from error
+    finally:
+        sys.path.remove(here)
+    if not hasattr(found, name):
+        raise InputError(f"cell {which!r}: {module} has no {name!r}. {nearest(name, _cells_of(found))}")
+    return getattr(found, name)
+
+
+def _cells_of(module: Any) -> list[str]:
+    return [name for name, value in vars(module).items() if isinstance(value, type) and issubclass(value, Cell)]

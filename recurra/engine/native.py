@@ -1,0 +1,92 @@
+"""torch.nn's own kernels, where a request fits them exactly: oneDNN or cuDNN for LSTM, ATen's loops for the rest.
+
+They are an oracle for every other engine, and faster than the reference. On a CPU only LSTM without lengths and
+without projection has a kernel of its own; everything else there is a loop of small operators inside ATen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from recurra.cells import GRU, LSTM, Cell, Elman, State, where
+from recurra.engine.request import Request, Result
+
+
+def why_not(request: Request) -> str | None:
+    """Why torch.nn cannot run the request, in words; None where it can."""
+    if _kernel(request.cell) is None:
+        return f"torch.nn has no kernel for {request.cell}"
+    if request.weights.hr is not None and type(request.cell) is not LSTM:
+        return "torch.nn projects LSTM only"
+    if len(request.x) == 0:
+        return "torch.nn takes no sequence of 0 steps"
+    if len({tensor.dtype for tensor in (request.x, *request.state, request.weights.hh)}) > 1:
+        return "torch.nn wants one dtype for input, state and weights"
+    return None
+
+
+def native(request: Request) -> Result:
+    """Runs the request in torch.nn's kernel; `why_not` must have found nothing."""
+    kernel, weights = _kernel(request.cell), request.weights
+    assert kernel is not None
+    parameters = [weights.ih, weights.hh, weights.b_ih, weights.b_hh, weights.hr]
+    flat = [tensor for tensor in parameters if tensor is not None]
+    start = tuple(tensor[None] for tensor in request.state)  # (1, B, H) each
+    hx = start if len(start) > 1 else start[0]
+    # cuDNN keeps what the backward pass needs only when told that it is training; no dropout is asked of it here.
+    settings = (weights.b_ih is not None, 1, 0.0, torch.is_grad_enabled(), False)
+    if request.lengths is None:
+        x = request.x.flip(0) if request.reverse else request.x
+        y, *last = kernel(x, hx, flat, *settings, False)
+        return Result(y.flip(0) if request.reverse else y, _state(request.cell, last))
+    return _ragged(request, kernel, flat, settings)
+
+
+def _ragged(request: Request, kernel: Callable[..., Any], flat: list[Tensor], settings: tuple[Any, ...]) -> Result:
+    assert request.lengths is not None
+    T, lengths, present = len(request.x), request.lengths.cpu(), request.present
+    x = request.x.masked_fill(~present, 0)
+    if request.reverse:
+        x = _flip(x, request.lengths)
+    # Packing wants one step at least of each row: a row of none is run on zeros, and its result thrown away below.
+    packed = pack_padded_sequence(x, lengths.clamp(min=1), enforce_sorted=False)
+    rows, back = packed.sorted_indices, packed.unsorted_indices
+    assert rows is not None
+    assert back is not None
+    start = tuple(tensor[None] for tensor in request.state.select(rows))  # (1, B, H) each
+    data, *last = kernel(packed.data, packed.batch_sizes, start if len(start) > 1 else start[0], flat, *settings)
+    y, _ = pad_packed_sequence(PackedSequence(data, packed.batch_sizes, rows, back), total_length=T)  # (T, B, P)
+    if request.reverse:
+        y = _flip(y, request.lengths)
+    state = where(present[0], _state(request.cell, last).select(back), request.state)
+    return Result(y.masked_fill(~present, 0), state)
+
+
+def _flip(x: Tensor, lengths: Tensor) -> Tensor:
+    """Turns each row of x (T, B, …) about within its own length; the padding stays where it is."""
+    steps = torch.arange(len(x), device=x.device)[:, None]  # (T, 1)
+    lengths = lengths.to(x.device)  # (B,)
+    source = torch.where(steps < lengths, lengths - 1 - steps, steps)  # (T, B)
+    return x.gather(0, source[:, :, None].expand_as(x))
+
+
+def _state(cell: Cell, last: list[Tensor]) -> State:
+    return State(**{name: tensor[0] for name, tensor in zip(cell.states, last, strict=True)})  # (B, H) each
+
+
+def _kernel(cell: Cell) -> Callable[..., Any] | None:
+    """The kernel of exactly this cell: a cell derived from one of ours may have another formula."""
+    if type(cell) is LSTM:
+        return torch.lstm
+    if type(cell) is GRU:
+        return torch.gru
+    if type(cell) is Elman and cell.activation in ("tanh", torch.tanh):
+        return torch.rnn_tanh
+    if type(cell) is Elman and cell.activation in ("relu", torch.relu):
+        return torch.rnn_relu
+    return None

@@ -1,0 +1,35 @@
+"""Dropout whose mask is drawn once a sequence."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from recurra.errors import InputError
+
+
+class LockedDropout(nn.Module):
+    """Sets features to 0 for a whole sequence: one mask (1, B, H) for all steps (Gal & Ghahramani 2016).
+
+    Args:
+        p: the share of features set to 0 while training; the others are scaled by 1 / (1 - p).
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        if not 0 <= p < 1:
+            raise InputError(f"LockedDropout: p={p} must lie in [0, 1)")
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """X (T, B, H) with dropped features; x itself in evaluation."""
+        return self.drop(x, self.p) if self.training and self.p else x
+
+    @staticmethod
+    def drop(x: Tensor, p: float) -> Tensor:
+        """X (T, B, H) times one mask for all steps, from torch's global generator as `nn.Dropout`."""
+        return x * torch.empty_like(x[:1]).bernoulli_(1 - p).div_(1 - p)
+
+    def extra_repr(self) -> str:
+        """The share, as nn.Dropout prints it."""
+        return f"p={self.p}"

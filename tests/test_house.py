@@ -1,0 +1,48 @@
+"""The house: a folder imports only from the folders above it, nothing reaches outside the list."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "recurra"
+# Top to bottom. The single files are the errors, which everyone may raise, and what the command line is a skin over.
+FLOORS = ["errors", "cells", "engine", "layers", "data", "decoding", "training", "tasks", "diagnosis", "bundle"]
+FLOORS += ["serving", "recipe", "api", "cli"]
+FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+
+
+def floor(path):
+    first = path.relative_to(ROOT).parts[0]
+    return first.removesuffix(".py")
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import hides the floor it enters"
+            if node.module == "recurra":
+                yield from (f"recurra.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def test_the_walk_sees_the_house():
+    assert len(FILES) > 20
+    assert {floor(path) for path in FILES} <= set(FLOORS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_folder_imports_only_from_above(path):
+    for module in imported(path):
+        if module.startswith("recurra."):
+            entered = module.split(".")[1]
+            if entered in FLOORS:
+                assert FLOORS.index(entered) <= FLOORS.index(floor(path)), f"{path} imports {module}"
+
+
+def test_no_file_is_named_for_nothing():
+    names = {part for path in FILES for part in path.relative_to(ROOT).with_suffix("").parts}
+    assert not names & {"utils", "helpers", "common", "misc"}
