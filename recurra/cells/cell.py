@@ -138,9 +138,9 @@ def _probe(cell: Cell) -> tuple[str, ...]:
     except AttributeError as error:
         if not any(error.obj is part for part in (x, u, s, p)):
             raise
-        known = {*cell.gates, *cell.states, *cell.vectors}
+        others = nearest(error.name or "", {*cell.gates, *cell.states, *cell.vectors})
         raise InputError(
-            f"{type(cell).__name__}.step reads {error.name!r}, which it does not name. {nearest(error.name or '', known)}"
+            f"{type(cell).__name__}.step reads {error.name!r}, which it does not name. {others}"
         ) from error
     if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], State) and isinstance(made[1], Gates)):
         raise InputError(f"{type(cell).__name__}.step must return (State(…), Gates(…)), not {type(made).__name__}")

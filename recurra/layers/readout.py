@@ -32,7 +32,7 @@ class Readout(nn.Module):
         g: str | Activation = "identity",
         *,
         bias: bool = True,
-        tied: nn.Parameter | None = None,
+        tied: Tensor | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -44,6 +44,7 @@ class Readout(nn.Module):
                 "an embedding can be tied where its size is that of the last hidden layer"
             )
         made = nn.Linear(hidden_size, output_size, bias=bias, device=device, dtype=dtype)
+        # A parameter of another module, such as an embedding, is registered here as well: one tensor, two names.
         self.weight = made.weight if tied is None else tied
         self.bias = made.bias
 

@@ -1,0 +1,21 @@
+"""The README.md of a trained model: what it is, what it learned from, how it scores, how to use it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def card(*, title: str, name: str, summary: str, metrics: dict[str, Any], parameters: int, usage: str) -> str:
+    """The card as Markdown."""
+    rows = "\n".join(f"| {name.replace('_', ' ')} | {_shown(value)} |" for name, value in metrics.items())
+    return (
+        f"# {name}\n\n"
+        f"A {title} with {parameters:,} parameters, trained with recurra on {summary}.\n\n"
+        f"| | |\n|---|---:|\n{rows}\n\n"
+        "Losses are in nats per token, on text held out from training.\n\n"
+        f"```sh\n{usage}\n```\n"
+    )
+
+
+def _shown(value: Any) -> str:
+    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,49 @@
+"""Files that are replaced in one stroke, and read with one line where they are damaged."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from recurra.errors import InputError
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Writes a file beside the old one, forces it to the disk and renames it over the old one.
+
+    Raises:
+        OSError: the disk is full or refuses otherwise; the old file is whole.
+    """
+    aside = path.with_name(path.name + ".part")
+    try:
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def to_json(content: Any) -> bytes:
+    """Indented JSON with a newline at its end; NaN and infinity, which JSON lacks, are refused."""
+    return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        InputError: the file is missing, cannot be read, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file: {path.parent} is not a model, or a part of it was lost") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error}). Restore the file, or train again") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds a {type(content).__name__}, expected a JSON object")
+    return content

@@ -1,0 +1,77 @@
+"""The command `recurra`: its verbs, and how anything that goes wrong is told."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from recurra.errors import InputError, RecurraError
+
+HELP = """Model sequences with recurrent networks: train on files, then use what was trained.
+
+Examples:
+
+    recurra train lm plays.txt --out plays --max-minutes 5
+
+    recurra generate plays --prompt "ROMEO:"
+
+    recurra evaluate plays more-plays.txt
+"""
+
+app = App(name="recurra", help=HELP, help_format="markdown", version_flags=["--version"])
+# Verbs are imported when they are called: `recurra --help` need not wait for torch.
+app.command("recurra.cli.train:app", name="train", help="Train a model on files.")
+app.command("recurra.cli.generate:generate", name="generate", help="Write on from a prompt with a language model.")
+app.command("recurra.cli.evaluate:evaluate", name="evaluate", help="Measure how well a model does on files.")
+app.command("recurra.cli.score:score", name="score", help="Tell how surprising each line is to a language model.")
+app.command("recurra.cli.info:info", name="info", help="Show what a model is and how it scored.")
+app.command("recurra.cli.cells:cells", name="cells", help="List the recurrent cells.")
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line, and exits: 0 done, 1 failed, 2 could not be used that way, 130 interrupted.
+
+    What goes wrong is told in one line on stderr; with --debug the traceback comes too.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    try:
+        app(
+            [argument for argument in arguments if argument != "--debug"],
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who read our output has gone, as `head` does: not an error. Python must not try to flush once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (Exception, KeyboardInterrupt) as error:
+        if debug:
+            raise
+        code, line = _told(error)
+        print(f"recurra: {line}", file=sys.stderr)
+        sys.exit(code)
+
+
+def _told(error: BaseException) -> tuple[int, str]:
+    """The exit code and the line for what went wrong."""
+    if type(error).__name__ == "Interrupted":  # recurra.training's, not imported here for the sake of speed
+        return INTERRUPTED, str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, "interrupted"
+    if isinstance(error, InputError):
+        return 2, str(error)
+    if isinstance(error, RecurraError):
+        return 1, str(error)
+    if isinstance(error, CycloptsError):
+        return 2, " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return 1, "out of memory: lower --batch-size, --update-every or --hidden-size"
+    first = (str(error).splitlines() or [""])[0]
+    return 1, f"{type(error).__name__}: {first} (an error of recurra itself: --debug shows where)"

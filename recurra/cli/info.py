@@ -1,0 +1,55 @@
+"""`recurra info DIR`: what a model is and how it scored."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from recurra import bundle
+from recurra.api import SEEDS
+from recurra.bundle.files import read_json
+
+
+def info(
+    model: Annotated[Path, Parameter(name="DIR")],
+    /,
+    *,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> None:
+    """Show what a model is, how large it is and how it scored; no code of anybody's is run.
+
+    Parameters
+    ----------
+    model
+        The folder of a trained model, or one with a model a seed.
+    as_json
+        Print one JSON object.
+    """
+    told = read_json(model / SEEDS) if (model / SEEDS).exists() else _told(model)
+    if as_json:
+        print(json.dumps(told))
+    else:
+        _show(told)
+
+
+def _told(model: Path) -> dict[str, Any]:
+    config, metrics = bundle.read_config(model), bundle.read_metrics(model)
+    return {"task": config["task"], "parameters": bundle.count_parameters(model), **config["model"], "metrics": metrics}
+
+
+def _show(told: dict[str, Any], indent: str = "") -> None:
+    for name, value in told.items():
+        if isinstance(value, dict):
+            print(f"{indent}{name}")
+            _show(value, indent + "  ")
+        elif isinstance(value, list):
+            for number, item in enumerate(value):
+                print(f"{indent}{name} {number}")
+                _show(item, indent + "  ")
+        elif value is not None:
+            shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value
+            print(f"{indent}{name.replace('_', ' '):<{24 - len(indent)}} {shown:.4f}" if isinstance(value, float)
+                  else f"{indent}{name.replace('_', ' '):<{24 - len(indent)}} {shown}")  # fmt: skip

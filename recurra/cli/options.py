@@ -1,0 +1,71 @@
+"""Options classes as parameters of a command, so that a command receives just those that were given."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+from cyclopts import Group, Parameter, Token
+
+from recurra.errors import InputError
+
+
+def with_options(
+    command: Callable[..., Any], groups: Mapping[str, type], defaults: Mapping[str, Any]
+) -> Callable[..., Any]:
+    """The command with a keyword for each field of the options classes, help from the fields' docstrings.
+
+    Args:
+        command: takes them as `**options`; fields that were not given are not passed.
+        groups: options classes by the title of their panel of the help.
+        defaults: of fields that have another default here than in their class.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+    for place, (title, kind) in enumerate(groups.items()):
+        group = Group(f"{title.capitalize()} options", sort_key=place + 1)
+        own += _parameters(kind, group, defaults)
+    command.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in own}
+    return command
+
+
+def _parameters(kind: type, group: Group, defaults: Mapping[str, Any]) -> list[inspect.Parameter]:
+    import docstring_parser
+
+    help_of = {item.arg_name: item.description or "" for item in docstring_parser.parse_from_object(kind).params}
+    hints = typing.get_type_hints(kind)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=defaults.get(field.name, field.default),
+            annotation=Annotated[hints[field.name], _told(hints[field.name], group, help_of[field.name])],
+        )
+        for field in dataclasses.fields(kind)
+    ]
+
+
+def _told(hint: Any, group: Group, help_text: str) -> Parameter:
+    kinds = typing.get_args(hint) or (hint,)
+    text = " ".join(help_text.split())
+    if bool in kinds:
+        return Parameter(group=group, help=text)
+    if any(typing.get_origin(kind) is list for kind in kinds):
+        return Parameter(group=group, help=text, consume_multiple=True, negative=())
+    converter = _whole if int in kinds else None
+    return Parameter(group=group, help=text, converter=converter, negative=())
+
+
+def _whole(hint: Any, tokens: Sequence[Token]) -> int | None:
+    """A whole number; cyclopts by itself would cut 4.5 down to 4."""
+    value = tokens[0].value
+    if value.lower() == "none" and type(None) in typing.get_args(hint):
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        raise InputError(f"{tokens[0].keyword} {value}: expected a whole number") from None

@@ -1,0 +1,48 @@
+"""Files to batches: units of text, memory-mapped corpora, parallel streams."""
+
+from recurra.data.corpus import Corpus, encode
+from recurra.data.evaluation import contiguous
+from recurra.data.header import Header, Span
+from recurra.data.sources import python_sources
+from recurra.data.splitting import split
+from recurra.data.streams import Streams, Window
+from recurra.data.text import Source, Text, open_text
+from recurra.data.units import (
+    UNITS,
+    BpeUnit,
+    ByteUnit,
+    CharUnit,
+    Decoder,
+    Unit,
+    WordUnit,
+    build_unit,
+    check_unit,
+    fingerprint,
+    load_unit,
+)
+
+__all__ = [
+    "UNITS",
+    "BpeUnit",
+    "ByteUnit",
+    "CharUnit",
+    "Corpus",
+    "Decoder",
+    "Header",
+    "Source",
+    "Span",
+    "Streams",
+    "Text",
+    "Unit",
+    "Window",
+    "WordUnit",
+    "build_unit",
+    "check_unit",
+    "contiguous",
+    "encode",
+    "fingerprint",
+    "load_unit",
+    "open_text",
+    "python_sources",
+    "split",
+]

@@ -1,0 +1,115 @@
+"""The JSON header beside an encoded text: what the ids are and where they come from."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recurra.errors import InputError
+
+FORMAT = "recurra corpus 1"
+_DTYPES = ("<u1", "<u2", "<u4")
+
+
+class Span(NamedTuple):
+    """Tokens `start` to `end` come from the file `path`."""
+
+    path: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What is known of an encoded text.
+
+    Args:
+        dtype: of the ids: `<u1`, `<u2` or `<u4`.
+        tokens: how many ids.
+        characters: how many characters they were encoded from.
+        sha256: of the file of ids.
+        unit_sha256: `fingerprint` of the unit that encoded it.
+        unknown: how many ids stand for text outside the vocabulary.
+        unknown_symbols: that text and how often it was met, the 20 most frequent.
+        sources: the files, in order.
+    """
+
+    dtype: str
+    tokens: int
+    characters: int
+    sha256: str
+    unit_sha256: str
+    unknown: int
+    unknown_symbols: tuple[tuple[str, int], ...]
+    sources: tuple[Span, ...]
+
+
+def header_path(path: Path) -> Path:
+    """Where the header of the corpus at `path` is."""
+    return path.with_name(path.name + ".json")
+
+
+def write_header(path: Path, header: Header) -> None:
+    """Write the header of the corpus at `path`, aside and then renamed."""
+    target = header_path(path)
+    aside = target.with_name(target.name + ".part")
+    text = json.dumps({"format": FORMAT, **asdict(header)}, ensure_ascii=True, indent=1)
+    try:
+        aside.write_text(text + "\n", encoding="utf-8", newline="\n")
+        os.replace(aside, target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def read_header(path: Path) -> Header:
+    """The header of the corpus at `path`.
+
+    Raises:
+        InputError: it is missing, no JSON, or a field is missing or of another type.
+    """
+    target = header_path(path)
+    try:
+        fields = json.loads(target.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{target}: no such file. Encode the text again.") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{target}: cannot be read as JSON ({error}). Encode the text again.") from None
+    if not isinstance(fields, dict) or fields.pop("format", None) != FORMAT:
+        raise InputError(f"{target}: not the header of a corpus ({FORMAT!r}). Encode the text again.")
+    wrong = _wrong_field(fields)
+    if wrong:
+        raise InputError(f"{target}: {wrong!r} is missing, unknown or damaged. Encode the text again.")
+    return Header(
+        **fields
+        | {
+            "unknown_symbols": tuple((symbol, count) for symbol, count in fields["unknown_symbols"]),
+            "sources": tuple(Span(*span) for span in fields["sources"]),
+        }
+    )
+
+
+def _wrong_field(fields: dict[str, Any]) -> str | None:
+    """The first field that is not what `Header` has there."""
+    sound = {
+        "dtype": lambda value: value in _DTYPES,
+        "tokens": lambda value: _is_count(value) and value > 0,
+        "characters": _is_count,
+        "sha256": lambda value: isinstance(value, str),
+        "unit_sha256": lambda value: isinstance(value, str),
+        "unknown": _is_count,
+        "unknown_symbols": lambda value: _is_rows(value, (str, int)),
+        "sources": lambda value: _is_rows(value, (str, int, int)),
+    }
+    for name in [*sound, *fields]:
+        if name not in sound or name not in fields or not sound[name](fields[name]):
+            return name
+    return None
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_rows(value: object, types: tuple[type, ...]) -> bool:
+    return isinstance(value, list) and all(isinstance(row, list) and tuple(map(type, row)) == types for row in value)

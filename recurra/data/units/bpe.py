@@ -1,0 +1,183 @@
+"""Text as subwords: byte-pair encoding over bytes, trained and run by the tokenizers library."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from recurra.data.text import Text, chunks
+from recurra.data.units.byte import SpellingDecoder
+from recurra.data.units.unit import Decoder, Ids, total, unit_json, write_files
+from recurra.errors import InputError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+TOKENIZER_FILE = "tokenizer.json"
+DEFAULT_SIZE = 4096
+# tokenizers gathers 256 pieces before it counts them: small pieces keep that to 16 MiB.
+_TRAINING_BLOCK = 1 << 16
+# A pair of symbols met once is no habit of the language.
+_MIN_PAIRS = 2
+# Whitespace to Python and to the pattern that tokenizers splits by: they disagree about rarer characters.
+_TO_LAST_WORD = re.compile(r".*\S(?=[ \n\r\t])", re.DOTALL)
+
+
+class BpeUnit:
+    """Byte-level byte-pair encoding: 256 bytes and the pairs merged most often; nothing is unknown.
+
+    Sennrich et al. 2016 (arXiv:1508.07909), over bytes and with GPT-2's rule that a merge never crosses from a word
+    into the space after it.
+
+    Args:
+        tokenizer: a byte-level BPE of the tokenizers library that has every byte and no special tokens.
+    """
+
+    name = "bpe"
+    raw = False
+    per_character = False
+    unknown_id = None
+
+    def __init__(self, tokenizer: "Tokenizer") -> None:
+        self._tokenizer = tokenizer
+        vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+        values = _byte_values()
+        self._spelling = [bytes(values[letter] for letter in token) for token, _ in vocabulary]
+        begins = [sum((byte & 0xC0) != 0x80 for byte in token) for token in self._spelling]
+        self._begins = np.array(begins, dtype=np.int64)
+
+    @property
+    def size(self) -> int:
+        """How many ids there are."""
+        return len(self._spelling)
+
+    def encode(self, text: str) -> Ids:
+        """The ids of `text`, (N,) int64."""
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"character {error.start} of the text, {text[error.start]!r}, has no UTF-8 form."
+            ) from None
+        return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
+
+    def decode(self, ids: npt.ArrayLike) -> str:
+        """The text of `ids`, (N,) integers; bytes that are not UTF-8 become U+FFFD."""
+        return b"".join(self._spelling[token] for token in np.asarray(ids)).decode("utf-8", "replace")
+
+    def decoder(self) -> Decoder:
+        """A decoder that holds an incomplete UTF-8 sequence back."""
+        return SpellingDecoder(self._spelling)
+
+    def symbol(self, token: int) -> str:
+        """What id `token` spells; bytes that are no whole character in hexadecimal."""
+        return self._spelling[token].decode("utf-8", "backslashreplace")
+
+    def characters(self, ids: npt.ArrayLike) -> int:
+        """How many UTF-8 characters `ids` are: the bytes that do not continue one."""
+        return total(self._begins, ids)
+
+    def missing(self, text: str) -> list[str]:
+        """Nothing: every byte is known."""
+        return []
+
+    def cut(self, text: str) -> int:
+        """How many leading characters encode the same whatever follows: up to the last word that a space follows."""
+        return _before_space(text)
+
+    def files(self) -> dict[str, str]:
+        """`unit.json` with the size, `tokenizer.json` as the tokenizers library writes it."""
+        tokenizer = self._tokenizer.to_str(pretty=True)
+        return {"unit.json": unit_json(self.name, size=self.size), TOKENIZER_FILE: tokenizer}
+
+    def save(self, folder: Path) -> None:
+        """Write `unit.json` and `tokenizer.json` into an existing folder."""
+        write_files(self.files(), folder)
+
+
+def build_bpe(text: Text, *, vocabulary_size: int = DEFAULT_SIZE) -> BpeUnit:
+    """Byte-pair encoding trained on `text`, read in blocks; the same text gives the same encoding.
+
+    Args:
+        text: what to count.
+        vocabulary_size: how many ids, 256 bytes included; fewer where the text has not so many pairs that repeat.
+    """
+    from tokenizers.trainers import BpeTrainer
+
+    tokenizer = _untrained()
+    trainer = BpeTrainer(
+        vocab_size=vocabulary_size,
+        min_frequency=_MIN_PAIRS,
+        initial_alphabet=sorted(_byte_values()),
+        special_tokens=[],
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_pieces(text), trainer)
+    return BpeUnit(tokenizer)
+
+
+def read_bpe(fields: dict[str, object], path: Path) -> BpeUnit:
+    """The unit that `unit.json` and the `tokenizer.json` beside it describe.
+
+    Raises:
+        InputError: a file is damaged, or `tokenizer.json` is not a byte-level BPE such as `build_bpe` makes.
+    """
+    from tokenizers import Tokenizer
+
+    file = path.parent / TOKENIZER_FILE
+    try:
+        text = file.read_text(encoding="utf-8")
+        tokenizer = Tokenizer.from_str(text)
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such file. Train again, or restore it.") from None
+    except Exception as error:  # tokenizers raises bare Exception
+        raise InputError(f"{file}: not a tokenizer ({error}). Train again, or restore it.") from None
+    ours, given = json.loads(_untrained().to_str()), json.loads(text)
+    ours["model"]["vocab"], ours["model"]["merges"] = given["model"]["vocab"], given["model"]["merges"]
+    if ours != given:
+        different = next(key for key in {**ours, **given} if ours.get(key) != given.get(key))
+        raise InputError(f"{file}: {different!r} is not that of a byte-level BPE made by recurra.")
+    _check_vocabulary(tokenizer.get_vocab(), fields, path, file)
+    return BpeUnit(tokenizer)
+
+
+def _check_vocabulary(vocabulary: dict[str, int], fields: dict[str, object], path: Path, file: Path) -> None:
+    if sorted(vocabulary.values()) != list(range(len(vocabulary))):
+        raise InputError(f"{file}: the ids of its {len(vocabulary)} tokens are not 0, 1, 2, ….")
+    alphabet = _byte_values().keys()
+    if alphabet - vocabulary.keys() or not all(set(token) <= alphabet for token in vocabulary):
+        raise InputError(f"{file}: its tokens are not the 256 bytes and strings of them.")
+    if fields.get("size") != len(vocabulary):
+        raise InputError(f"{path}: 'size' is {fields.get('size')!r}, but {file.name} has {len(vocabulary)} tokens.")
+
+
+def _untrained() -> "Tokenizer":
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def _pieces(text: Text) -> Iterator[str]:
+    for path, blocks in text.files(_TRAINING_BLOCK):
+        yield from chunks(blocks, _before_space, where=path)
+
+
+def _before_space(text: str) -> int:
+    # Between a word and the space after it the pattern always splits, and neither side looks across. Inside a run of
+    # spaces it does not: the last space goes with the next word.
+    found = _TO_LAST_WORD.match(text)
+    return found.end() if found else 0
+
+
+def _byte_values() -> dict[str, int]:
+    """The letter that a byte-level tokenizer writes for each byte: printable Latin-1 itself, the others from U+0100."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + place): byte for place, byte in enumerate(others)}

@@ -1,0 +1,89 @@
+"""Text as bytes: 256 ids, nothing unknown, any file."""
+
+import codecs
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from recurra.data.units.unit import Decoder, Ids, total, unit_json, write_files
+from recurra.errors import InputError
+
+# Every byte but those that continue a UTF-8 character begins one.
+_BEGINS = np.array([(byte & 0xC0) != 0x80 for byte in range(256)], dtype=np.int64)
+
+
+class ByteUnit:
+    """Bytes: the id of a byte is its value.
+
+    A byte that is not UTF-8 stands in a `str` as Python's surrogate escape (U+DC80 to U+DCFF), as file names and
+    command lines do; `encode` turns it into that byte again. `decode` shows it as U+FFFD.
+    """
+
+    name = "byte"
+    raw = True
+    per_character = False
+    size = 256
+    unknown_id = None
+
+    def encode(self, text: str) -> Ids:
+        """The UTF-8 bytes of `text`, (N,) int64."""
+        try:
+            data = text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"character {error.start} of the text, {text[error.start]!r}, has no UTF-8 form."
+            ) from None
+        return np.frombuffer(data, dtype=np.uint8).astype(np.int64)
+
+    def decode(self, ids: npt.ArrayLike) -> str:
+        """The text of `ids`, (N,) integers; bytes that are not UTF-8 become U+FFFD."""
+        return np.asarray(ids).astype(np.uint8).tobytes().decode("utf-8", "replace")
+
+    def decoder(self) -> Decoder:
+        """A decoder that holds an incomplete UTF-8 sequence back."""
+        return SpellingDecoder([bytes([byte]) for byte in range(256)])
+
+    def symbol(self, token: int) -> str:
+        """The ASCII character of byte `token`, or its value in hexadecimal."""
+        return bytes([token]).decode("utf-8", "backslashreplace")
+
+    def characters(self, ids: npt.ArrayLike) -> int:
+        """How many UTF-8 characters `ids` are: the bytes that do not continue one."""
+        return total(_BEGINS, ids)
+
+    def missing(self, text: str) -> list[str]:
+        """Nothing: every byte is known."""
+        return []
+
+    def cut(self, text: str) -> int:
+        """How many leading characters encode the same whatever follows: all."""
+        return len(text)
+
+    def files(self) -> dict[str, str]:
+        """`unit.json`, which holds only the name."""
+        return {"unit.json": unit_json(self.name)}
+
+    def save(self, folder: Path) -> None:
+        """Write `unit.json` into an existing folder."""
+        write_files(self.files(), folder)
+
+
+class SpellingDecoder:
+    """Ids that spell bytes to text, holding an incomplete UTF-8 sequence back; invalid bytes become U+FFFD.
+
+    Args:
+        spelling: the bytes of each id.
+    """
+
+    def __init__(self, spelling: list[bytes]) -> None:
+        self._spelling = spelling
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def push(self, token: int) -> str:
+        """The text that id `token` completes."""
+        return self._decoder.decode(self._spelling[token])
+
+    def flush(self) -> str:
+        """U+FFFD where a character was left unfinished, else nothing."""
+        return self._decoder.decode(b"", final=True)

@@ -1,0 +1,120 @@
+"""Text as characters: one id a Unicode code point."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from recurra.data.text import Text
+from recurra.data.units.unit import Decoder, Ids, symbols_of, unit_json, write_files
+from recurra.errors import InputError
+
+UNKNOWN = "<unk>"
+# What an id 0 decodes to: one character, so that one id stays one character.
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_CODE_POINTS = 0x110000
+
+
+class CharUnit:
+    """Characters: id 0 is a character outside the vocabulary, 1, 2, … are `symbols` in order of code point.
+
+    Args:
+        symbols: the known characters, sorted by code point, none twice.
+    """
+
+    name = "char"
+    raw = False
+    per_character = True
+    unknown_id = 0
+
+    def __init__(self, symbols: list[str]) -> None:
+        self.symbols = tuple(symbols)
+        self._codes = _code_points("".join(symbols))
+        self._spelling = np.concatenate([_code_points(REPLACEMENT), self._codes])
+
+    @property
+    def size(self) -> int:
+        """How many ids there are: the known characters and the unknown one."""
+        return len(self.symbols) + 1
+
+    def encode(self, text: str) -> Ids:
+        """The ids of `text`, (len(text),) int64; 0 for an unknown character."""
+        codes = _code_points(text)
+        place = np.minimum(np.searchsorted(self._codes, codes), len(self._codes) - 1)
+        return np.where(self._codes[place] == codes, place + 1, 0)
+
+    def decode(self, ids: npt.ArrayLike) -> str:
+        """The text of `ids`, (N,) integers; an unknown character is U+FFFD."""
+        return self._spelling[np.asarray(ids, dtype=np.int64)].tobytes().decode("utf-32-le")
+
+    def decoder(self) -> Decoder:
+        """A decoder that holds nothing back."""
+        return _CharDecoder(self)
+
+    def symbol(self, token: int) -> str:
+        """The character of id `token`, `<unk>` for 0."""
+        return self.symbols[token - 1] if token else UNKNOWN
+
+    def characters(self, ids: npt.ArrayLike) -> int:
+        """How many characters `ids` are: as many as ids."""
+        return len(np.asarray(ids))
+
+    def missing(self, text: str) -> list[str]:
+        """The characters of `text` outside the vocabulary, in order, with repetitions."""
+        return [text[place] for place in np.flatnonzero(self.encode(text) == 0)]
+
+    def cut(self, text: str) -> int:
+        """How many leading characters encode the same whatever follows: all."""
+        return len(text)
+
+    def files(self) -> dict[str, str]:
+        """`unit.json` with the symbols."""
+        return {"unit.json": unit_json(self.name, symbols=self.symbols)}
+
+    def save(self, folder: Path) -> None:
+        """Write `unit.json` into an existing folder."""
+        write_files(self.files(), folder)
+
+
+class _CharDecoder:
+    def __init__(self, unit: CharUnit) -> None:
+        self._unit = unit
+
+    def push(self, token: int) -> str:
+        return self._unit.decode([token])
+
+    def flush(self) -> str:
+        return ""
+
+
+def build_char(text: Text, *, min_count: int = 1) -> CharUnit:
+    """The characters that occur at least `min_count` times in `text`, read in blocks."""
+    counts = np.zeros(_CODE_POINTS, dtype=np.int64)
+    for block in text.blocks():
+        counts += np.bincount(_code_points(block), minlength=_CODE_POINTS)
+    symbols = [chr(code) for code in np.flatnonzero(counts >= min_count)]
+    if not symbols:
+        most = chr(int(counts.argmax()))
+        raise InputError(
+            f"min_count={min_count}: no character occurs so often (the most frequent, {most!r}, "
+            f"occurs {counts.max()} times). Lower it."
+        )
+    return CharUnit(symbols)
+
+
+def read_char(fields: dict[str, object], path: Path) -> CharUnit:
+    """The unit that `unit.json` describes.
+
+    Raises:
+        InputError: the symbols are not single characters in order of code point.
+    """
+    symbols = symbols_of(fields, path)
+    for place, symbol in enumerate(symbols):
+        if len(symbol) != 1 or (place and symbol < symbols[place - 1]):
+            raise InputError(f"{path}: symbol {place} is {symbol!r}, expected one character, in order of code point.")
+    return CharUnit(symbols)
+
+
+def _code_points(text: str) -> npt.NDArray[np.uint32]:
+    # surrogatepass: a prompt from a shell may hold a lone surrogate, which is an unknown character, not a crash.
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")

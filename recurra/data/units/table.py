@@ -1,0 +1,99 @@
+"""The units by name: built from a text, read back from a folder."""
+
+import json
+from pathlib import Path
+
+from recurra.data.text import Text
+from recurra.data.units.bpe import DEFAULT_SIZE, build_bpe, read_bpe
+from recurra.data.units.byte import ByteUnit
+from recurra.data.units.char import build_char, read_char
+from recurra.data.units.unit import FORMAT, UNIT_FILE, Unit
+from recurra.data.units.word import build_word, read_word
+from recurra.errors import InputError, nearest
+
+UNITS = ("char", "byte", "word", "bpe")
+# The fields of each unit's unit.json beside `format` and `unit`.
+_FIELDS = {"char": {"symbols"}, "byte": set[str](), "word": {"symbols"}, "bpe": {"size"}}
+# The least vocabulary_size: `<unk>`, `<eos>` and a word; 256 bytes and one pair.
+_LEAST = {"word": 3, "bpe": 257}
+
+
+def check_unit(name: str, *, vocabulary_size: int | None = None, min_count: int = 1) -> None:
+    """Refuse a unit, or an option of it, that `build_unit` cannot use; cheap, for before any file is read.
+
+    Raises:
+        InputError: an unknown name, an option that the unit has no use for, or a value out of range.
+    """
+    if name not in UNITS:
+        raise InputError(f"no unit is called {name!r}. {nearest(name, UNITS)}")
+    if min_count < 1:
+        raise InputError(f"min_count={min_count}, expected 1 or more.")
+    if min_count != 1 and name not in ("char", "word"):
+        raise InputError(f"min_count={min_count} has no meaning for the unit {name!r}: leave it out, or use 'word'.")
+    if vocabulary_size is not None and name not in _LEAST:
+        raise InputError(
+            f"vocabulary_size={vocabulary_size} has no meaning for the unit {name!r}: leave it out, or use 'bpe'."
+        )
+    if vocabulary_size is not None and vocabulary_size < _LEAST[name]:
+        raise InputError(f"vocabulary_size={vocabulary_size}: the unit {name!r} needs {_LEAST[name]} or more.")
+
+
+def build_unit(name: str, text: Text, *, vocabulary_size: int | None = None, min_count: int = 1) -> Unit:
+    """The unit called `name` with the vocabulary of `text`, which should be the training part alone.
+
+    Args:
+        name: `char`, `byte`, `word` or `bpe`.
+        text: what to take the vocabulary from, read in blocks; opened with `raw=True` for `byte`, and only for it.
+        vocabulary_size: at most so many ids (`word`: all words if None; `bpe`: 4096 if None).
+        min_count: characters or words that occur less often are unknown (`char`, `word`).
+
+    Raises:
+        InputError: what `check_unit` refuses, a text opened otherwise, or a vocabulary that would be empty.
+    """
+    check_unit(name, vocabulary_size=vocabulary_size, min_count=min_count)
+    if text.raw != (name == "byte"):
+        raise InputError(f"the text was opened with raw={text.raw}: the unit {name!r} needs raw={not text.raw}.")
+    if name == "char":
+        return build_char(text, min_count=min_count)
+    if name == "byte":
+        return ByteUnit()
+    if name == "word":
+        return build_word(text, vocabulary_size=vocabulary_size, min_count=min_count)
+    return build_bpe(text, vocabulary_size=vocabulary_size or DEFAULT_SIZE)
+
+
+def load_unit(folder: Path) -> Unit:
+    """The unit that `Unit.save` wrote into `folder`.
+
+    Raises:
+        InputError: a file is missing or damaged; the message names it and what is wrong.
+    """
+    path = Path(folder) / UNIT_FILE
+    fields = _read_fields(path)
+    name = fields.get("unit")
+    if name not in UNITS:
+        raise InputError(f"{path}: 'unit' is {name!r}, expected one of {', '.join(UNITS)}.")
+    expected = {"format", "unit"} | _FIELDS[str(name)]
+    if fields.keys() != expected:
+        raise InputError(f"{path}: its fields are {sorted(fields)}, expected {sorted(expected)}.")
+    if name == "char":
+        return read_char(fields, path)
+    if name == "byte":
+        return ByteUnit()
+    if name == "word":
+        return read_word(fields, path)
+    return read_bpe(fields, path)
+
+
+def _read_fields(path: Path) -> dict[str, object]:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file, expected a unit saved by recurra.") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error}). Train again, or restore the file.") from None
+    if not isinstance(fields, dict):
+        raise InputError(f"{path}: holds a {type(fields).__name__}, expected a JSON object.")
+    if fields.get("format") != FORMAT:
+        raise InputError(f"{path}: 'format' is {fields.get('format')!r}, this version of recurra reads {FORMAT}.")
+    return fields

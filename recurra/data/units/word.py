@@ -1,0 +1,146 @@
+"""Text as words, as in the Penn Treebank files: split on whitespace, a line a sentence."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from recurra.data.text import Text, chunks
+from recurra.data.units.unit import Decoder, Ids, symbols_of, total, unit_json, write_files
+from recurra.errors import InputError
+
+UNKNOWN, END = "<unk>", "<eos>"
+_TO_LAST_SPACE = re.compile(r".*\s", re.DOTALL)
+
+
+class WordUnit:
+    """Words: id 0 is `<unk>`, 1 is `<eos>`, the rest are words.
+
+    Text is split on any whitespace; every newline is one `<eos>`, an empty line's too. A `<unk>` or `<eos>` spelled out
+    in a text is that symbol. Decoding joins words by single spaces, so runs of whitespace are not kept.
+
+    Args:
+        symbols: `<unk>`, `<eos>`, then the known words, none twice, none with whitespace.
+    """
+
+    name = "word"
+    raw = False
+    per_character = False
+    unknown_id = 0
+    end_id = 1
+
+    def __init__(self, symbols: list[str]) -> None:
+        self.symbols = tuple(symbols)
+        self._ids = {symbol: token for token, symbol in enumerate(symbols)}
+        self._lengths = np.array([len(symbol) for symbol in symbols], dtype=np.int64)
+        self._lengths[self.end_id] = 1  # a newline
+
+    @property
+    def size(self) -> int:
+        """How many ids there are, `<unk>` and `<eos>` included."""
+        return len(self.symbols)
+
+    def encode(self, text: str) -> Ids:
+        """The ids of the words and newlines of `text`, (N,) int64."""
+        known = self._ids.get
+        return np.array([known(word, 0) for word in _split(text)], dtype=np.int64)
+
+    def decode(self, ids: npt.ArrayLike) -> str:
+        """The words of `ids`, (N,) integers, joined by spaces; `<eos>` is a newline with no space around it."""
+        decoder = _WordDecoder(self)
+        return "".join(decoder.push(int(token)) for token in np.asarray(ids))
+
+    def decoder(self) -> Decoder:
+        """A decoder that begins at the start of a line: the first word has no space before it."""
+        return _WordDecoder(self)
+
+    def symbol(self, token: int) -> str:
+        """The word of id `token`, `<eos>` for the end of a line."""
+        return self.symbols[token]
+
+    def characters(self, ids: npt.ArrayLike) -> int:
+        """How many characters `ids` decode to, spaces and newlines included."""
+        array = np.asarray(ids)
+        words = array != self.end_id
+        return total(self._lengths, array) + int(np.count_nonzero(words[1:] & words[:-1]))
+
+    def missing(self, text: str) -> list[str]:
+        """The words of `text` outside the vocabulary, in order, with repetitions."""
+        return [word for word in _split(text) if word not in self._ids]
+
+    def cut(self, text: str) -> int:
+        """How many leading characters encode the same whatever follows: up to the last whitespace and with it."""
+        return _after_space(text)
+
+    def files(self) -> dict[str, str]:
+        """`unit.json` with the symbols."""
+        return {"unit.json": unit_json(self.name, symbols=self.symbols)}
+
+    def save(self, folder: Path) -> None:
+        """Write `unit.json` into an existing folder."""
+        write_files(self.files(), folder)
+
+
+class _WordDecoder:
+    def __init__(self, unit: WordUnit) -> None:
+        self._unit = unit
+        self._line_start = True
+
+    def push(self, token: int) -> str:
+        if token == self._unit.end_id:
+            self._line_start = True
+            return "\n"
+        space = "" if self._line_start else " "
+        self._line_start = False
+        return space + self._unit.symbols[token]
+
+    def flush(self) -> str:
+        return ""
+
+
+def build_word(text: Text, *, vocabulary_size: int | None = None, min_count: int = 1) -> WordUnit:
+    """The words of `text` by falling frequency, then in alphabetical order.
+
+    Args:
+        text: what to count, read in blocks.
+        vocabulary_size: keep the most frequent only, so that there are at most so many ids with `<unk>` and `<eos>`.
+        min_count: leave out words that occur less often.
+    """
+    counts: Counter[str] = Counter()
+    for path, blocks in text.files():
+        for chunk in chunks(blocks, _after_space, where=path):
+            counts.update(_split(chunk))
+    for symbol in (UNKNOWN, END):
+        counts.pop(symbol, None)
+    words = sorted((word for word in counts if counts[word] >= min_count), key=lambda word: (-counts[word], word))
+    if vocabulary_size is not None:
+        words = words[: vocabulary_size - 2]
+    if not words:
+        raise InputError(f"min_count={min_count}: none of the {len(counts)} words occurs so often. Lower it.")
+    return WordUnit([UNKNOWN, END, *words])
+
+
+def read_word(fields: dict[str, object], path: Path) -> WordUnit:
+    """The unit that `unit.json` describes.
+
+    Raises:
+        InputError: the first symbols are not `<unk>` and `<eos>`, or one holds whitespace.
+    """
+    symbols = symbols_of(fields, path)
+    if symbols[:2] != [UNKNOWN, END]:
+        raise InputError(f"{path}: the first symbols are {symbols[:2]}, expected {[UNKNOWN, END]}.")
+    for place, symbol in enumerate(symbols):
+        if symbol.split() != [symbol]:
+            raise InputError(f"{path}: symbol {place} is {symbol!r}, expected a word without whitespace.")
+    return WordUnit(symbols)
+
+
+def _after_space(text: str) -> int:
+    found = _TO_LAST_SPACE.match(text)
+    return found.end() if found else 0
+
+
+def _split(text: str) -> list[str]:
+    return text.replace("\n", f" {END} ").split()

@@ -1,0 +1,118 @@
+"""Recipes: the options of a run, by group, out of a TOML file and back into one.
+
+A recipe names its task, its files and whatever options differ from the defaults:
+
+    task = "lm"
+    files = ["plays.txt"]
+
+    [network]
+    hidden_size = 512
+
+Every run writes the full recipe it used. TOML has no word for nothing; the string "none" stands for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recurra.bundle import replace_file
+from recurra.errors import InputError, nearest
+from recurra.tasks import Task
+from recurra.tasks.fields import check_names, field_names, read_fields
+from recurra.training import TrainingOptions
+
+_LENGTHS = ("steps", "epochs", "max_minutes")
+
+
+def groups(task: Task) -> dict[str, type]:
+    """The groups of options of a task, by the names of their tables."""
+    return {**task.options, "training": TrainingOptions}
+
+
+def read_recipe(path: str | Path, task: Task) -> tuple[list[Path] | None, dict[str, Any]]:
+    """The files and the options of a recipe.
+
+    Returns:
+        The text files, None where the recipe names none, and the options in one flat dictionary.
+
+    Raises:
+        InputError: no such file, no TOML, a recipe of another task, or a misspelt table or option.
+    """
+    path = Path(path)
+    content = _read_toml(path)
+    if content.get("task", task.name) != task.name:
+        raise InputError(f"{path}: is a recipe for {content['task']!r}, not for {task.name!r}")
+    files, tables, options = content.pop("files", None), groups(task), dict[str, Any]()
+    content.pop("task", None)
+    for name, table in content.items():
+        if name not in tables:
+            raise InputError(f"{path}: there is no table [{name}]. {nearest(name, tables)}")
+        if not isinstance(table, dict):
+            raise InputError(f"{path}: {name} is {table!r}, expected a table [{name}] of options")
+        check_names(table, field_names(tables[name]), where=f"{path}: [{name}]")
+        options |= {key: None if value == "none" else value for key, value in table.items()}
+    if files is not None and not (isinstance(files, list) and all(isinstance(file, str) for file in files)):
+        raise InputError(f"{path}: files is {files!r}, expected a list of file names")
+    return None if files is None else [Path(file) for file in files], options
+
+
+def write_recipe(path: Path, task: Task, files: list[Path], options: Mapping[str, Any]) -> None:
+    """Writes the full recipe of a run, one table a group.
+
+    Raises:
+        OSError: the disk is full or refuses otherwise.
+    """
+    import tomli_w
+
+    content: dict[str, Any] = {"task": task.name, "files": [str(file) for file in files]}
+    for name, group in options.items():
+        content[name] = {key: _plain(value) for key, value in dataclasses.asdict(group).items()}
+    replace_file(path, tomli_w.dumps(content).encode())
+
+
+def make_options(task: Task, given: Mapping[str, Any], *, below: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The options of a run by group.
+
+    Args:
+        task: whose options and defaults.
+        given: what the user chose, flat.
+        below: what a recipe chose, flat; `given` goes before it.
+
+    Raises:
+        InputError: a misspelt option, or a value that cannot be used.
+    """
+    tables = groups(task)
+    owner = {name: table for table, kind in tables.items() for name in field_names(kind)}
+    check_names(given, owner, where=f"train {task.name}")
+    flat = dict(task.training)
+    for layer in (below or {}, given):
+        # A run has one length: one that is chosen takes the place of those chosen less explicitly.
+        if any(layer.get(name) is not None for name in _LENGTHS):
+            flat = {name: value for name, value in flat.items() if name not in _LENGTHS}
+        flat |= layer
+    made = dict[str, Any]()
+    for table, kind in tables.items():
+        values = {name: value for name, value in flat.items() if owner[name] == table}
+        made[table] = read_fields(kind, values, where=f"train {task.name}")
+    return made
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such recipe") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as TOML ({error})") from None
+
+
+def _plain(value: Any) -> Any:
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

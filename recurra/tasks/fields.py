@@ -1,0 +1,69 @@
+"""Options out of files and keywords: each field known by name, each value of its kind."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from recurra.errors import InputError, nearest
+
+T = TypeVar("T")
+
+
+def read_fields(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
+    """The options class `kind` made from plain values, as JSON, TOML or keywords give them.
+
+    Args:
+        kind: a dataclass.
+        values: by field name; fields left out keep their defaults.
+        where: begins the message of an error, such as a file name.
+
+    Raises:
+        InputError: a name that is no field, a value of another kind, or one that the class refuses.
+    """
+    hints = typing.get_type_hints(kind)
+    check_names(values, hints, where=where)
+    return kind(**{name: _value(name, value, hints[name], where) for name, value in values.items()})
+
+
+def check_names(given: Iterable[str], known: Iterable[str], *, where: str) -> None:
+    """Refuses a name that is not known, offering its neighbours.
+
+    Raises:
+        InputError: the first such name.
+    """
+    known = list(known)
+    for name in given:
+        if name not in known:
+            raise InputError(f"{where}: there is no option {name!r}. {nearest(name, known)}")
+
+
+def field_names(kind: type) -> list[str]:
+    """The names of a dataclass's fields, in order."""
+    return [field.name for field in dataclasses.fields(kind)]
+
+
+def _value(name: str, value: Any, hint: Any, where: str) -> Any:
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if value is None and type(None) in kinds:
+        return None
+    for kind in kinds:
+        if typing.get_origin(kind) is list and isinstance(value, list | tuple):
+            return [Path(item) if Path in typing.get_args(kind) else item for item in value]
+        if kind is Path and isinstance(value, str | Path):
+            return Path(value)
+        # A whole number will do for a real one; True is no number.
+        if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        if isinstance(kind, type) and type(value) is kind:
+            return value
+    raise InputError(f"{where}: {name}={value!r}, expected {_spelt(kinds)}")
+
+
+def _spelt(kinds: Iterable[Any]) -> str:
+    names = {int: "a whole number", float: "a number", str: "a word", bool: "true or false", type(None): "nothing"}
+    return " or ".join(names.get(kind, str(kind)) for kind in kinds)

@@ -1,0 +1,119 @@
+"""How well a language model predicts a text."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recurra.cells import where
+from recurra.data import Unit, contiguous
+from recurra.tasks.language_model.network import Network
+
+Tokens = npt.NDArray[Any]
+
+# Scores of this many numbers at a time: 64 MiB in float32.
+_SCORES = 1 << 24
+
+
+def loss_of(network: Network, tokens: Tokens, *, vocabulary: int) -> float:
+    """The mean loss over a text read from its start to its end with the state carried, in nats per token.
+
+    Args:
+        network: of a language model, in evaluation mode.
+        tokens: (N,) ids; N - 1 of them are predicted.
+        vocabulary: symbols, V.
+    """
+    total, state, device = 0.0, network.initial_state(1), _device(network)
+    for inputs, targets in contiguous(tokens, window=min(4096, max(1, _SCORES // vocabulary))):
+        scores, state = network(inputs.to(device), state)  # (T, 1, V)
+        total += nats_of(scores, targets.to(device)).double().sum().item()
+    return total / (len(tokens) - 1)
+
+
+def loss_in_parts(network: Network, tokens: Tokens, *, vocabulary: int, parts: int = 32, context: int = 256) -> float:
+    """`loss_of` many times as fast: the text in equal parts side by side, each read from `context` tokens before it.
+
+    What differs from `loss_of` is what a state remembers for longer than `context` tokens.
+    """
+    steps = len(tokens) - 1
+    parts = max(1, min(parts, steps // max(1, context)))
+    length = math.ceil(steps / parts)
+    starts = np.arange(parts)[None] * length  # (1, parts)
+    device, state = _device(network), network.initial_state(parts)
+    start, total = state, 0.0
+    window = max(1, _SCORES // (vocabulary * parts))
+    first = torch.arange(parts, device=device)[:, None] == 0  # (parts, 1)
+    for begin, end in _spans(-context if parts > 1 else 0, length, window):
+        if begin == 0:
+            # The first part has nothing before it; what its column read so far was only there to keep step.
+            state = tuple(where(first, fresh, one) for fresh, one in zip(start, state, strict=True))
+        places = starts + np.arange(begin, end)[:, None]  # (T, parts)
+        inputs, targets = (_take(tokens, places + shift).to(device) for shift in (0, 1))
+        scores, state = network(inputs, state)
+        if begin >= 0:
+            inside = torch.from_numpy(places < steps).to(device)
+            total += (nats_of(scores, targets) * inside).double().sum().item()
+    return total / steps
+
+
+def loss_by_position(network: Network, tokens: Tokens, *, vocabulary: int, length: int = 256) -> list[dict[str, Any]]:
+    """The mean loss by how many tokens have been read since a fresh state: 1, 2, 3 to 4, 5 to 8, …
+
+    Returns:
+        For each range `{"from": 5, "to": 8, "loss": nats per token}`; empty for a text of one token.
+    """
+    length = min(length, len(tokens) - 1)
+    starts = np.arange(0, len(tokens) - length, length)[None]  # (1, windows)
+    rows = max(1, min(64, _SCORES // (vocabulary * max(1, length))))
+    device, total = _device(network), torch.zeros(length, dtype=torch.float64)
+    for some in np.array_split(starts, math.ceil(starts.shape[1] / rows), axis=1):
+        places = some + np.arange(length)[:, None]  # (T, rows)
+        inputs, targets = (_take(tokens, places + shift).to(device) for shift in (0, 1))
+        scores, _ = network(inputs, network.initial_state(inputs.shape[1]))
+        total += nats_of(scores, targets).double().sum(1).cpu()
+    mean, found, begin = total / starts.shape[1], [], 0
+    while begin < length:
+        end = min(max(1, 2 * begin), length)
+        found.append({"from": begin + 1, "to": end, "loss": float(mean[begin:end].mean())})
+        begin = end
+    return found
+
+
+def scores_of(loss: float, unit: Unit, tokens: Tokens) -> dict[str, float]:
+    """A loss in nats per token as the field reports it.
+
+    Returns:
+        `loss`, `perplexity`, and `bits_per_char` (`bits_per_byte` for bytes) from the characters that the tokens spell.
+    """
+    scores = {"loss": loss, "perplexity": math.exp(min(loss, 700.0))}
+    if unit.name == "byte":
+        return scores | {"bits_per_byte": loss / math.log(2)}
+    characters = len(tokens) - 1 if unit.per_character else unit.characters(tokens[1:])
+    return scores | {"bits_per_char": loss / math.log(2) * (len(tokens) - 1) / max(1, characters)}
+
+
+def _spans(begin: int, end: int, window: int) -> list[tuple[int, int]]:
+    """[begin, end) in windows, with a border at 0."""
+    borders = [*range(begin, 0, window), *range(0, end, window), end]
+    return list(pairwise(borders))
+
+
+def _take(tokens: Tokens, places: npt.NDArray[np.int64]) -> Tensor:
+    """tokens[places] as int64; places outside the text give some token of it."""
+    return torch.from_numpy(tokens[places.clip(0, len(tokens) - 1)].astype(np.int64))
+
+
+def nats_of(scores: Tensor, targets: Tensor) -> Tensor:
+    """The loss of every step, (T, B), of scores (T, B, V)."""
+    return F.cross_entropy(scores.flatten(0, 1).float(), targets.flatten(), reduction="none").view(targets.shape)
+
+
+def _device(network: Network) -> torch.device:
+    return next(network.parameters()).device

@@ -1,0 +1,102 @@
+"""The training run of a language model: its text, its model, its final scores; and its row in the table of tasks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recurra.tasks.fields import field_names
+from recurra.tasks.language_model.evaluation import loss_of, scores_of
+from recurra.tasks.language_model.model import LanguageModel
+from recurra.tasks.language_model.options import NetworkOptions, TextOptions, WindowOptions
+from recurra.tasks.language_model.text import Prepared, prepare, reopen
+from recurra.tasks.language_model.training import Training
+from recurra.tasks.task import Task
+
+# Steps of the trial that tells how long the final evaluation takes.
+_TRIAL = 2048
+
+
+@dataclass(frozen=True)
+class LanguageModelJob:
+    """A `recurra.tasks.Job`: an encoded text and how to learn from it."""
+
+    text: Prepared
+    network: NetworkOptions
+    window: WindowOptions
+
+    def notes(self) -> list[str]:
+        """Sizes of both texts, and what of the validation text is unknown."""
+        return self.text.notes()
+
+    def summary(self) -> str:
+        """The training text in a line."""
+        names = [Path(span.path).name for span in self.text.train.header.sources]
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5:,} files more" if len(names) > 5 else "")
+        return f"{self.text.train.characters:,} characters of {shown}"
+
+    def new_model(self) -> LanguageModel:
+        """A model for the text's vocabulary."""
+        return LanguageModel.new(self.text.unit, self.network)
+
+    def trainable(self, model: LanguageModel, *, seed: int, rank: int, world_size: int) -> Training:
+        """Windows of the training text and their loss."""
+        train, valid = self.text.train.tokens, self.text.valid.tokens
+        return Training(
+            model.network, self.text.unit, train, valid, self.window, seed=seed, rank=rank, world_size=world_size
+        )
+
+    def final_seconds(self, model: LanguageModel) -> float:
+        """The time of a short evaluation, scaled to the length of the validation text."""
+        tokens = self.text.valid.tokens
+        started = time.perf_counter()
+        self._loss(model, tokens[: _TRIAL + 1])
+        return (time.perf_counter() - started) * max(1.0, len(tokens) / _TRIAL)
+
+    def final_scores(self, model: LanguageModel) -> dict[str, float]:
+        """Loss, perplexity and bits per character of the whole validation text, read as one."""
+        tokens = self.text.valid.tokens
+        return scores_of(self._loss(model, tokens), self.text.unit, tokens)
+
+    def _loss(self, model: LanguageModel, tokens: Any) -> float:
+        model.network.eval()
+        with torch.inference_mode():
+            return loss_of(model.network, tokens, vocabulary=self.text.unit.size)
+
+
+def _prepare(
+    files: Sequence[Path], options: Mapping[str, Any], folder: Path, like: LanguageModel | None
+) -> LanguageModelJob:
+    window: WindowOptions = options["window"]
+    least = window.batch_size * (window.update_every or 1) + 1
+    unit = None if like is None else like.unit
+    return LanguageModelJob(prepare(files, options["text"], folder, unit=unit, least=least), options["network"], window)
+
+
+def _reopen(options: Mapping[str, Any], folder: Path) -> LanguageModelJob:
+    return LanguageModelJob(reopen(folder), options["network"], options["window"])
+
+
+def _usage(folder: str) -> str:
+    return f'recurra generate {folder} --prompt "…"\nrecurra evaluate {folder} TEXT\nrecurra score {folder} LINES'
+
+
+# What may still be chosen when training goes on from a trained model.
+_FREE = {"dropout", "embedding_dropout", "locked_dropout", "engine"}
+
+TASK = Task(
+    name="lm",
+    title="language model",
+    options={"text": TextOptions, "network": NetworkOptions, "window": WindowOptions},
+    training={"epochs": 10.0},
+    shape=frozenset(field_names(NetworkOptions)) - _FREE | {"unit", "vocabulary_size", "min_count"},
+    prepare=_prepare,
+    reopen=_reopen,
+    load=LanguageModel.from_files,
+    usage=_usage,
+)

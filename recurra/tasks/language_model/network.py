@@ -1,0 +1,108 @@
+"""The network of a language model: from tokens to scores of the next token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from recurra.cells import Cell, Initialisation, States, find_cell
+from recurra.errors import InputError
+from recurra.layers import LockedDropout, Readout, Recurrent
+from recurra.tasks.language_model.options import NetworkOptions
+
+
+class Network(nn.Module):
+    """p(x_{t+1} | x_1 … x_t) = softmax(W_yh h_t + b_y), h_t of a recurrent stack over embeddings of x.
+
+    Args:
+        vocabulary: how many symbols there are, V.
+        options: sizes, dropout, initialisation.
+        cell: the recurrent cell; the one that `options` names where None.
+
+    Raises:
+        InputError: an option that does not fit.
+    """
+
+    def __init__(self, vocabulary: int, options: NetworkOptions, *, cell: Cell | None = None) -> None:
+        super().__init__()
+        if options.embedding_size < 1:
+            raise InputError(f"embedding_size={options.embedding_size}: expected a whole number above 0")
+        self.embedding = nn.Embedding(vocabulary, options.embedding_size)
+        self.recurrent = Recurrent(
+            cell or make_cell(options),
+            options.embedding_size,
+            options.hidden_size,
+            options.num_layers,
+            dropout=options.dropout,
+            locked_dropout=options.locked_dropout,
+            init=_initialisation(options),
+            learn_initial_state=options.learn_initial_state,
+            engine=options.engine,
+        )
+        drop = LockedDropout if options.locked_dropout else nn.Dropout
+        self.drop_embedding, self.drop = drop(options.embedding_dropout), drop(options.dropout)
+        if options.tied:
+            # N(0, 1), the embedding's start, would make the first scores of a tied softmax enormous.
+            nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        tied = self.embedding.weight if options.tied else None
+        self.readout = Readout(options.hidden_size, vocabulary, tied=tied)
+
+    def initial_state(self, rows: int) -> States:
+        """The state of `rows` texts at their start."""
+        return self.recurrent.initial_state(rows)
+
+    def forward(
+        self, tokens: Tensor, state: States, *, carry: int | None = None, counted: int | None = None
+    ) -> tuple[Tensor, States]:
+        """The scores of the next token.
+
+        Args:
+            tokens: (T, B) int64.
+            state: as the last call returned it, or `initial_state(B)`.
+            carry: return the state after so many steps instead of after all.
+            counted: score only the last so many steps.
+
+        Returns:
+            Scores (T, B, V), or (counted, B, V), and the state.
+        """
+        x = self.drop_embedding(self.embedding(tokens))  # (T, B, E)
+        if carry is None or carry == len(x):
+            h, state = self.recurrent(x, state)  # (T, B, H)
+        else:
+            before, state = self.recurrent(x[:carry], state)
+            after, _ = self.recurrent(x[carry:], state)
+            h = torch.cat([before, after])  # (T, B, H)
+        return self.readout(self.drop(h if counted is None else h[len(h) - counted :])), state
+
+
+def make_cell(options: NetworkOptions) -> Cell:
+    """The cell that the options name.
+
+    Raises:
+        InputError: no such cell, or one without the option.
+    """
+    return find_cell(options.cell, **({} if options.activation is None else {"activation": options.activation}))
+
+
+def _initialisation(options: NetworkOptions) -> Initialisation:
+    return Initialisation(
+        recurrent=options.recurrent_init,
+        variance=options.init_variance,
+        input=options.input_init,
+        forget_bias=options.forget_bias,
+        chrono=options.chrono,
+    )
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a language model as decoding wants it: tokens (B,) and a state to log-probabilities (B, V)."""
+
+    network: Network
+
+    def __call__(self, tokens: Tensor, state: States) -> tuple[Tensor, States]:
+        """Log-probabilities (B, V) of the token after `tokens` (B,), and the next state."""
+        scores, state = self.network(tokens[None], state)  # (1, B, V)
+        return scores[0].float().log_softmax(-1), state

@@ -1,0 +1,97 @@
+"""What a person can choose about a language model; each field is an option of `recurra train lm`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from recurra.data import check_unit
+from recurra.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextOptions:
+    """The text: what it is cut into and what is held out.
+
+    Raises:
+        InputError: an unknown unit, an option that the unit has no use for, a share outside 0 to 1.
+    """
+
+    valid: list[Path] | None = None
+    """Files to validate with, in place of a share of the text."""
+    valid_share: float = 0.1
+    """The last share of the characters, held out to validate with where no valid files are named."""
+    unit: str = "char"
+    """What the text is cut into: char (Unicode code points), byte, word or bpe (subwords)."""
+    vocabulary_size: int | None = None
+    """At most so many words, or exactly so many subwords. Default: all words, 4096 subwords."""
+    min_count: int = 1
+    """Characters or words that the training text has less often are unknown."""
+
+    def __post_init__(self) -> None:
+        check_unit(self.unit, vocabulary_size=self.vocabulary_size, min_count=self.min_count)
+        if not 0 < self.valid_share < 1:
+            raise InputError(f"valid_share={self.valid_share}: expected more than 0 and less than 1, such as 0.1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions:
+    """The network: an embedding, a stack of recurrent layers and a softmax."""
+
+    cell: str = "lstm"
+    """The recurrent cell: one of `recurra cells`, or your own as module:Class."""
+    activation: str | None = None
+    """The activation of a cell that has a choice (elman): tanh, relu, gelu, …"""
+    hidden_size: int = 512
+    """Units of each recurrent layer."""
+    num_layers: int = 1
+    """Recurrent layers on top of each other."""
+    embedding_size: int = 64
+    """Numbers that stand for a character or word."""
+    tied: bool = False
+    """One matrix for embedding and softmax; wants embedding_size equal to hidden_size."""
+    dropout: float = 0.2
+    """Share of what each recurrent layer emits that is dropped while training."""
+    embedding_dropout: float = 0.0
+    """Share of the embedding's numbers that is dropped while training."""
+    locked_dropout: bool = False
+    """Draw what is dropped once a window and stream, not once a step."""
+    recurrent_init: str = "torch"
+    """How W_hh begins: torch, orthogonal, identity or normal (with init_variance)."""
+    init_variance: float | None = None
+    """s of W_hh ~ N(0, s/hidden_size), for recurrent_init normal."""
+    input_init: str = "torch"
+    """How W_ih begins: torch or xavier."""
+    forget_bias: float | None = None
+    """The bias at the start of the gates that keep the state."""
+    chrono: int | None = None
+    """Chrono initialisation: the longest time to remember, in steps."""
+    learn_initial_state: bool = False
+    """Learn the state that a text starts from, in place of zeros."""
+    engine: str = "auto"
+    """What runs the cell through time: auto, native or unroll."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowOptions:
+    """Truncated backpropagation through time: B parallel streams of the text, the state carried along them.
+
+    Every `update_every` steps the weights are updated; the gradient of a loss goes back `reach_back` steps at most. Of
+    a window that reaches back further than an update, the newest update_every losses count, so each counts once.
+
+    Raises:
+        InputError: label smoothing outside 0 to 1. The sizes are checked against the text.
+    """
+
+    batch_size: int = 32
+    """Parallel streams of the text in a batch."""
+    update_every: int | None = 64
+    """Steps of each stream between updates of the weights; none for the whole stream: full backpropagation."""
+    reach_back: int | None = None
+    """Steps that a gradient goes back. Default: as many as update_every."""
+    label_smoothing: float = 0.0
+    """Share of the target's probability that is spread over all symbols while training."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise InputError(f"label_smoothing={self.label_smoothing}: expected 0 up to, not including, 1")

@@ -1,0 +1,88 @@
+"""A language model as the training loop sees it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch.nn.functional as F
+from torch import nn
+
+from recurra.cells import State, States
+from recurra.data import Streams, Unit, Window
+from recurra.tasks.language_model.evaluation import Tokens, loss_in_parts, scores_of
+from recurra.tasks.language_model.network import Network
+from recurra.tasks.language_model.options import WindowOptions
+from recurra.training import Loss
+
+# What a loss counts, in words.
+COUNTED = {"char": "character", "byte": "byte", "word": "word", "bpe": "token"}
+
+
+class Training:
+    """Windows of the training text, their loss, and validation: a `recurra.training.Trainable`.
+
+    Args:
+        network: on the device it trains on.
+        unit: what the text is cut into.
+        train: (N,) ids to learn from, a memory map.
+        valid: (M,) ids held out.
+        options: windows and label smoothing.
+        seed: moves the borders of the windows from epoch to epoch.
+        rank: of this process.
+        world_size: how many processes train together.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        unit: Unit,
+        train: Tokens,
+        valid: Tokens,
+        options: WindowOptions,
+        *,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.network, self.unit = network, COUNTED[unit.name]
+        self._unit, self._valid, self._options = unit, valid, options
+        self.updates = Streams(
+            train,
+            batch_size=options.batch_size,
+            update_every=options.update_every,
+            reach_back=options.reach_back,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def loss(self, network: nn.Module, batch: Window, state: States | None) -> Loss:
+        """The cross-entropy of the losses that count in a window, from the state carried into it."""
+        device = self.network.embedding.weight.device
+        if state is None:
+            state = self.network.initial_state(batch.inputs.shape[1])
+        scores, state = network(batch.inputs.to(device), state, carry=batch.carry, counted=batch.counted)
+        total = F.cross_entropy(
+            scores.flatten(0, 1),  # (counted · B, V)
+            batch.targets[len(batch.targets) - batch.counted :].flatten().to(device),
+            reduction="sum",
+            label_smoothing=self._options.label_smoothing,
+        )
+        return Loss(total, batch.count, state)
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Loss, perplexity and bits per character on the text held out."""
+        # The network itself: what wraps it for several processes has no part in evaluation.
+        loss = loss_in_parts(self.network, self._valid, vocabulary=self._unit.size)
+        return scores_of(loss, self._unit, self._valid)
+
+    def describe(self, loss: float) -> dict[str, float]:
+        """A loss as this unit's users quote it: bits per character or byte, else perplexity."""
+        if self._unit.per_character or self._unit.name == "byte":
+            return {f"bits_per_{'char' if self._unit.per_character else 'byte'}": loss / math.log(2)}
+        return {"perplexity": math.exp(min(loss, 700.0))}
+
+    def rebuild_state(self, state: Any) -> Any:
+        """The carried state from a checkpoint: a named tuple a layer."""
+        return None if state is None else tuple(State(**one._asdict()) for one in state)

@@ -1,0 +1,33 @@
+"""Losses to weights: the loop, truncated backpropagation through time, schedules, checkpoints, progress."""
+
+from recurra.training.checkpoint import read_checkpoint
+from recurra.training.loop import Result, train
+from recurra.training.machine import describe_machine
+from recurra.training.meter import Interval
+from recurra.training.optimizers import OPTIMIZERS
+from recurra.training.options import TrainingOptions
+from recurra.training.progress import LiveProgress, PlainProgress, Progress, Silent, choose_progress
+from recurra.training.schedules import SCHEDULES
+from recurra.training.signals import Interrupted
+from recurra.training.task import Batch, Loss, Trainable, Updates
+
+__all__ = [
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "Batch",
+    "Interrupted",
+    "Interval",
+    "LiveProgress",
+    "Loss",
+    "PlainProgress",
+    "Progress",
+    "Result",
+    "Silent",
+    "Trainable",
+    "TrainingOptions",
+    "Updates",
+    "choose_progress",
+    "describe_machine",
+    "read_checkpoint",
+    "train",
+]

@@ -1,0 +1,249 @@
+"""The loop: from a task and options to trained weights, interrupted as often as need be.
+
+Where to enter: `train` opens or resumes a session, `_run` is the loop itself, `update.update` is what it repeats.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recurra.errors import InputError
+from recurra.training.budget import plan_by_trial
+from recurra.training.checkpoint import NAME, keeping_last
+from recurra.training.generators import seed_generators
+from recurra.training.nonfinite import validation_failure
+from recurra.training.options import TrainingOptions
+from recurra.training.plan import make_plan
+from recurra.training.progress import Progress, Silent
+from recurra.training.recorder import Recorder, SaveBest
+from recurra.training.resumption import differences, read_own_checkpoint
+from recurra.training.session import Session, make_session
+from recurra.training.signals import Interrupted, Interruption
+from recurra.training.task import Trainable
+from recurra.training.update import update
+from recurra.training.validation import validate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+        metrics: The scores of the best validation, with the "step" after which it was; empty without held-out data.
+        history: The scores of every validation, each with its "step".
+        step: Updates done.
+        total_steps: Updates planned.
+        seconds: Trained, over all sessions of the run.
+        stopped_because: "finished", or "patience": no improvement for too long.
+    """
+
+    metrics: dict[str, float]
+    history: list[dict[str, float]]
+    step: int
+    total_steps: int
+    seconds: float
+    stopped_because: str
+
+
+def train(
+    trainable: Trainable,
+    options: TrainingOptions,
+    folder: str | Path,
+    *,
+    save_best: SaveBest,
+    resume: bool = False,
+    progress: Progress | None = None,
+    extra_header: dict[str, Any] | None = None,
+    started: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Result:
+    """Train a task's network, and leave it with the weights of the last update.
+
+    A fresh run seeds Python's, NumPy's and PyTorch's generators from `options.seed` (plus the rank of the process): a
+    training run owns the generators of its process. The network's initial weights are the caller's, drawn before.
+    Interrupted after any update and resumed, it ends with the same bits as uninterrupted, on one machine with one
+    number of threads.
+
+    Args:
+        trainable: Network, data and loss.
+        options: How to train; a resumed run wants those it began with, but for how often to log and save.
+        folder: Gets `checkpoint.pt` and `log.jsonl`; made if need be.
+        save_best: Called with the scores of a validation that is the best so far, to save the network as it then is;
+            without held-out data once, at the end, with an empty dict. The best of an earlier session is not repeated.
+        resume: Go on from the folder's checkpoint.
+        progress: What a person sees; nothing by default.
+        extra_header: Added to the first line of the log.
+        started: When `options.max_minutes` began to run, on `clock`; now by default.
+        clock: Seconds since some moment, never going back.
+
+    Returns:
+        Scores, history and why it ended. A run that had already ended returns at once.
+
+    Raises:
+        InputError: options that cannot be used, a folder that holds a run (or none, to resume), a damaged checkpoint.
+        Interrupted: Ctrl-C or SIGTERM; the checkpoint is written.
+        RecurraError: a loss, gradient or weight that is not finite; a disk that is full. The last checkpoint is whole.
+    """
+    started = clock() if started is None else started
+    folder, progress = Path(folder), progress or Silent()
+    with Interruption() as interruption, _opened(trainable, options, clock) as session:
+        keep = 0
+        if resume:
+            keep = _restore(session, folder, progress)
+        else:
+            _begin(session, folder, progress, started=started, interruption=interruption)
+        with closing(Recorder(session, folder, save_best=save_best, progress=progress, keep=keep)) as recorder:
+            if resume:
+                recorder.saved_step = session.step
+            else:
+                recorder.header(extra_header or {})
+                recorder.checkpoint()
+            if not session.stopped:
+                _run(session, recorder, interruption, resumed=resume)
+    return Result(
+        metrics=session.judge.metrics(),
+        history=session.judge.history,
+        step=session.step,
+        total_steps=session.plan.total_steps,
+        seconds=session.seconds,
+        stopped_because=session.stopped,
+    )
+
+
+@contextmanager
+def _opened(trainable: Trainable, options: TrainingOptions, clock: Callable[[], float]) -> Iterator[Session]:
+    session = make_session(trainable, options, clock)
+    try:
+        yield session
+    finally:
+        session.processes.release(trainable.network)
+
+
+def _begin(session: Session, folder: Path, progress: Progress, *, started: float, interruption: Interruption) -> None:
+    """Seed the process and decide the length of the run."""
+    _check_empty(session, folder)
+    seed_generators(session.options.seed + session.processes.rank)
+    if session.options.max_minutes is None:
+        session.plan = make_plan(session.options, session.trainable.updates.updates_per_epoch())
+    else:
+        with keeping_last(folder, None):
+            session.plan = plan_by_trial(session, folder, started=started, interruption=interruption)
+        if session.processes.is_main:
+            minutes, (total, every) = session.options.max_minutes, session.plan
+            progress.note(f"{total:,} updates fit in {minutes:g} minutes; validation every {every:,}")
+    session.seconds = 0.0
+    session.start_clock()
+
+
+def _check_empty(session: Session, folder: Path) -> None:
+    """Make the folder, and refuse one that holds a run: a fresh one would overwrite it."""
+    # The main process looks, before it writes what another process might find.
+    if session.processes.agree((folder / NAME).exists()):
+        raise InputError(f"{folder}: holds the checkpoint of a run. Go on with --resume, or train in another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be made ({error.strerror}). Give a folder that can be written to"
+        ) from error
+
+
+def _restore(session: Session, folder: Path, progress: Progress) -> int:
+    """Return to the checkpoint, and say how many bytes of the log belong to it."""
+    captured = read_own_checkpoint(folder, session)
+    session.restore(captured)
+    changed = differences(captured, session)
+    if session.processes.is_main:
+        if session.stopped:
+            progress.note(f"{folder}: this run has ended after update {session.step}; nothing is left to train")
+        elif changed:
+            progress.note(f"the run goes on, but may not end in the same bits: {'; '.join(changed)}")
+    return int(captured["log_bytes"])
+
+
+def _run(session: Session, recorder: Recorder, interruption: Interruption, *, resumed: bool) -> None:
+    """Update until the plan is done, patience is out or somebody stops it."""
+    if resumed:
+        recorder.resumed()
+    recorder.begin()
+    session.start_clock()
+    saved_at = session.clock()
+    while not session.stopped:
+        learning_rate = session.learning_rate()
+        update(session, learning_rate)
+        recorder.advance()
+        stops, saves, logs = _due(session, interruption, saved_at)
+        if logs:
+            recorder.interval(learning_rate)
+        if session.step == session.plan.total_steps:
+            session.stopped = "finished"
+        if session.plan.validates(session.step):
+            with _paused(session):
+                _validate(session, recorder)
+        if session.stopped:
+            _end(session, recorder)
+        elif saves or stops:
+            with _paused(session):
+                recorder.checkpoint()
+            saved_at = session.clock()
+        if stops and not session.stopped:
+            raise Interrupted(
+                f"interrupted after update {session.step} of {session.plan.total_steps}; everything is in "
+                f"{recorder.folder / NAME}. Go on with --resume"
+            )
+
+
+def _due(session: Session, interruption: Interruption, saved_at: float) -> tuple[bool, bool, bool]:
+    """Whether to stop, to save and to log now; the main process's clock decides for all."""
+    options, now = session.options, session.clock()
+    if options.log_every is not None:
+        logs = session.step % options.log_every == 0
+    else:
+        logs = session.meter.elapsed(now) >= options.log_every_seconds
+    logs = logs or session.step == session.plan.total_steps
+    saves = now - saved_at >= options.checkpoint_every
+    main = session.processes.is_main
+    stop, save, log = session.processes.sum(interruption.requested, main and saves, main and logs)
+    return stop > 0, save > 0, log > 0
+
+
+def _validate(session: Session, recorder: Recorder) -> None:
+    """Score on held-out data; keep the best, let the plateau schedule fall, stop where patience is out."""
+    options = session.options
+    recorder.check()
+    needed = options.patience is not None or options.schedule == "plateau"
+    metrics = validate(session.trainable, session.model, session.processes, needed=needed)
+    if not metrics:
+        return
+    if not math.isfinite(metrics["loss"]):
+        raise validation_failure(session, metrics["loss"])
+    best = session.judge.observe(session.step, metrics)
+    recorder.validation(metrics, best=best)
+    if options.schedule == "plateau" and session.plateau.observe(metrics["loss"]):
+        recorder.note(f"learning rate down to {options.learning_rate * session.plateau.share:.3g}")
+    if options.patience is not None and session.judge.since_best >= options.patience and not session.stopped:
+        session.stopped = "patience"
+        recorder.note(f"no improvement in {options.patience} validations: stopped after update {session.step}")
+
+
+def _end(session: Session, recorder: Recorder) -> None:
+    """Save what has to be saved at the end of a run."""
+    if not session.judge.history:
+        recorder.save_best({})
+    recorder.end(session.stopped)
+    recorder.checkpoint()
+    session.seconds = session.trained()
+
+
+@contextmanager
+def _paused(session: Session) -> Iterator[None]:
+    """Time inside is not that of training in tokens per second."""
+    session.meter.pause(session.clock())
+    yield
+    session.meter.start(session.clock())

@@ -1,0 +1,51 @@
+"""Whether a checkpoint is one that this call can go on from."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from recurra.errors import InputError
+from recurra.training.checkpoint import NAME, check_network, read_checkpoint
+from recurra.training.machine import describe_environment
+from recurra.training.options import TrainingOptions
+from recurra.training.session import Session
+
+# What a resumed run may change, because the weights do not depend on it.
+_FREE = frozenset({"log_every", "log_every_seconds", "checkpoint_every", "tensorboard"})
+
+
+def read_own_checkpoint(folder: Path, session: Session) -> dict[str, Any]:
+    """The checkpoint of a folder, checked against the options, processes and network of this call.
+
+    Raises:
+        InputError: there is none, it is damaged, or the run was another one, with the first difference.
+    """
+    path = folder / NAME
+    captured = read_checkpoint(path)
+    _check_options(path, captured["options"], session.options)
+    count = len(captured["processes"])
+    if count != session.processes.count:
+        raise InputError(
+            f"{path}: the run has {count} processes, this call {session.processes.count}. Resume with {count}: each "
+            "holds a part of the carried state"
+        )
+    check_network(path, captured["network"], session.trainable.network)
+    return captured
+
+
+def differences(captured: dict[str, Any], session: Session) -> list[str]:
+    """What about the machine is not as it was, in words: with any of these the bits may differ, and nothing else."""
+    now = describe_environment(session.device)
+    before = captured["environment"]
+    return [f"{name} {before.get(name)} then, {value} now" for name, value in now.items() if before.get(name) != value]
+
+
+def _check_options(path: Path, before: dict[str, Any], options: TrainingOptions) -> None:
+    for name, value in dataclasses.asdict(options).items():
+        if name not in _FREE and before.get(name) != value:
+            raise InputError(
+                f"{path}: the run began with {name}={before.get(name)}, this call has {name}={value}. Resume with the "
+                "options of the run, or train anew in another folder"
+            )

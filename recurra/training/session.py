@@ -1,0 +1,134 @@
+"""Everything that changes while training, in one place, so that it can be captured and restored as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn, optim
+
+from recurra.training.carry import from_plain, tensors_to, to_plain
+from recurra.training.generators import capture_generators, restore_generators
+from recurra.training.meter import Meter
+from recurra.training.optimizers import make_optimizer
+from recurra.training.options import TrainingOptions
+from recurra.training.plan import Plan
+from recurra.training.processes import Processes
+from recurra.training.schedules import Plateau, learning_rate_share
+from recurra.training.task import Trainable
+from recurra.training.validation import Judge
+
+_UNPLANNED = Plan(0, 1)
+
+
+@dataclass
+class Session:
+    """A run in progress.
+
+    Attributes:
+        trainable: The task's network, data and loss.
+        options: How to train.
+        processes: This process and its companions.
+        model: The network as wrapped for precision and processes.
+        optimizer: PyTorch's own optimizer.
+        parameters: What it moves.
+        plateau: The fall of the learning rate that validation decides.
+        clock: Seconds since some moment, never going back.
+        plan: Length and validations of the run.
+        judge: The validations so far.
+        meter: The interval in progress.
+        carry: The state that the next batch starts from.
+        step: Updates done.
+        seconds: Trained until the last checkpoint or start, over all sessions.
+        stopped: Why the run ended; empty while it has not.
+    """
+
+    trainable: Trainable
+    options: TrainingOptions
+    processes: Processes
+    model: nn.Module
+    optimizer: optim.Optimizer
+    parameters: list[nn.Parameter]
+    plateau: Plateau
+    clock: Callable[[], float]
+    plan: Plan = _UNPLANNED
+    judge: Judge = field(default_factory=Judge)
+    meter: Meter = field(default_factory=Meter)
+    carry: Any = None
+    step: int = 0
+    seconds: float = 0.0
+    stopped: str = ""
+    _since: float = 0.0
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.parameters[0].device
+
+    @property
+    def reads_at_once(self) -> bool:
+        """Whether a number can be read from the device without waiting for it."""
+        return self.device.type == "cpu"
+
+    def learning_rate(self) -> float:
+        """That of the next update."""
+        share = learning_rate_share(self.options, self.step, self.plan.total_steps)
+        return self.options.learning_rate * share * self.plateau.share
+
+    def start_clock(self) -> None:
+        """Count time as training from now."""
+        self._since = self.clock()
+        self.meter.start(self._since)
+
+    def trained(self) -> float:
+        """Seconds of training over all sessions of the run."""
+        return self.seconds + self.clock() - self._since
+
+    def capture(self) -> dict[str, Any]:
+        """Everything needed to go on exactly, in plain containers that share the tensors in use."""
+        own = {
+            "generators": capture_generators(),
+            "updates": self.trainable.updates.state_dict(),
+            "carry": to_plain(self.carry),
+            "meter": self.meter.state_dict(self.clock()),
+        }
+        return {
+            "network": dict(self.trainable.network.state_dict()),
+            "optimizer": self.optimizer.state_dict(),
+            "plateau": self.plateau.state_dict(),
+            "judge": self.judge.state_dict(),
+            "step": self.step,
+            "plan": list(self.plan),
+            "stopped": self.stopped,
+            "seconds": self.trained(),
+            "processes": self.processes.gather(own),
+        }
+
+    def restore(self, captured: dict[str, Any]) -> None:
+        """Return to what `capture` gave, here or in another process."""
+        own = captured["processes"][self.processes.rank]
+        self.trainable.network.load_state_dict(captured["network"])
+        self.optimizer.load_state_dict(captured["optimizer"])
+        self.plateau.load_state_dict(captured["plateau"])
+        self.judge.load_state_dict(captured["judge"])
+        self.step, self.plan = captured["step"], Plan(*captured["plan"])
+        self.stopped, self.seconds = captured["stopped"], captured["seconds"]
+        self.trainable.updates.load_state_dict(own["updates"])
+        self.carry = self.trainable.rebuild_state(tensors_to(self.device, from_plain(own["carry"])))
+        self.meter.load_state_dict(own["meter"], self.clock())
+        restore_generators(own["generators"])
+
+
+def make_session(trainable: Trainable, options: TrainingOptions, clock: Callable[[], float]) -> Session:
+    """A session at its beginning, with a fresh optimizer and the network in training mode."""
+    network = trainable.network
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    processes = Processes(network, precision=options.precision)
+    model, optimizer = processes.prepare(network, make_optimizer(network, options))
+    model.train()
+    plateau = Plateau(options.decay, options.plateau_patience, options.final_learning_rate)
+    session = Session(trainable, options, processes, model, optimizer, parameters, plateau, clock)
+    session.start_clock()
+    return session

@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from recurra.data import build_unit, encode, open_text, split
+from recurra.errors import InputError
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+def parts(text, share, unit):
+    return tuple("".join(part.blocks()) for part in split(text, share, unit=unit))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("share")
+
+
+@pytest.fixture
+def text(tmp_path):
+    """A function that opens one file with the given text."""
+
+    def make(content, raw=False):
+        (tmp_path / "text.txt").write_bytes(content.encode())
+        return open_text(tmp_path / "text.txt", raw=raw)
+
+    return make
+
+
+def test_characters_are_cut_at_the_character(text):
+    assert parts(text("abcdefghij"), 0.1, "char") == ("abcdefghi", "j")
+    assert parts(text("abcdefghij"), 0.9, "char") == ("a", "bcdefghij")
+    assert parts(text("éèêëé", raw=True), 0.3, "byte") == ("éèê", "ëé")
+
+
+@pytest.mark.parametrize("unit", ["word", "bpe"])
+def test_words_are_cut_at_the_end_of_the_line(text, unit):
+    lines = text("one two\nthree four\nfive six\n")
+    assert parts(lines, 0.5, unit) == ("one two\nthree four\n", "five six\n")
+    # Nine of its 28 characters are "five six\n": a cut that is at the start of a line already stays there.
+    assert parts(lines, 9 / 28, unit) == ("one two\nthree four\n", "five six\n")
+
+
+@pytest.mark.parametrize("unit", ["word", "bpe"])
+def test_a_line_without_end_is_cut_after_the_word(text, unit):
+    assert parts(text("one two three four"), 0.5, unit) == ("one two three", " four")
+    first, second = parts(text("word " * 20_000), 0.5, unit)
+    assert (first[-5:], second[:5]) == (" word", " word")
+    assert len(first) == 50_004
+
+
+@given(st.integers(2, 2000), st.integers(1, 99))
+@example(100, 7)  # 100 * 0.07 is a little more than 7
+def test_a_percentage_is_exact(folder, characters, percent):
+    path = folder / "text.txt"
+    path.write_text("x" * characters)
+    held_out = -(-characters * percent // 100)
+    if held_out == characters:
+        with pytest.raises(InputError, match="cannot be divided"):
+            split(open_text(path), percent / 100, unit="char")
+    else:
+        first, second = split(open_text(path), percent / 100, unit="char")
+        assert (len(first), len(second)) == (characters - held_out, held_out)
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.1, 1.5, float("nan")])
+def test_a_share_out_of_range_is_refused(text, share):
+    with pytest.raises(InputError, match="expected more than 0 and less than 1"):
+        split(text("abc"), share, unit="char")
+
+
+def test_a_text_of_one_word_cannot_be_divided(text):
+    with pytest.raises(InputError, match="cannot be divided"):
+        split(text("oneword"), 0.5, unit="word")
+
+
+@pytest.mark.skipif(not (DATA / "tinyshakespeare").is_dir(), reason="../shared/data/tinyshakespeare is not here")
+def test_tinyshakespeare_has_its_published_parts(tmp_path):
+    train, valid = split(open_text(DATA / "tinyshakespeare" / "input.txt"), 0.1, unit="char")
+    unit = build_unit("char", train)
+    corpora = encode(train, unit, tmp_path / "train"), encode(valid, unit, tmp_path / "valid")
+    assert [len(corpus) for corpus in corpora] == [1_003_854, 111_540]
+    assert unit.size == 1 + 65
+    assert unit.decode(corpora[1].tokens[:8]) == "?\n\nGREMI"
