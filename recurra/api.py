@@ -21,13 +21,10 @@ import torch
 from recurra import bundle
 from recurra.cells import Cell, find_cell
 from recurra.errors import InputError, RecurraError, nearest
-from recurra.recipe import make_options, read_recipe, write_recipe
+from recurra.recipe import Recipe, make_options, read_recipe, write_recipe
 from recurra.tasks import TASKS, Job, Task
 from recurra.training import Progress, Silent, describe_machine
 from recurra.training import train as run_training
-
-# Inside a model's folder: what only training needs, and may be deleted once it has ended.
-TRAINING, RECIPE, SEEDS = "training", "recipe.toml", "seeds.json"
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class _Run:
     """One run: where it goes and what was chosen."""
 
     task: Task
-    files: list[Path]
+    files: Sequence[Path]
     options: dict[str, Any]
     out: Path
     init_from: Path | None
@@ -52,7 +49,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     init_from: str | Path | None = None,
-    seeds: int = 1,
+    seeds: int | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Any:
@@ -66,7 +63,7 @@ def train(
         resume: go on with an interrupted run exactly where its checkpoint is; it keeps its files and options.
         overwrite: replace the model that is in the folder.
         init_from: a model's folder to start from, in place of random weights; its vocabulary and network are kept.
-        seeds: train so many models, with the seeds that follow `seed`, in the folders seed-0, seed-1, …
+        seeds: train so many models, with the seeds that follow `seed`, in the folders seed-0, seed-1, …; 1 by default.
         progress: who watches; nobody by default.
         **options: the options of `recurra train`, with underscores.
 
@@ -83,21 +80,18 @@ def train(
         raise InputError(f"there is no task {task!r}. {nearest(task, TASKS)}")
     row, paths = TASKS[task], [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
     if resume:
-        if paths or options or recipe or init_from or overwrite or seeds != 1:
+        if paths or options or recipe or init_from or overwrite or seeds is not None:
             raise InputError(f"a resumed run keeps its files and options: give only {out} and --resume")
-        return _resume(row, out, progress, started)
-    below = dict[str, Any]()
-    if recipe is not None:
-        named, below = read_recipe(recipe, row)
-        paths = paths or named or []
+        return _resume(row, out, progress)
+    chosen = Recipe() if recipe is None else read_recipe(recipe, row)
+    below, seeds = chosen.options, chosen.seeds if seeds is None else seeds
     if seeds < 1:
         raise InputError(f"seeds={seeds}: expected 1 or more")
-    given = options
     if init_from is not None:
-        below, given = _adopt(row, Path(init_from), below, options)
-    made = make_options(row, given, below=below)
-    run = _Run(row, paths, made, out, None if init_from is None else Path(init_from), progress, started)
-    _check_folder(out, overwrite)
+        below = {**_adopt(row, Path(init_from), {**below, **options}), **below}
+    made = make_options(row, options, below=below)
+    bundle.check_free(out, overwrite=overwrite)
+    run = _Run(row, paths or chosen.files, made, out, None if init_from is None else Path(init_from), progress, started)
     return _train(run) if seeds == 1 else _train_seeds(run, seeds)
 
 
@@ -115,17 +109,16 @@ def load(folder: str | Path, *, cell: str | Cell | type[Cell] | None = None, dev
     return bundle.load(folder, cell=None if cell is None else find_cell(cell), device=device)
 
 
-def _adopt(
-    task: Task, folder: Path, below: dict[str, Any], options: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The options of a run that starts from a trained model: the model settles what shapes the network."""
-    for name in {**below, **options}:
+def _adopt(task: Task, folder: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that a trained model settles for a run that starts from it."""
+    for name in chosen:
         if name in task.shape:
             raise InputError(f"{name} comes with the model in {folder}: leave it out, or train without --init-from")
     content = bundle.read_config(folder)
     if content["task"] != task.name:
         raise InputError(f"{folder}: holds a model for {content['task']!r}, expected {task.name!r}")
-    return {**bundle.load(folder).settings(), **below}, options
+    settings: dict[str, Any] = bundle.load(folder).settings()
+    return settings
 
 
 def _train(run: _Run) -> Any:
@@ -133,16 +126,22 @@ def _train(run: _Run) -> Any:
     return _fit(run, _prepare_together(run, rank) if world_size > 1 else _prepare(run), resume=False)
 
 
-def _train_seeds(run: _Run, seeds: int) -> list[Any]:
+def _train_seeds(run: _Run, seeds: int, *, resume: bool = False) -> list[Any]:
+    """A model a seed; a resumed run goes on with the one it was at."""
     first, models, scores = run.options["training"].seed, list[Any](), list[dict[str, Any]]()
+    if not resume:
+        bundle.clear(run.out)
+        run.out.mkdir(parents=True, exist_ok=True)
+        write_recipe(run.out / bundle.RECIPE, run.task, Recipe(run.files, run.options, seeds))
     for number in range(seeds):
         options = {**run.options, "training": replace(run.options["training"], seed=first + number)}
         again = replace(run, options=options, out=run.out / f"seed-{first + number}", started=time.monotonic())
         run.progress.note(f"seed {first + number}, {number + 1} of {seeds}")
-        models.append(_train(again))
+        begun = (again.out / bundle.TRAINING / "checkpoint.pt").exists()
+        models.append(_resume(run.task, again.out, run.progress) if begun else _train(again))
         scores.append(bundle.read_metrics(again.out))
     told = _spread(scores)
-    bundle.replace_file(run.out / SEEDS, bundle.to_json({"seeds": scores, **told}))
+    bundle.replace_file(run.out / bundle.SEEDS, bundle.to_json({"seeds": scores, **told}))
     for name, value in told["mean"].items():
         run.progress.note(f"{name.replace('_', ' ')} {value:.4f} ± {told['spread'][name]:.4f} over {seeds} seeds")
     return models
@@ -158,12 +157,14 @@ def _spread(scores: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     }
 
 
-def _resume(task: Task, out: Path, progress: Progress, started: float) -> Any:
-    if not (out / RECIPE).exists():
-        raise InputError(f"{out}: no {RECIPE} here, so nothing to resume. Train without --resume")
-    files, flat = read_recipe(out / RECIPE, task)
-    run = _Run(task, files or [], make_options(task, flat), out, None, progress, started)
-    return _fit(run, task.reopen(run.options, out / TRAINING), resume=True)
+def _resume(task: Task, out: Path, progress: Progress) -> Any:
+    if not (out / bundle.RECIPE).exists():
+        raise InputError(f"{out}: no {bundle.RECIPE} here, so nothing to resume. Train without --resume")
+    recipe = read_recipe(out / bundle.RECIPE, task)
+    run = _Run(task, recipe.files, make_options(task, recipe.options), out, None, progress, time.monotonic())
+    if recipe.seeds > 1:
+        return _train_seeds(run, recipe.seeds, resume=True)
+    return _fit(run, task.reopen(run.options, out / bundle.TRAINING), resume=True)
 
 
 def _fit(run: _Run, job: Job, *, resume: bool) -> Any:
@@ -186,10 +187,11 @@ def _fit(run: _Run, job: Job, *, resume: bool) -> Any:
     result = run_training(
         job.trainable(model, seed=options.seed, rank=rank, world_size=world_size),
         options,
-        run.out / TRAINING,
+        run.out / bundle.TRAINING,
         save_best=save_best,
         resume=resume,
         progress=run.progress,
+        log_file=run.out / bundle.LOG,
         started=run.started - reserve,
     )
     if rank == 0:
@@ -214,7 +216,7 @@ def _lengths(options: Any) -> dict[str, Any]:
 
 
 def _prepare(run: _Run) -> Job:
-    aside, existed = run.out / f".{TRAINING}", run.out.exists()
+    aside, existed = run.out / f".{bundle.TRAINING}", run.out.exists()
     like = None if run.init_from is None else bundle.load(run.init_from)
     try:
         job = run.task.prepare(run.files, run.options, aside, like)
@@ -229,10 +231,10 @@ def _prepare(run: _Run) -> Job:
         raise
     for line in job.notes():
         run.progress.note(line)
-    _clear(run.out)
-    aside.rename(run.out / TRAINING)
-    write_recipe(run.out / RECIPE, run.task, run.files, run.options)
-    return run.task.reopen(run.options, run.out / TRAINING)
+    bundle.clear(run.out)
+    aside.rename(run.out / bundle.TRAINING)
+    write_recipe(run.out / bundle.RECIPE, run.task, Recipe(run.files, run.options))
+    return run.task.reopen(run.options, run.out / bundle.TRAINING)
 
 
 def _prepare_together(run: _Run, rank: int) -> Job:
@@ -242,7 +244,7 @@ def _prepare_together(run: _Run, rank: int) -> Job:
     if rank == 0:
         _prepare(run)
     state.wait_for_everyone()
-    return run.task.reopen(run.options, run.out / TRAINING)
+    return run.task.reopen(run.options, run.out / bundle.TRAINING)
 
 
 def _discard(aside: Path, out: Path, existed: bool) -> None:
@@ -250,32 +252,6 @@ def _discard(aside: Path, out: Path, existed: bool) -> None:
     if not existed:
         with contextlib.suppress(OSError):
             out.rmdir()
-
-
-def _check_folder(out: Path, overwrite: bool) -> None:
-    """A folder may be new, empty, or hold a model that is to be overwritten; never anything of somebody else's."""
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise InputError(f"{out}: is a file, expected a folder for the model")
-    held = {path.name for path in out.iterdir()}
-    ours = held & {bundle.CONFIG, TRAINING, SEEDS} or any(name.startswith("seed-") for name in held)
-    if held and not ours:
-        raise InputError(f"{out}: is not empty and holds no model. Give an empty or a new folder")
-    if held and not overwrite:
-        finished = (out / bundle.CONFIG).exists() and not (out / TRAINING / "checkpoint.pt").exists()
-        advice = "" if finished else "Go on with it by --resume, "
-        raise InputError(f"{out}: holds another model. {advice}{'R' if finished else 'r'}eplace it by --overwrite, "
-                         "or give another folder")  # fmt: skip
-
-
-def _clear(out: Path) -> None:
-    """Removes an older model's files, and no others."""
-    shutil.rmtree(out / TRAINING, ignore_errors=True)
-    for path in out.glob("seed-*"):
-        shutil.rmtree(path, ignore_errors=True)
-    for name in bundle.FILES | {RECIPE, SEEDS}:
-        (out / name).unlink(missing_ok=True)
 
 
 def _place() -> tuple[int, int]:

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from recurra.bundle import replace_file
 from recurra.errors import InputError, nearest
@@ -33,21 +34,30 @@ def groups(task: Task) -> dict[str, type]:
     return {**task.options, "training": TrainingOptions}
 
 
-def read_recipe(path: str | Path, task: Task) -> tuple[list[Path] | None, dict[str, Any]]:
-    """The files and the options of a recipe.
+class Recipe(NamedTuple):
+    """What a recipe chooses: files to learn from, options (flat where read, by group where written), how many seeds."""
 
-    Returns:
-        The text files, None where the recipe names none, and the options in one flat dictionary.
+    files: Sequence[Path] = ()
+    options: Mapping[str, Any] = MappingProxyType({})
+    seeds: int = 1
+
+
+def read_recipe(path: str | Path, task: Task) -> Recipe:
+    """The choices in a recipe, its options in one flat dictionary.
 
     Raises:
         InputError: no such file, no TOML, a recipe of another task, or a misspelt table or option.
     """
     path = Path(path)
     content = _read_toml(path)
-    if content.get("task", task.name) != task.name:
-        raise InputError(f"{path}: is a recipe for {content['task']!r}, not for {task.name!r}")
-    files, tables, options = content.pop("files", None), groups(task), dict[str, Any]()
-    content.pop("task", None)
+    if content.pop("task", task.name) != task.name:
+        raise InputError(f"{path}: is a recipe for another task, not for {task.name!r}")
+    files, seeds = content.pop("files", []), content.pop("seeds", 1)
+    if not (isinstance(files, list) and all(isinstance(file, str) for file in files)):
+        raise InputError(f"{path}: files is {files!r}, expected a list of file names")
+    if type(seeds) is not int:
+        raise InputError(f"{path}: seeds is {seeds!r}, expected a whole number")
+    tables, options = groups(task), dict[str, Any]()
     for name, table in content.items():
         if name not in tables:
             raise InputError(f"{path}: there is no table [{name}]. {nearest(name, tables)}")
@@ -55,12 +65,10 @@ def read_recipe(path: str | Path, task: Task) -> tuple[list[Path] | None, dict[s
             raise InputError(f"{path}: {name} is {table!r}, expected a table [{name}] of options")
         check_names(table, field_names(tables[name]), where=f"{path}: [{name}]")
         options |= {key: None if value == "none" else value for key, value in table.items()}
-    if files is not None and not (isinstance(files, list) and all(isinstance(file, str) for file in files)):
-        raise InputError(f"{path}: files is {files!r}, expected a list of file names")
-    return None if files is None else [Path(file) for file in files], options
+    return Recipe([Path(file) for file in files], options, seeds)
 
 
-def write_recipe(path: Path, task: Task, files: list[Path], options: Mapping[str, Any]) -> None:
+def write_recipe(path: Path, task: Task, recipe: Recipe) -> None:
     """Writes the full recipe of a run, one table a group.
 
     Raises:
@@ -68,8 +76,10 @@ def write_recipe(path: Path, task: Task, files: list[Path], options: Mapping[str
     """
     import tomli_w
 
-    content: dict[str, Any] = {"task": task.name, "files": [str(file) for file in files]}
-    for name, group in options.items():
+    content: dict[str, Any] = {"task": task.name, "files": [str(file) for file in recipe.files]}
+    if recipe.seeds != 1:
+        content["seeds"] = recipe.seeds
+    for name, group in recipe.options.items():
         content[name] = {key: _plain(value) for key, value in dataclasses.asdict(group).items()}
     replace_file(path, tomli_w.dumps(content).encode())
 

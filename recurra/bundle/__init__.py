@@ -2,7 +2,6 @@
 
 from recurra.bundle.bundle import (
     CONFIG,
-    FILES,
     METRICS,
     count_parameters,
     load,
@@ -11,16 +10,23 @@ from recurra.bundle.bundle import (
     read_metrics,
     save,
 )
-from recurra.bundle.files import replace_file, to_json
+from recurra.bundle.files import read_json, replace_file, to_json
+from recurra.bundle.folder import LOG, RECIPE, SEEDS, TRAINING, check_free, clear
 
 __all__ = [
     "CONFIG",
-    "FILES",
+    "LOG",
     "METRICS",
+    "RECIPE",
+    "SEEDS",
+    "TRAINING",
+    "check_free",
+    "clear",
     "count_parameters",
     "load",
     "load_weights_into",
     "read_config",
+    "read_json",
     "read_metrics",
     "replace_file",
     "save",

@@ -17,7 +17,6 @@ from recurra.tasks import TASKS
 
 FORMAT = 1
 CONFIG, WEIGHTS, METRICS, CARD = "config.json", "model.safetensors", "metrics.json", "README.md"
-FILES = frozenset({CONFIG, WEIGHTS, METRICS, CARD, "unit.json", "tokenizer.json"})
 
 
 def save(folder: Path, model: Any, *, metrics: dict[str, Any], summary: str) -> None:

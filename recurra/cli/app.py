@@ -12,13 +12,11 @@ from recurra.errors import InputError, RecurraError
 
 HELP = """Model sequences with recurrent networks: train on files, then use what was trained.
 
-Examples:
-
-    recurra train lm plays.txt --out plays --max-minutes 5
-
-    recurra generate plays --prompt "ROMEO:"
-
-    recurra evaluate plays more-plays.txt
+```sh
+recurra train lm plays.txt --out plays --max-minutes 5
+recurra generate plays --prompt "ROMEO:"
+recurra evaluate plays more-plays.txt
+```
 """
 
 app = App(name="recurra", help=HELP, help_format="markdown", version_flags=["--version"])

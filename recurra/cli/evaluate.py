@@ -22,8 +22,9 @@ def evaluate(
 ) -> None:
     """Measure how well a language model predicts files, read as one text with the state carried through.
 
-    Examples:
-        recurra evaluate plays more-plays.txt
+    ```sh
+    recurra evaluate plays more-plays.txt
+    ```
 
     Parameters
     ----------

@@ -21,17 +21,17 @@ def generate(
     prompt: str = "",
     length: int = 500,
     sampling: Annotated[SamplingOptions | None, Parameter(name="*")] = None,
-    stop: list[str] | None = None,
+    stop: Annotated[list[str] | None, Parameter(negative=())] = None,
     samples: int = 1,
     seed: int | None = None,
     cell: str | None = None,
 ) -> None:
     """Write on from a prompt with a language model; the text streams to stdout as it is made.
 
-    Examples:
-        recurra generate plays --prompt "ROMEO:" --length 400 --temperature 0.8
-
-        recurra generate plays --prompt "ROMEO:" --top-p 0.95 --samples 5 --seed 7
+    ```sh
+    recurra generate plays --prompt "ROMEO:" --length 400 --temperature 0.8
+    recurra generate plays --prompt "ROMEO:" --top-p 0.95 --samples 5 --seed 7
+    ```
 
     Parameters
     ----------

@@ -9,8 +9,6 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from recurra import bundle
-from recurra.api import SEEDS
-from recurra.bundle.files import read_json
 
 
 def info(
@@ -28,7 +26,7 @@ def info(
     as_json
         Print one JSON object.
     """
-    told = read_json(model / SEEDS) if (model / SEEDS).exists() else _told(model)
+    told = bundle.read_json(model / bundle.SEEDS) if (model / bundle.SEEDS).exists() else _told(model)
     if as_json:
         print(json.dumps(told))
     else:

@@ -28,8 +28,9 @@ def score(
     Each line gives its surprisal in bits (-log₂ p of the line and its end), its perplexity a token, and the line,
     separated by tabs.
 
-    Examples:
-        recurra score plays lines.txt | sort -k2 -n
+    ```sh
+    recurra score plays lines.txt | sort -k2 -n
+    ```
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ def lm(
     resume: Annotated[bool, Parameter(negative=())] = False,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
     init_from: Path | None = None,
-    seeds: int = 1,
+    seeds: int | None = None,
     **options: Any,
 ) -> None:
     """Train a language model on text files, to write, to score and to predict text.
@@ -31,12 +31,11 @@ def lm(
     Without TEXT it learns from the Python source files of the interpreter that runs it. The best model so far is always
     in the folder; Ctrl-C loses nothing.
 
-    Examples:
-        recurra train lm plays.txt --out plays --max-minutes 5
-
-        recurra train lm train.txt --valid valid.txt --unit word --cell gru --out words --epochs 20
-
-        recurra train lm --out plays --resume
+    ```sh
+    recurra train lm plays.txt --out plays --max-minutes 5
+    recurra train lm train.txt --valid valid.txt --unit word --cell gru --out words --epochs 20
+    recurra train lm --out plays --resume
+    ```
 
     Parameters
     ----------

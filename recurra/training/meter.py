@@ -69,9 +69,7 @@ class Meter:
         """Read what waits on the device, and note the first number that is not finite in `broken`."""
         if not self._waiting:
             return
-        numbers = torch.stack(
-            [torch.stack([total.double(), norm.double()]) for _, total, norm in self._waiting]
-        ).tolist()
+        numbers = torch.stack([torch.stack([total, norm]) for _, total, norm in self._waiting]).tolist()
         for (step, _, _), (total, norm) in zip(self._waiting, numbers, strict=True):
             if self.broken is None and not (math.isfinite(total) and math.isfinite(norm)):
                 self.broken = step, "gradient norm" if math.isfinite(total) else "loss"

@@ -31,7 +31,7 @@ class Processes:
     """
 
     def __init__(self, network: nn.Module, *, precision: str) -> None:
-        import accelerate  # type: ignore[import-untyped]  # it ships no types
+        import accelerate
 
         distributed = int(os.environ.get("WORLD_SIZE", "1")) > 1
         on_cpu = next(network.parameters()).device.type == "cpu"

@@ -23,7 +23,8 @@ class Recorder:
 
     Args:
         session: What is recorded.
-        folder: Where to.
+        folder: Where checkpoints go.
+        log_file: Where the log goes.
         save_best: Called with the scores when they are the best so far.
         progress: What a person sees.
         keep: Bytes of an earlier log to keep.
@@ -32,7 +33,9 @@ class Recorder:
         saved_step: Update of the last checkpoint; None before the first.
     """
 
-    def __init__(self, session: Session, folder: Path, *, save_best: SaveBest, progress: Progress, keep: int) -> None:
+    def __init__(
+        self, session: Session, folder: Path, *, log_file: Path, save_best: SaveBest, progress: Progress, keep: int
+    ) -> None:
         self.session, self.folder = session, folder
         self.saved_step: int | None = None
         self._main = session.processes.is_main
@@ -44,7 +47,7 @@ class Recorder:
             self._board = log.Board(folder / "tensorboard", step=session.step)
         if self._main:
             with self._writing():
-                self._log = log.RunLog(folder / log.NAME, keep=keep)
+                self._log = log.RunLog(log_file, keep=keep)
 
     def header(self, extra: dict[str, Any]) -> None:
         """Log what the run is: options, plan, machine, and what the caller adds."""

@@ -30,31 +30,29 @@ class Loss:
 
 
 class Batch(Protocol):
-    """A piece of one update: a window of the streams, or a padded batch.
-
-    Attributes:
-        count: How many losses it holds; the loop weighs its gradient with this before the loss is computed.
-        fresh: Whether the carried state is dropped before it.
-    """
+    """A piece of one update: a window of the streams, or a padded batch."""
 
     @property
-    def count(self) -> int: ...  # noqa: D102 - described by the class
+    def count(self) -> int:
+        """How many losses it holds: what the loop weighs its gradient with, before the loss is computed."""
+        ...
 
     @property
-    def fresh(self) -> bool: ...  # noqa: D102 - described by the class
+    def fresh(self) -> bool:
+        """Whether the carried state is dropped before it."""
+        ...
 
 
 class Updates(Protocol):
     """Training data, one optimizer update at a time, for ever; it knows its place and can return to it.
 
-    Under several processes each holds its own share of the data, with equally many updates.
-
-    Attributes:
-        epoch: How many passes over the data are complete.
+    Under several processes each holds its own share of the data, with equally many batches in each update.
     """
 
     @property
-    def epoch(self) -> int: ...  # noqa: D102 - described by the class
+    def epoch(self) -> int:
+        """How many passes over the data are complete."""
+        ...
 
     def update(self) -> list[Any]:
         """The `Batch`es of the next update; several are summed before the optimizer steps."""
@@ -111,7 +109,7 @@ class Trainable(Protocol):
 
         Args:
             state: The nest as `loss` returned it, with each named tuple replaced by a stand-in with the same name,
-                fields and values, because a checkpoint holds no classes. A task that reads its states by field or
-                position returns it as it is.
+                fields and values, because a checkpoint holds no classes, and every tensor on the network's device. A
+                task that reads its states by field or position returns it as it is.
         """
         ...

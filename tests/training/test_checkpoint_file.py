@@ -3,13 +3,14 @@
 import builtins
 import errno
 import io
+from pathlib import Path
 
 import pytest
 import torch
 from training_toy import Stopping, Toy, same, weights
 
 from recurra.errors import InputError, RecurraError
-from recurra.training import TrainingOptions, checkpoint, read_checkpoint, train
+from recurra.training import TrainingOptions, checkpoint, log, read_checkpoint, train
 
 
 def ignore(metrics):
@@ -79,6 +80,24 @@ def test_a_full_disk_while_the_best_model_is_saved(tmp_path):
 
     with pytest.raises(RecurraError, match=r"model\.safetensors: cannot write .*checkpoint of update 4 is whole"):
         train(Toy(), often(), tmp_path, save_best=save_best)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_while_the_log_is_written(tmp_path, monkeypatch):
+    write, opened = log.RunLog.write, []
+
+    def fill(self, event, **values):
+        if event == "validation":
+            self._file.close()
+            self._file = io.BufferedWriter(io.FileIO("/dev/full", "wb"))
+            opened.append(self._file)
+        write(self, event, **values)
+
+    monkeypatch.setattr(log.RunLog, "write", fill)
+    with pytest.raises(RecurraError, match=r"No space left on device.*checkpoint of update 4 is whole"):
+        train(Toy(), often(), tmp_path, save_best=ignore)
+    assert opened[0].closed
+    assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 4
 
 
 def test_an_error_of_the_task_is_not_taken_for_a_full_disk(tmp_path):

@@ -69,6 +69,21 @@ def test_the_module_that_broke_is_named(tmp_path):
     assert not toy.network.rnn._forward_hooks
 
 
+def test_the_batch_is_computed_again_with_the_same_dropout(tmp_path):
+    toy, drawn = Toy(), []
+
+    class Unlucky(nn.Module):
+        def forward(self, x):
+            draw = float(torch.rand(()))
+            if toy.updates.place < 8 or drawn not in ([], [draw]):
+                return x
+            drawn[:] = [draw]
+            return x / 0.0
+
+    toy.network.dropout = nn.Sequential(nn.Dropout(0.3), Unlucky())
+    fails(toy, tmp_path, r"that is not finite is that of dropout\.1 \(Unlucky\)")
+
+
 def test_a_parameter_that_is_not_finite_is_named(tmp_path):
     toy = Toy()
     with torch.no_grad():
@@ -87,10 +102,12 @@ def test_the_loss_itself_is_named(tmp_path):
 def test_a_gradient_is_named(tmp_path):
     def how(network, total):
         # finite value, infinite slope
-        return total + (network.output.bias[0] * 0.0).sqrt()
+        return total + (network.output.bias[0] * 0.0).sqrt() + (network.rnn.bias_ih_l0[0] * 0.0).sqrt()
 
     message = fails(
-        Breaking(how), tmp_path, r"update 8: the gradient norm is nan: the gradient of parameter output\.bias "
+        Breaking(how),
+        tmp_path,
+        r"update 8: the gradient norm is nan: the gradient of parameter output\.bias and 1 more ",
     )
     assert message.split("Last gradient norms: ")[1].split(". Stopped")[0].endswith("nan")
     assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 7

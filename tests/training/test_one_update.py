@@ -152,6 +152,18 @@ def test_validation_leaves_no_trace(tmp_path):
     assert often.network.training
 
 
+def test_validation_is_in_evaluation_mode_without_gradients(tmp_path):
+    seen = []
+
+    class Watched(Toy):
+        def validate(self, network):
+            seen.append((network.training, network.dropout.training, torch.is_grad_enabled()))
+            return super().validate(network)
+
+    train(Watched(), TrainingOptions(steps=2, valid_every=1), tmp_path, save_best=ignore)
+    assert seen == [(False, False, False)] * 2
+
+
 def test_a_part_kept_in_evaluation_mode_stays_so(tmp_path):
     class Frozen(Toy):
         def loss(self, network, batch, state):

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 from training_toy import Stopping, Toy, same, weights
 
 from recurra.errors import InputError
@@ -32,6 +33,11 @@ class Timed(Toy):
     def validate(self, network):
         self.now += self.validation_seconds
         return super().validate(network)
+
+
+class Turned(nn.BatchNorm1d):
+    def forward(self, x):
+        return super().forward(x.flatten(0, 1)).view_as(x)
 
 
 def ignore(metrics):
@@ -71,6 +77,9 @@ def test_it_equals_a_run_of_that_many_steps(tmp_path):
 
 def test_the_trial_leaves_everything_as_it_was(tmp_path):
     toy = Timed()
+    toy.network.output = nn.Sequential(
+        toy.network.output, Turned(7)
+    )  # keeps statistics, which move without any learning rate
     session = make_session(toy, TrainingOptions(max_minutes=1, optimizer="adamw"), toy.clock)
     torch.manual_seed(5)
     before, place, drawn = weights(toy), toy.updates.state_dict(), torch.get_rng_state()
