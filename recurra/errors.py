@@ -15,7 +15,7 @@ class InputError(RecurraError, ValueError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence that offers the known names closest to a misspelt one, or all of them when none is close."""
     known = sorted(known)
-    close = get_close_matches(name, known, n=3, cutoff=0.5)
+    close = get_close_matches(name, known, n=3, cutoff=0.6)
     if close:
         return f"Did you mean {' or '.join(map(repr, close))}?"
     return f"Known: {', '.join(known)}."

@@ -1,0 +1,38 @@
+"""What tests of whole runs share: small texts made here, and tiny models trained on them."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from toys import TINY, sentences
+
+import recurra
+
+# The data that figures are measured on is not part of the project; tests that want it skip where it is absent.
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+# Networks of a few units are faster on one thread, and two test runs on one machine do not wait for each other.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def text(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("text") / "animals.txt"
+    path.write_text(sentences(400))
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(text, tmp_path_factory) -> Path:
+    """The folder of a small model that has learned the grammar."""
+    out = tmp_path_factory.mktemp("trained") / "animals"
+    recurra.train("lm", text, out=out, steps=250, learning_rate=0.01, **TINY)
+    return out
+
+
+@pytest.fixture
+def data() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip("the measuring data is not beside this checkout")
+    return SHARED
