@@ -98,29 +98,29 @@ class PlainProgress:
 
 
 class LiveProgress:
-    """A bar that moves, with the last interval beside it; validations and notes stay above as lines."""
+    """A bar that moves, with the last interval below it; validations and notes stay above as lines."""
 
     def __init__(self) -> None:
-        from rich.console import Console
+        from rich.console import Console, Group
+        from rich.live import Live
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
+        from rich.text import Text
 
         self._console = Console(stderr=True)
-        columns = (
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[told]}"),
-        )
-        self._bar = Bar(*columns, console=self._console, transient=True)
+        columns = BarColumn(bar_width=30), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("left")
+        self._bar = Bar(*columns, console=self._console)
+        # Two lines: beside the bar, a terminal of 80 columns has no room for the numbers.
+        self._told = Text()
+        self._live = Live(Group(self._bar, self._told), console=self._console, transient=True)
         self._task: Any = None
         self._unit, self._drawn = "token", 0.0
 
     def start(self, *, step: int, total_steps: int, unit: str) -> None:
         """Show the bar."""
         self._unit = unit
-        self._task = self._bar.add_task("train", total=total_steps, completed=step, told="")
-        self._bar.start()
+        self._task = self._bar.add_task("train", total=total_steps, completed=step)
+        self._live.start()
 
     def advance(self, step: int) -> None:
         """Move the bar."""
@@ -130,8 +130,9 @@ class LiveProgress:
             self._bar.update(self._task, completed=step)
 
     def update(self, interval: Interval) -> None:
-        """Move the bar and write the means of the interval beside it."""
-        self._bar.update(self._task, completed=interval.step, told=summary(interval, self._unit))
+        """Move the bar and write the means of the interval below it."""
+        self._bar.update(self._task, completed=interval.step)
+        self._told.plain = summary(interval, self._unit)
 
     def validation(self, step: int, metrics: dict[str, float], *, best: bool) -> None:
         """Print the scores above the bar."""
@@ -143,7 +144,7 @@ class LiveProgress:
 
     def finish(self) -> None:
         """Take the bar away."""
-        self._bar.stop()
+        self._live.stop()
 
 
 def choose_progress() -> Progress:
