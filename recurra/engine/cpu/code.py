@@ -1,0 +1,118 @@
+"""Writing LLVM IR: vectors of one number type, pointers, loops. What is written here knows nothing of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llvmlite import ir
+
+I64, I32 = ir.IntType(64), ir.IntType(32)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the machine computes with: numbers of so many bits, so many in a vector, so many vectors and rows a tile."""
+
+    bits: int
+    width: int
+    """Numbers in a vector register."""
+    vectors: int
+    """Vector registers of units in a tile."""
+    rows: int
+    """Rows of the batch in a tile: rows · vectors accumulators must fit the registers beside what feeds them."""
+
+    @property
+    def units(self) -> int:
+        """Units in a tile."""
+        return self.width * self.vectors
+
+
+class Code:
+    """An IR builder for one function with vectors of one type."""
+
+    def __init__(self, builder: ir.IRBuilder, shape: Shape) -> None:
+        self.b, self.shape = builder, shape
+        self.number = ir.FloatType() if shape.bits == 32 else ir.DoubleType()
+        self.vector = ir.VectorType(self.number, shape.width)
+        self.integers = ir.VectorType(ir.IntType(shape.bits), shape.width)
+
+    def index(self, value: int) -> ir.Constant:
+        """A whole number for addresses."""
+        return ir.Constant(I64, value)
+
+    def const(self, value: float) -> ir.Constant:
+        """A vector of one number."""
+        return ir.Constant(self.vector, [_exact(value, self.shape.bits)] * self.shape.width)
+
+    def at(self, pointer: Any, *offsets: Any) -> Any:
+        """pointer + the sum of the offsets, in numbers."""
+        total: Any = None
+        for offset in offsets:
+            value = self.index(offset) if isinstance(offset, int) else offset
+            total = value if total is None else self.b.add(total, value)
+        return self.b.gep(pointer, [total])
+
+    def load(self, pointer: Any) -> Any:
+        """A vector from memory of any alignment."""
+        value = self.b.load(self.b.bitcast(pointer, self.vector.as_pointer()))
+        value.align = self.shape.bits // 8
+        return value
+
+    def store(self, value: Any, pointer: Any) -> None:
+        """A vector to memory of any alignment."""
+        self.b.store(value, self.b.bitcast(pointer, self.vector.as_pointer())).align = self.shape.bits // 8
+
+    def splat(self, number: Any) -> Any:
+        """A number in every place of a vector."""
+        empty = ir.Constant(self.vector, ir.Undefined)
+        zero = ir.Constant(ir.VectorType(I32, self.shape.width), [0] * self.shape.width)
+        return self.b.shuffle_vector(self.b.insert_element(empty, number, ir.Constant(I32, 0)), empty, zero)
+
+    def fma(self, x: Any, y: Any, z: Any) -> Any:
+        """x · y + z, rounded once."""
+        return self.call("llvm.fma", x, y, z)
+
+    def call(self, intrinsic: str, *arguments: Any) -> Any:
+        """An intrinsic of LLVM on vectors."""
+        name = f"{intrinsic}.v{self.shape.width}f{self.shape.bits}"
+        kind = ir.FunctionType(self.vector, [self.vector] * len(arguments))
+        found = self.b.module.globals.get(name) or ir.Function(self.b.module, kind, name)
+        return self.b.call(found, list(arguments))
+
+    def loop(
+        self,
+        start: Any,
+        end: Any,
+        step: Any,
+        body: Callable[..., Any],
+        carried: Sequence[Any] = (),
+    ) -> list[Any]:
+        """for i in range(start, end, step): carried = body(i, *carried); gives what is carried out of the loop."""
+        b = self.b
+        before = b.block
+        head, inside, after = (b.append_basic_block(name) for name in ("head", "body", "exit"))
+        b.branch(head)
+        b.position_at_end(head)
+        i = b.phi(I64)
+        i.add_incoming(start, before)
+        phis = [b.phi(value.type) for value in carried]
+        for phi, value in zip(phis, carried, strict=True):
+            phi.add_incoming(value, before)
+        b.cbranch(b.icmp_signed("<", i, end), inside, after)
+        b.position_at_end(inside)
+        new = body(i, *phis) or ()
+        i.add_incoming(b.add(i, self.index(step) if isinstance(step, int) else step), b.block)
+        for phi, value in zip(phis, new, strict=True):
+            phi.add_incoming(value, b.block)
+        b.branch(head)
+        b.position_at_end(after)
+        return phis
+
+
+def _exact(value: float, bits: int) -> float:
+    """The value as a number of so many bits, as LLVM wants its constants."""
+    import numpy as np
+
+    return float(np.float32(value)) if bits == 32 else value
