@@ -9,15 +9,28 @@ from pathlib import Path
 from typing import Any
 
 from recurra.cells.cell import Cell
-from recurra.cells.elman import Elman
-from recurra.cells.gru import GRU
-from recurra.cells.lstm import LSTM
 from recurra.errors import InputError, nearest
 
+# A cell's name, which its file has too, and its class in there.
+_CLASSES = {
+    "elman": "Elman",
+    "lstm": "LSTM",
+    "peephole_lstm": "PeepholeLSTM",
+    "coupled_lstm": "CoupledLSTM",
+    "slstm": "SLSTM",
+    "min_lstm": "MinLSTM",
+    "gru": "GRU",
+    "cho_gru": "ChoGRU",
+    "minimal_gated_unit": "MinimalGatedUnit",
+    "min_gru": "MinGRU",
+    "indrnn": "IndRNN",
+    "orthogonal_rnn": "OrthogonalRNN",
+    "antisymmetric_rnn": "AntisymmetricRNN",
+    "gated_antisymmetric_rnn": "GatedAntisymmetricRNN",
+}
+
 CELLS: dict[str, type[Cell]] = {
-    "elman": Elman,
-    "gru": GRU,
-    "lstm": LSTM,
+    name: getattr(importlib.import_module(f"recurra.cells.{name}"), kind) for name, kind in _CLASSES.items()
 }
 
 

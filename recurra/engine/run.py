@@ -5,6 +5,7 @@ The choice depends on the request alone, never on a timing, so that a run repeat
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from recurra.engine.native import native, why_not
@@ -47,6 +48,7 @@ def choose(request: Request, engine: str = "auto") -> Choice:
 
 def run(request: Request, engine: str = "auto") -> Result:
     """Runs the request on the engine named, or on the one `choose` picks."""
-    if choose(request, engine).engine == "native":
-        return native(request)
-    return unroll(request)
+    run_it = native if choose(request, engine).engine == "native" else unroll
+    # The matrix that multiplies h may be a function of the parameter; engines see the matrix, gradients the parameter.
+    hh = request.cell.recurrent_weight(request.weights.hh)
+    return run_it(replace(request, weights=request.weights._replace(hh=hh)))
