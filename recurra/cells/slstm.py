@@ -24,7 +24,8 @@ _FORGET = ("exp", "sigmoid")
 class SLSTM(Cell):
     """An LSTM with exponential gates.
 
-        m_t = max(log f̃ + m_{t-1}, x_i + u_i)      f̃ = σ(x_f + u_f), or exp(x_f + u_f)
+        f̃ = σ(x_f + u_f), or exp(x_f + u_f)
+        m_t = max(log f̃ + m_{t-1}, x_i + u_i)
         i = exp(x_i + u_i - m_t)
         f = exp(log f̃ + m_{t-1} - m_t)
         g = tanh(x_g + u_g)
