@@ -64,7 +64,8 @@ class Cell(ABC):
     """Parameters of one number a unit, (H,): peepholes, a diagonal recurrence."""
     memory: ClassVar[Mapping[str, int]] = {}
     """Gates that decide how long the cell remembers: +1 where a large pre-activation keeps the state, -1 where it lets
-    the new in. The forget bias and chrono initialisation act on them."""
+    the new in. The forget bias and chrono initialisation act on them; a forget bias leaves the -1 of a cell alone that
+    has a +1 as well (an input gate beside a forget gate)."""
     paper: ClassVar[str] = ""
     """Where the formula comes from."""
 
@@ -90,6 +91,14 @@ class Cell(ABC):
             s: the last state by name, (B, H).
             p: the per-unit vectors by name, (H,).
         """
+
+    def recurrent_weight(self, hh: Tensor) -> Tensor:
+        """The matrix that multiplies h, from the parameter `weight_hh`: the parameter itself, (R·H, H).
+
+        A cell whose recurrence is constrained (orthogonal, antisymmetric) makes it here from a free matrix of the same
+        shape. The door to the engines asks once a call; gradients reach the parameter, and no engine knows of it.
+        """
+        return hh
 
     def initialise(self, weights: Weights, how: Initialisation, generator: Generator | None = None) -> None:
         """Fills the parameters in place; a cell with needs of its own overrides this."""

@@ -81,9 +81,9 @@ def _state(cell: Cell, last: list[Tensor]) -> State:
 
 def _kernel(cell: Cell) -> Callable[..., Any] | None:
     """The kernel of exactly this cell: a cell derived from one of ours may have another formula."""
-    if type(cell) is LSTM:
+    if type(cell) is LSTM and cell.activation in ("tanh", torch.tanh):
         return torch.lstm
-    if type(cell) is GRU:
+    if type(cell) is GRU and cell.activation in ("tanh", torch.tanh):
         return torch.gru
     if type(cell) is Elman and cell.activation in ("tanh", torch.tanh):
         return torch.rnn_tanh
