@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,7 +84,21 @@ def make_cell(options: NetworkOptions) -> Cell:
     Raises:
         InputError: no such cell, or one without the option.
     """
-    return find_cell(options.cell, **({} if options.activation is None else {"activation": options.activation}))
+    chosen: dict[str, Any] = {} if options.activation is None else {"activation": options.activation}
+    for option in options.cell_options or ():
+        name, equals, value = option.partition("=")
+        if not equals:
+            raise InputError(f"cell_options: {option!r}, expected name=value")
+        chosen[name] = _number(value)
+    return find_cell(options.cell, **chosen)
+
+
+def _number(value: str) -> Any:
+    """A number where the text is one."""
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def _initialisation(options: NetworkOptions) -> Initialisation:

@@ -41,7 +41,9 @@ class NetworkOptions:
     cell: str = "lstm"
     """The recurrent cell: one of `recurra cells`, or your own as module:Class."""
     activation: str | None = None
-    """The activation of a cell that has a choice (elman): tanh, relu, gelu, …"""
+    """The activation of the cell: tanh, relu, gelu, …"""
+    cell_options: list[str] | None = None
+    """Further options of the cell (see recurra cells NAME), each as name=value."""
     hidden_size: int = 512
     """Units of each recurrent layer."""
     num_layers: int = 1
