@@ -32,4 +32,4 @@ class LSTM(Cell):
         g = tanh(x.g + u.g)
         o = sigmoid(x.o + u.o)
         c = f * s.c + i * g
-        return State(h=o * tanh(c), c=c), Gates(i=i, f=f, g=g, o=o)
+        return State(h=o * tanh(p.norm("c", c)), c=c), Gates(i=i, f=f, g=g, o=o)
