@@ -103,10 +103,10 @@ def _state(cell: Cell, last: list[Tensor]) -> State:
 
 
 def _kernel(cell: Cell) -> Callable[..., Any] | None:
-    """The kernel of exactly this cell: one derived from ours, or with an option changed, has another formula."""
-    if cell == LSTM():
+    """The kernel of exactly this cell: a cell derived from one of ours may have another formula."""
+    if type(cell) is LSTM:
         return torch.lstm
-    if cell == GRU():
+    if type(cell) is GRU:
         return torch.gru
     if type(cell) is Elman and cell.activation in ("tanh", torch.tanh):
         return torch.rnn_tanh
