@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
@@ -128,14 +127,18 @@ class Cell(ABC):
         """Fills the parameters in place; a cell with needs of its own overrides this."""
         initialise(weights, how, gates=self.gates, recurrent=self.recurrent, memory=self.memory, generator=generator)
 
-    @cached_property
+    @property
     def formula(self) -> Formula:
         """What the step uses, found by running it once on a single unit, which also checks the formula's names.
 
         Raises:
             InputError: the formula reads a gate or state that the cell has not, or returns other states than it names.
         """
-        return _probe(self)
+        # Not a cached_property: torch.compile stops at its lock.
+        if "_formula" not in self.__dict__:
+            self.__dict__["_formula"] = _probe(self)
+        found: Formula = self.__dict__["_formula"]
+        return found
 
     @property
     def second_phase(self) -> tuple[str, ...]:
@@ -162,7 +165,8 @@ class _Watched:
     """A state that remembers which of its tensors a formula reads, by name or by unpacking."""
 
     def __init__(self, state: State) -> None:
-        self._state, self.read = state, set[str]()
+        self._state = state
+        self.read: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
         self.read.add(name)
@@ -179,7 +183,8 @@ class _Watched:
 
 def _probe(cell: Cell) -> Formula:
     name, one = type(cell).__name__, torch.zeros(1, 1, device="cpu")
-    products, norms = list[str](), list[str]()
+    products: list[str] = []
+    norms: list[str] = []
 
     def product(gate: str, v: Tensor) -> Tensor:
         if gate not in cell.recurrent:

@@ -24,7 +24,9 @@ def unroll(request: Request) -> Result:
     inputs = input_part(cell, weights, x).unbind(0)  # T × (B, G·H)
     recurrence, vectors = recurrent_part(cell, weights, masks.h), vectors_of(cell, weights)
     zoneout = _by_step(masks.zoneout, x)
-    state, emitted, kept = request.state, list[Tensor](), list[Gates]()
+    state = request.state
+    emitted: list[Tensor] = []
+    kept: list[Gates] = []
     for t in _order(len(inputs), request.reverse):
         gates = Gates(**dict(zip(cell.gates, inputs[t].chunk(len(cell.gates), -1), strict=True)))
         new, shown = cell.step(gates, recurrence(state.h), state, vectors)

@@ -56,12 +56,15 @@ class Drops(NamedTuple):
             steps: T, or None.
             generator: torch's global one where None.
         """
-        recurrent, weight, zoneout = list[Tensor | None](), list[Tensor | None](), list[tuple[Tensor | None, ...]]()
+        recurrent: list[Tensor | None] = []
+        weight: list[Tensor | None] = []
+        between: list[Tensor | None] = []
+        zoneout: list[tuple[Tensor | None, ...]] = []
         for place, W in zip(places, like, strict=True):
             recurrent.append(dropout_mask(W, (rows, place.emitted), self.recurrent, generator))
             weight.append(dropout_mask(W, tuple(W.shape), self.weight, generator))
             zoneout.append(() if steps is None else self.draw_zoneout(place, W, rows, steps, generator))
-        length, between = 1 if self.locked else steps, list[Tensor | None]()
+        length = 1 if self.locked else steps
         for place in places:
             if place.layer and not place.reverse:
                 shape = (length or 0, rows, place.input)

@@ -35,7 +35,7 @@ class Place(NamedTuple):
 
 def stack_of(cell: Cell, input_size: int, units: tuple[int, ...], projected: int, directions: int) -> tuple[Place, ...]:
     """The places of a stack in the order of its states and masks: layer by layer, forward before reverse."""
-    places = list[Place]()
+    places: list[Place] = []
     for layer, hidden in enumerate(units):
         inputs = places[-1].emitted * directions if layer else input_size
         for reverse, ending in enumerate(("", "_reverse")[:directions]):

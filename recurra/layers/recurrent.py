@@ -231,7 +231,8 @@ class Recurrent(nn.Module):
         return states
 
     def _stack(self, given: Entered, states: States, masks: StackMasks, keep: bool) -> tuple[Tensor, list[Result]]:
-        x, results = given.x, list[Result]()
+        x = given.x
+        results: list[Result] = []
         for layer in range(self.num_layers):
             below, first = x, len(results)
             if layer:

@@ -65,6 +65,7 @@ class Step(nn.Module):
         self._place = Place(0, "", input_size, hidden_size, 0, state_widths(self.cell, hidden_size, 0))
         register(self, self._place, self.cell, bias=bias, layer_norm=layer_norm, device=device, dtype=dtype)
         self.reset_parameters()
+        assert self.cell.formula  # runs the formula once: a misnamed gate is found here
 
     def weights(self) -> Weights:
         """The parameters."""
