@@ -187,13 +187,12 @@ def test_a_unit_that_is_zoned_out_stays_and_the_others_move(name):
         assert torch.equal(got[:, 3:], new[:, 3:])
 
 
-@pytest.mark.parametrize("name", CELL_NAMES)
+# Where the recurrent matrix is a function of the parameter, it is not 0 where the parameter is.
+@pytest.mark.parametrize("name", [name for name in CELL_NAMES if not square(name)])
 def test_h_that_is_dropped_whole_leaves_no_recurrent_product(name):
     request = make(name)
     none = change(request, masks=Masks(torch.zeros(3, 6, dtype=torch.float64)))
     without = change(request, weights=request.weights._replace(hh=torch.zeros_like(request.weights.hh)))
-    if square(name):
-        pytest.skip("its recurrent matrix is not 0 where the parameter is")
     assert_same(run(none), run(without, "unroll"), rtol=0, atol=1e-13)
 
 

@@ -296,10 +296,10 @@ def test_whatever_is_combined_rows_are_independent_or_the_layer_says_why_not(cel
 
 
 def why_not(cell, connection, *, num_layers, recurrent_dropout, weight_drop, proj_size, **_):
-    if connection and num_layers == 1:
-        return f"{connection}=True connects each layer"
     if not cell.recurrent and (recurrent_dropout or weight_drop):
         return "has no W_hh"
+    if connection and num_layers == 1:
+        return f"{connection}=True connects each layer"
     return "Leave proj_size out" if proj_size and square(cell) else None
 
 
@@ -327,7 +327,7 @@ def test_every_parameter_of_every_option_gets_a_gradient(cell):
 
 def test_the_repr_names_what_is_not_at_its_default():
     layer = Recurrent("gru", 3, [5, 4], zoneout=0.1, layer_norm=True)
-    assert repr(layer) == "Recurrent(GRU(), 3, (5, 4), layer_norm=True, zoneout={'h': 0.1})"
+    assert repr(layer) == f"Recurrent({layer.cell}, 3, (5, 4), layer_norm=True, zoneout={{'h': 0.1}})"
 
 
 def test_a_rate_changed_later_is_the_rate_used():
