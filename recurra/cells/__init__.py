@@ -2,7 +2,7 @@
 
 from recurra.cells.activations import ACTIVATIONS, Activation, activation
 from recurra.cells.antisymmetric_rnn import AntisymmetricRNN
-from recurra.cells.cell import Cell, Recurrence
+from recurra.cells.cell import Cell, Formula, Recurrence, Vectors
 from recurra.cells.cho_gru import ChoGRU
 from recurra.cells.coupled_lstm import CoupledLSTM
 from recurra.cells.elman import Elman
@@ -20,7 +20,7 @@ from recurra.cells.peephole_lstm import PeepholeLSTM
 from recurra.cells.slstm import SLSTM
 from recurra.cells.state import Gates, State, States, detach, from_tensors, select, to_tensors, where
 from recurra.cells.table import CELLS, cell_name, cell_options, find_cell
-from recurra.cells.weights import Weights
+from recurra.cells.weights import Norms, Weights
 
 __all__ = [
     "ACTIVATIONS",
@@ -34,6 +34,7 @@ __all__ = [
     "ChoGRU",
     "CoupledLSTM",
     "Elman",
+    "Formula",
     "GatedAntisymmetricRNN",
     "Gates",
     "IndRNN",
@@ -41,11 +42,13 @@ __all__ = [
     "MinGRU",
     "MinLSTM",
     "MinimalGatedUnit",
+    "Norms",
     "OrthogonalRNN",
     "PeepholeLSTM",
     "Recurrence",
     "State",
     "States",
+    "Vectors",
     "Weights",
     "activation",
     "cell_name",

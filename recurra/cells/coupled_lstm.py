@@ -47,4 +47,4 @@ class CoupledLSTM(Cell):
         g = squash(x.g + u.g)
         o = sigmoid(x.o + u.o)
         c = f * s.c + (1 - f) * g
-        return State(h=o * squash(c), c=c), Gates(f=f, g=g, o=o)
+        return State(h=o * squash(p.norm("c", c)), c=c), Gates(f=f, g=g, o=o)

@@ -49,4 +49,4 @@ class LSTM(Cell):
         g = squash(x.g + u.g)
         o = sigmoid(x.o + u.o)
         c = f * s.c + i * g
-        return State(h=o * squash(c), c=c), Gates(i=i, f=f, g=g, o=o)
+        return State(h=o * squash(p.norm("c", c)), c=c), Gates(i=i, f=f, g=g, o=o)

@@ -50,4 +50,4 @@ class PeepholeLSTM(Cell):
         g = squash(x.g + u.g)
         c = f * s.c + i * g
         o = sigmoid(x.o + u.o + p.o * c)
-        return State(h=o * squash(c), c=c), Gates(i=i, f=f, g=g, o=o)
+        return State(h=o * squash(p.norm("c", c)), c=c), Gates(i=i, f=f, g=g, o=o)
