@@ -6,6 +6,7 @@ The further keywords are those of `Recurrent`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ class _Namesake(Recurrent):
         for twice in given.keys() & kwargs.keys():
             raise InputError(f"{name}: {twice} is given twice, by position and by name")
         given |= kwargs
-        if not isinstance(given.get("hidden_size", 1), int):
+        if isinstance(given.get("hidden_size"), Sequence):
             raise InputError(
                 f"{name}: hidden_size={given['hidden_size']}: torch's door stacks the states of all layers in one "
                 f"tensor, so they are of one size. Use recurra.Recurrent, whose states stay apart"

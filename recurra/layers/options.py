@@ -11,7 +11,7 @@ from recurra.errors import InputError, nearest
 
 def unit_counts(name: str, hidden_size: int | Sequence[int], num_layers: int) -> tuple[int, ...]:
     """The units of each layer, from one number for all or one a layer."""
-    if isinstance(hidden_size, int):
+    if not isinstance(hidden_size, Sequence):
         check_count(name, "hidden_size", hidden_size)
         check_count(name, "num_layers", num_layers)
         return (hidden_size,) * num_layers

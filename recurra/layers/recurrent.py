@@ -92,7 +92,7 @@ class Recurrent(nn.Module):
         self.cell = find_cell(cell, **({} if activation is None else {"activation": activation}))
         self._units = options.unit_counts(name, hidden_size, num_layers)
         self.input_size, self.num_layers = input_size, len(self._units)
-        self.hidden_size = hidden_size if isinstance(hidden_size, int) else self._units
+        self.hidden_size = self._units if isinstance(hidden_size, Sequence) else hidden_size
         self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
         self.dropout, self.locked_dropout, self.proj_size = float(dropout), locked_dropout, proj_size
         self.layer_norm, self.recurrent_dropout, self.weight_drop = layer_norm, recurrent_dropout, weight_drop
@@ -270,7 +270,7 @@ class Recurrent(nn.Module):
         given = self._enter(x, lengths)
         T, rows = given.x.shape[:2]
         # From a generator of its own: asking must not move the global one.
-        generator = torch.Generator(given.x.device).manual_seed(0)
+        generator = torch.Generator(self._recurrent_weights[0].device).manual_seed(0)
         masks = self.draw_masks(rows, T, generator) if self.training else no_masks(self._places)
         request = self._request(given.x, self.initial_state(rows)[0], given.lengths, masks, 0, False)
         return choose(request, self.engine)

@@ -10,6 +10,7 @@ import torch
 from torch.func import functional_call, grad, vmap
 from torch.nn.utils import clip_grad_norm_, parameters_to_vector, vector_to_parameters
 from torch.nn.utils.parametrizations import orthogonal, weight_norm
+from torch.utils._pytree import tree_map
 
 from recurra.errors import InputError
 from recurra.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Readout, Recurrent, RNNCell
@@ -204,6 +205,17 @@ def test_training_with_masks_inside_a_compiled_graph(kind):
     masks = module.draw_masks(2, T, torch.Generator().manual_seed(0))
     compiled = torch.compile(module, backend="eager", fullgraph=True)
     torch.testing.assert_close(compiled(x, masks=masks)[0], module(x, masks=masks)[0])
+
+
+def test_vmap_over_parameters_and_masks_drawn_outside():
+    module, x = GRU(3, 4, 2, dropout=0.5, recurrent_dropout=0.5, zoneout=0.5), torch.randn(T, 2, 3)
+    drawn = [module.draw_masks(2, T, torch.Generator().manual_seed(seed)) for seed in range(2)]
+    masks = tree_map(lambda *each: None if each[0] is None else torch.stack(each), *drawn)
+    dims = tree_map(lambda mask: None if mask is None else 0, masks)
+    parameters = dict(module.named_parameters())
+    both = vmap(lambda masks: functional_call(module, parameters, (x,), {"masks": masks})[0], in_dims=(dims,))(masks)
+    for index in range(2):
+        torch.testing.assert_close(both[index], module(x, masks=drawn[index])[0])
 
 
 def test_a_pickled_parametrised_module_is_torchs_to_refuse():
