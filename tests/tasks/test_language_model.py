@@ -257,7 +257,7 @@ def test_unknown_symbols_of_a_prompt_are_told(trained):
 def test_text_too_short_for_a_window_is_refused_before_anything_is_written(tmp_path):
     text = tmp_path / "short.txt"
     text.write_text("abc\n" * 30)
-    with pytest.raises(InputError, match="108 tokens, but 2,049 are needed"):
+    with pytest.raises(InputError, match="108 tokens, but 1,025 are needed"):
         recurra.train("lm", text, out=tmp_path / "out", steps=1)
     assert not (tmp_path / "out").exists()
 

@@ -85,7 +85,7 @@ class WindowOptions:
         InputError: label smoothing outside 0 to 1. The sizes are checked against the text.
     """
 
-    batch_size: int = 32
+    batch_size: int = 16
     """Parallel streams of the text in a batch."""
     update_every: int | None = 64
     """Steps of each stream between updates of the weights; none for the whole stream: full backpropagation."""
