@@ -87,7 +87,7 @@ def _usage(folder: str) -> str:
 
 
 # What may still be chosen when training goes on from a trained model.
-_FREE = {"dropout", "embedding_dropout", "locked_dropout", "engine"}
+_FREE = {"dropout", "embedding_dropout", "locked_dropout", "recurrent_dropout", "weight_drop", "zoneout", "engine"}
 
 TASK = Task(
     name="lm",
