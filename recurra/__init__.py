@@ -11,17 +11,36 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recurra.api import load, train
-    from recurra.cells import Cell, Gates, Initialisation, State, find_cell
+    from recurra.cells import Cell, Gates, Initialisation, State, count_parameters, find_cell
     from recurra.errors import InputError, RecurraError
-    from recurra.layers import GRU, LSTM, RNN, LockedDropout, Readout, Recurrent
+    from recurra.layers import (
+        GRU,
+        LSTM,
+        RNN,
+        GRUCell,
+        LockedDropout,
+        LSTMCell,
+        Readout,
+        Recurrent,
+        RNNCell,
+        StackMasks,
+        Step,
+        from_keras,
+        to_keras,
+    )
+    from recurra.training import truncated
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "recurra.api": ("load", "train"),
-    "recurra.cells": ("Cell", "Gates", "Initialisation", "State", "find_cell"),
+    "recurra.cells": ("Cell", "Gates", "Initialisation", "State", "count_parameters", "find_cell"),
     "recurra.errors": ("InputError", "RecurraError"),
-    "recurra.layers": ("GRU", "LSTM", "RNN", "LockedDropout", "Readout", "Recurrent"),
+    "recurra.layers": (
+        *("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"),
+        *("LockedDropout", "Readout", "Recurrent", "StackMasks", "Step", "from_keras", "to_keras"),
+    ),
+    "recurra.training": ("truncated",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -30,18 +49,27 @@ __all__ = [
     "LSTM",
     "RNN",
     "Cell",
+    "GRUCell",
     "Gates",
     "Initialisation",
     "InputError",
+    "LSTMCell",
     "LockedDropout",
+    "RNNCell",
     "Readout",
     "RecurraError",
     "Recurrent",
+    "StackMasks",
     "State",
+    "Step",
     "__version__",
+    "count_parameters",
     "find_cell",
+    "from_keras",
     "load",
+    "to_keras",
     "train",
+    "truncated",
 ]
 
 

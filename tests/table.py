@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from recurra.cells import CELLS, Cell, Elman, Gates, State, find_cell
+from recurra.cells import CELLS, GRU, LSTM, SLSTM, Cell, Elman, Gates, State, find_cell
 
 
 class Leaky(Cell):
@@ -36,6 +36,9 @@ MADE: dict[str, Callable[[], Cell]] = {
     **{name: (lambda name=name: find_cell(name)) for name in CELLS},
     "elman-relu": lambda: Elman("relu"),
     "elman-gelu": lambda: Elman("gelu"),
+    "lstm-softsign": lambda: LSTM("softsign"),
+    "gru-relu": lambda: GRU("relu"),
+    "slstm-exp": lambda: SLSTM("exp"),
     "user's leaky": Leaky,
     "user's odd": Odd,
 }

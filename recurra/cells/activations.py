@@ -47,3 +47,10 @@ def activation(which: str | Activation) -> Activation:
     if which not in ACTIVATIONS:
         raise InputError(f"there is no activation {which!r}. {nearest(which, ACTIVATIONS)}")
     return ACTIVATIONS[which]
+
+
+def log_sigmoid(x: Tensor) -> Tensor:
+    """The logarithm of σ(x), without the underflow of the logarithm of a sigmoid."""
+    # torch's own takes up all threads for a few numbers: 8 ms for (3, 6) on two busy cores, where this takes 0.15 ms.
+    # Beyond the threshold softplus is linear; its default of 20 would show in float64.
+    return -F.softplus(-x, threshold=40)

@@ -14,9 +14,8 @@ parameters belong to the layer. To write a cell, name its gates and states and w
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -47,6 +46,39 @@ class Recurrence:
         return product
 
 
+class Vectors:
+    """The per-unit vectors p of a cell by name, (H,), and the layer's normalisation of a state.
+
+    `p.norm("c", c)` is c (B, H) over its units normalised where the layer has `layer_norm=True`, and c itself where
+    not: a formula writes it where the state is read out, h = o tanh(norm(c)), and carries c as it is.
+    """
+
+    def __init__(self, by_name: Mapping[str, Tensor], norm: Callable[[str, Tensor], Tensor] | None = None) -> None:
+        self.__dict__.update(by_name)
+        self._norm = norm
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Tensor: ...
+
+    def norm(self, state: str, value: Tensor) -> Tensor:
+        """The value (B, H), normalised with the gain and shift of that state where the layer normalises."""
+        return value if self._norm is None else self._norm(state, value)
+
+
+class Formula(NamedTuple):
+    """What one run of a cell's step tells about its formula."""
+
+    second_phase: tuple[str, ...]
+    """The gates whose recurrent product is taken of something computed, `u("n", r * s.h)`."""
+    normalised: tuple[str, ...]
+    """The states that it reads out by `p.norm`."""
+    reads_h: bool
+    """Whether it reads `s.h` itself, not only W_hh h."""
+    shown: tuple[str, ...]
+    """The gates that it returns."""
+
+
 class Cell(ABC):
     """One step of a recurrent network.
 
@@ -64,7 +96,8 @@ class Cell(ABC):
     """Parameters of one number a unit, (H,): peepholes, a diagonal recurrence."""
     memory: ClassVar[Mapping[str, int]] = {}
     """Gates that decide how long the cell remembers: +1 where a large pre-activation keeps the state, -1 where it lets
-    the new in. The forget bias and chrono initialisation act on them."""
+    the new in. The forget bias and chrono initialisation act on them; a forget bias leaves the -1 of a cell alone that
+    has a +1 as well (an input gate beside a forget gate)."""
     paper: ClassVar[str] = ""
     """Where the formula comes from."""
 
@@ -88,23 +121,38 @@ class Cell(ABC):
             x: the input's part by gate: x.i is (W_ih x_t + b_ih)_i, (B, H).
             u: the recurrent part by gate, a `Recurrence`, (B, H).
             s: the last state by name, (B, H).
-            p: the per-unit vectors by name, (H,).
+            p: the per-unit vectors by name, (H,), and `p.norm`; a `Vectors`.
         """
+
+    def recurrent_weight(self, hh: Tensor) -> Tensor:
+        """The matrix that multiplies h, from the parameter `weight_hh`: the parameter itself, (R·H, H).
+
+        A cell whose recurrence is constrained (orthogonal, antisymmetric) makes it here from a free matrix of the same
+        shape. The door to the engines asks once a call; gradients reach the parameter, and no engine knows of it.
+        """
+        return hh
 
     def initialise(self, weights: Weights, how: Initialisation, generator: Generator | None = None) -> None:
         """Fills the parameters in place; a cell with needs of its own overrides this."""
         initialise(weights, how, gates=self.gates, recurrent=self.recurrent, memory=self.memory, generator=generator)
 
-    @cached_property
-    def second_phase(self) -> tuple[str, ...]:
-        """The gates whose recurrent product the formula takes of something it computed, `u("n", r * s.h)`.
-
-        Found by running the step once on a single unit, which also checks the formula's names.
+    @property
+    def formula(self) -> Formula:
+        """What the step uses, found by running it once on a single unit, which also checks the formula's names.
 
         Raises:
             InputError: the formula reads a gate or state that the cell has not, or returns other states than it names.
         """
-        return _probe(self)
+        # Not a cached_property: torch.compile stops at its lock.
+        if "_formula" not in self.__dict__:
+            self.__dict__["_formula"] = _probe(self)
+        found: Formula = self.__dict__["_formula"]
+        return found
+
+    @property
+    def second_phase(self) -> tuple[str, ...]:
+        """The gates whose recurrent product the formula takes of something it computed, `u("n", r * s.h)`."""
+        return self.formula.second_phase
 
 
 def _check_names(cls: type[Cell]) -> None:
@@ -114,39 +162,74 @@ def _check_names(cls: type[Cell]) -> None:
             raise InputError(f"{cls.__name__}: {kind}={names!r} must be a tuple of names, such as ('h',)")
         if len(set(names)) < len(names):
             raise InputError(f"{cls.__name__}: {kind}={names!r} names one twice")
+    if "norm" in cls.vectors:
+        raise InputError(f"{cls.__name__}: a vector cannot be called 'norm': p.norm is the layer's normalisation")
     if not cls.gates or cls.states[:1] != ("h",):
         raise InputError(
             f"{cls.__name__}: a cell has at least one gate, and its states start with 'h', not {cls.states}"
         )
 
 
-def _probe(cell: Cell) -> tuple[str, ...]:
-    one, called = torch.zeros(1, 1), []
+class _Watched:
+    """A state that remembers which of its tensors a formula reads, by name or by unpacking."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self.read: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        self.read.add(name)
+        return getattr(self._state, name)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        self.read.update(self._state._fields)
+        return iter(self._state)
+
+    def __getitem__(self, index: int) -> Tensor:
+        self.read.add(self._state._fields[index])
+        return self._state[index]
+
+
+def _probe(cell: Cell) -> Formula:
+    name, one = type(cell).__name__, torch.zeros(1, 1, device="cpu")
+    products: list[str] = []
+    norms: list[str] = []
 
     def product(gate: str, v: Tensor) -> Tensor:
         if gate not in cell.recurrent:
-            raise InputError(f"{type(cell).__name__}: u({gate!r}, …) but its recurrent gates are {cell.recurrent}")
-        called.append(gate)
+            raise InputError(f"{name}: u({gate!r}, …) but its recurrent gates are {cell.recurrent}")
+        products.append(gate)
         return v
+
+    def norm(state: str, value: Tensor) -> Tensor:
+        if state not in cell.states:
+            raise InputError(f"{name}: p.norm({state!r}, …) but its states are {cell.states}")
+        norms.append(state)
+        return value
 
     x = Gates(**dict.fromkeys(cell.gates, one))
     u = Recurrence(dict.fromkeys(cell.recurrent, one), product)
     s = State(**dict.fromkeys(cell.states, one))
-    p = Gates(**dict.fromkeys(cell.vectors, one[0]))
+    p, watched = Vectors(dict.fromkeys(cell.vectors, one[0]), norm), _Watched(s)
     try:
-        made = cell.step(x, u, s, p)
+        made = cell.step(x, u, watched, p)
     except AttributeError as error:
         if not any(error.obj is part for part in (x, u, s, p)):
             raise
         others = nearest(error.name or "", {*cell.gates, *cell.states, *cell.vectors})
-        raise InputError(
-            f"{type(cell).__name__}.step reads {error.name!r}, which it does not name. {others}"
-        ) from error
+        raise InputError(f"{name}.step reads {error.name!r}, which it does not name. {others}") from error
+    _check_made(cell, made)
+    second_phase = tuple(gate for gate in cell.recurrent if gate in products)
+    normalised = tuple(state for state in cell.states if state in norms)
+    return Formula(second_phase, normalised, "h" in watched.read, made[1]._fields)
+
+
+def _check_made(cell: Cell, made: Any) -> None:
+    name = type(cell).__name__
     if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], State) and isinstance(made[1], Gates)):
-        raise InputError(f"{type(cell).__name__}.step must return (State(…), Gates(…)), not {type(made).__name__}")
+        raise InputError(f"{name}.step must return (State(…), Gates(…)), not {type(made).__name__}")
     if made[0]._fields != cell.states:
         raise InputError(
-            f"{type(cell).__name__}.step returns the states {made[0]._fields} but states={cell.states}: "
+            f"{name}.step returns the states {made[0]._fields} but states={cell.states}: "
             "name the same ones in the same order"
         )
-    return tuple(gate for gate in cell.recurrent if gate in called)

@@ -12,10 +12,14 @@ from recurra.cells.state import Gates, State
 
 @dataclass(frozen=True)
 class Elman(Cell):
-    """h_t = f(W_hh h_{t-1} + W_ih x_t + b), torch's `nn.RNN` with any f.
+    """The simple recurrent network.
+
+        h_t = f(x_h + u_h)
+
+    torch's `nn.RNN`, f = tanh or relu there, any function here.
 
     Args:
-        activation: the name of f or f itself, elementwise.
+        activation: the name of f or a function itself, elementwise.
     """
 
     activation: str | Activation = "tanh"

@@ -6,27 +6,42 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from torch import sigmoid, tanh
+from torch import sigmoid
 
+from recurra.cells.activations import Activation, activation
 from recurra.cells.cell import Cell
 from recurra.cells.state import Gates, State
 
 
 @dataclass(frozen=True)
 class GRU(Cell):
-    """The GRU of torch's `nn.GRU` and cuDNN: the reset gate acts after the recurrent product.
+    """The gated recurrent unit of cuDNN.
 
-    r, z = σ(W_ih x_t + W_hh h_{t-1} + b), n = tanh(W_in x_t + b_in + r (W_hn h_{t-1} + b_hn)),
-    h_t = (1 - z) n + z h_{t-1}. Here z weighs the old state; in Cho et al. (2014) eq. 7 as well.
+        r = σ(x_r + u_r)
+        z = σ(x_z + u_z)
+        n = tanh(x_n + r u_n)
+        h_t = (1 - z) n + z h_{t-1}
+
+    The reset gate acts after the recurrent product, as in torch's `nn.GRU`, whose order of gates this is, r z n; the
+    first GRU, reset before the product, is `cho_gru`. z weighs the old state, as in eq. 7 of the paper.
+
+    Args:
+        activation: the name of the function of n, here tanh, or a function itself, elementwise.
     """
+
+    activation: str | Activation = "tanh"
 
     gates = ("r", "z", "n")
     memory: ClassVar[Mapping[str, int]] = {"z": +1}
-    paper = "Cho et al. (2014), with the reset gate after the product as in cuDNN"
+    paper = "Cho et al. (2014), Learning phrase representations using RNN encoder-decoder; reset as in cuDNN"
+
+    def __post_init__(self) -> None:
+        activation(self.activation)
 
     def step(self, x: Any, u: Any, s: Any, p: Any) -> tuple[State, Gates]:
         """One step; see the class."""
+        squash = activation(self.activation)
         r = sigmoid(x.r + u.r)
         z = sigmoid(x.z + u.z)
-        n = tanh(x.n + r * u.n)
+        n = squash(x.n + r * u.n)
         return State(h=(1 - z) * n + z * s.h), Gates(r=r, z=z, n=n)

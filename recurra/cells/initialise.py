@@ -35,7 +35,8 @@ class Initialisation:
     input: str = "torch"
     """W_ih: "torch" or "xavier" (Glorot & Bengio 2010, gate by gate)."""
     forget_bias: float | None = None
-    """The bias of the gates that keep the state (LSTM's f, GRU's z), whole: b_ih + b_hh (Jozefowicz et al. 2015)."""
+    """The bias of the gates that keep the state (LSTM's f, GRU's z), whole: b_ih + b_hh (Jozefowicz et al. 2015). Its
+    negative where the one gate of a cell weighs the new state instead (minimal gated unit, minGRU)."""
     chrono: int | None = None
     """The longest time to remember, in steps: b_f ~ log U(1, chrono - 1), b_i = -b_f (Tallec & Ollivier 2018)."""
 
@@ -66,6 +67,8 @@ def initialise(
     generator: Generator | None = None,
 ) -> None:
     """Fills `weights` in place; without a generator from torch's global one, in the order torch.nn draws them."""
+    if how.recurrent != "torch" and not recurrent:
+        raise InputError(f"recurrent={how.recurrent!r} is about W_hh, which this cell has not: no gate is recurrent")
     bound = 1 / math.sqrt(weights.ih.shape[0] // len(gates))
     with torch.no_grad():
         for tensor in (weights.ih, weights.hh, weights.b_ih, weights.b_hh, weights.hr, *weights.vectors):
@@ -106,10 +109,11 @@ def _fill_memory(
     times = weights.b_ih.new_empty(hidden)
     if how.chrono is not None:
         times.uniform_(1, how.chrono - 1, generator=generator)
+    has_forget_gate = max(memory.values()) > 0
     for gate, sign in memory.items():
-        if how.forget_bias is not None and sign < 0:
+        if how.forget_bias is not None and sign < 0 and has_forget_gate:
             continue  # the forget bias is about forgetting; the input gate keeps its own start
         block = weights.b_ih.view(-1, hidden)[gates.index(gate)]
-        block.copy_(sign * times.log()) if how.chrono is not None else block.fill_(how.forget_bias or 0.0)
+        block.copy_(sign * times.log()) if how.chrono is not None else block.fill_(sign * (how.forget_bias or 0.0))
         if weights.b_hh is not None and gate in recurrent:
             weights.b_hh.view(-1, hidden)[recurrent.index(gate)].zero_()

@@ -9,15 +9,28 @@ from pathlib import Path
 from typing import Any
 
 from recurra.cells.cell import Cell
-from recurra.cells.elman import Elman
-from recurra.cells.gru import GRU
-from recurra.cells.lstm import LSTM
 from recurra.errors import InputError, nearest
 
+# A cell's name, which its file has too, and its class in there.
+_CLASSES = {
+    "elman": "Elman",
+    "lstm": "LSTM",
+    "peephole_lstm": "PeepholeLSTM",
+    "coupled_lstm": "CoupledLSTM",
+    "slstm": "SLSTM",
+    "min_lstm": "MinLSTM",
+    "gru": "GRU",
+    "cho_gru": "ChoGRU",
+    "minimal_gated_unit": "MinimalGatedUnit",
+    "min_gru": "MinGRU",
+    "indrnn": "IndRNN",
+    "orthogonal_rnn": "OrthogonalRNN",
+    "antisymmetric_rnn": "AntisymmetricRNN",
+    "gated_antisymmetric_rnn": "GatedAntisymmetricRNN",
+}
+
 CELLS: dict[str, type[Cell]] = {
-    "elman": Elman,
-    "gru": GRU,
-    "lstm": LSTM,
+    name: getattr(importlib.import_module(f"recurra.cells.{name}"), kind) for name, kind in _CLASSES.items()
 }
 
 
@@ -38,7 +51,7 @@ def find_cell(which: str | Cell | type[Cell], **options: Any) -> Cell:
     kind = which if isinstance(which, type) else CELLS.get(which) or _imported(which)
     if not (isinstance(kind, type) and issubclass(kind, Cell)):
         raise InputError(f"{which!r} is not a recurra.Cell: derive it from recurra.Cell and give it gates and a step")
-    known = _option_names(kind)
+    known = option_names(kind)
     for option in options:
         if option not in known:
             has = nearest(option, known) if known else "It has no options."
@@ -57,7 +70,7 @@ def cell_options(cell: Cell) -> dict[str, Any]:
     Raises:
         InputError: an option is a function, which a file cannot hold.
     """
-    options = {name: getattr(cell, name) for name in _option_names(type(cell))}
+    options = {name: getattr(cell, name) for name in option_names(type(cell))}
     for name, value in options.items():
         if callable(value):
             raise InputError(
@@ -67,7 +80,8 @@ def cell_options(cell: Cell) -> dict[str, Any]:
     return options
 
 
-def _option_names(kind: type[Cell]) -> list[str]:
+def option_names(kind: type[Cell]) -> list[str]:
+    """The options of a cell: its fields as a dataclass, none where it is a plain class."""
     return [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
 
 

@@ -7,6 +7,17 @@ from typing import NamedTuple
 from torch import Tensor
 
 
+class Norms(NamedTuple):
+    """The gains of layer normalisation (Ba et al. 2016, eq. 20-22); b_ih and b_hh are the shifts of x and u."""
+
+    ih: Tensor
+    """Gains of W_ih x, (G·H,)."""
+    hh: Tensor
+    """Gains of W_hh h, (R·H,)."""
+    states: tuple[tuple[Tensor, Tensor], ...] = ()
+    """Gain and shift, (H,) each, of each state in `Formula.normalised`."""
+
+
 class Weights(NamedTuple):
     """What `W_hh h_{t-1} + W_ih x_t + b` needs, in torch's layout: one block of H rows a gate.
 
@@ -22,6 +33,9 @@ class Weights(NamedTuple):
     b_hh: Tensor | None = None
     """(R·H,)."""
     hr: Tensor | None = None
-    """W_hr of a projected h, (P, H)."""
+    """W_hr of a projected h, (P, H). Where the formula reads its own h (`Formula.reads_h`) the state is h of width H,
+    and W_hr h is what is emitted and enters each recurrent product; elsewhere the state is W_hr h itself, as torch."""
     vectors: tuple[Tensor, ...] = ()
     """One (H,) for each name in `Cell.vectors`."""
+    norms: Norms | None = None
+    """Gains and shifts where W_ih x, W_hh h and the states that the formula names are normalised."""

@@ -1,22 +1,42 @@
-"""`recurra cells`: the table of recurrent cells."""
+"""`recurra cells`: the table of recurrent cells, and what each of them computes."""
 
 from __future__ import annotations
 
-from recurra.cells import CELLS
+from typing import Annotated
+
+from cyclopts import Parameter
 
 
-def cells() -> None:
-    """List the recurrent cells: their gates, states and where they come from.
+def cells(name: str | None = None, /, *, markdown: Annotated[bool, Parameter(negative=())] = False) -> None:
+    """List the recurrent cells, or tell all about one.
 
-    A cell of your own is --cell module:Class; see docs/cells.md.
+    Examples:
+        recurra cells
+
+        recurra cells slstm
+
+        recurra cells my_module:MyCell
+
+    Parameters
+    ----------
+    name
+        One cell: its equations, gates, states, parameters, options and paper.
+    markdown
+        Print the page docs/cells.md.
     """
-    from rich.console import Console
-    from rich.table import Table
+    from recurra.cells import CELLS, find_cell
+    from recurra.cells.document import as_text, describe, page, summary
+    from recurra.engine.run import engines_for
 
-    table = Table(box=None, pad_edge=False)
-    for heading in ("cell", "gates", "states", "formula"):
-        table.add_column(heading)
-    for name, kind in CELLS.items():
-        table.add_row(name, " ".join(kind.gates), " ".join(kind.states), (kind.__doc__ or "").splitlines()[0])
-        table.add_row("", "", "", f"[dim]{kind.paper}[/dim]")
-    Console().print(table)
+    if markdown:
+        print(page(engines_for), end="")
+    elif name is not None:
+        cell = find_cell(name)
+        print(as_text(describe(cell, engines_for(cell))))
+    else:
+        rows = [("cell", "gates", "states", "")]
+        rows += [(name, " ".join(kind.gates), " ".join(kind.states), summary(kind)) for name, kind in CELLS.items()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+        print("\nEquations and options: recurra cells NAME. Your own cell: --cell module:Class")

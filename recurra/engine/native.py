@@ -21,12 +21,35 @@ def why_not(request: Request) -> str | None:
     """Why torch.nn cannot run the request, in words; None where it can."""
     if _kernel(request.cell) is None:
         return f"torch.nn has no kernel for {request.cell}"
+    around = _around(request)
+    if around is not None:
+        return around
     if request.weights.hr is not None and type(request.cell) is not LSTM:
         return "torch.nn projects LSTM only"
     if len(request.x) == 0:
         return "torch.nn takes no sequence of 0 steps"
     if len({tensor.dtype for tensor in (request.x, *request.state, request.weights.hh)}) > 1:
         return "torch.nn wants one dtype for input, state and weights"
+    return None
+
+
+def _around(request: Request) -> str | None:
+    """What stands around the cell, or around the call, that torch's kernels do not know."""
+    if request.weights.norms is not None:
+        return "torch.nn has no layer normalisation inside"
+    if request.masks.h is not None:
+        return "torch.nn has no recurrent dropout"
+    if any(mask is not None for mask in request.masks.zoneout):
+        return "torch.nn has no zoneout"
+    if request.keep:
+        return "torch.nn does not show its gates"
+    if torch._C._are_functorch_transforms_active():
+        return "torch.nn's kernels have no rule for torch.func"
+    if request.lengths is not None and torch.compiler.is_compiling():
+        return "torch.nn packs rows by the values of lengths, which a compiled graph does not know"
+    on_cpu = request.x.device.type == "cpu"
+    if type(request.cell) is LSTM and on_cpu and torch.is_autocast_enabled("cpu"):
+        return "oneDNN's LSTM does not run under autocast"
     return None
 
 
@@ -81,9 +104,9 @@ def _state(cell: Cell, last: list[Tensor]) -> State:
 
 def _kernel(cell: Cell) -> Callable[..., Any] | None:
     """The kernel of exactly this cell: a cell derived from one of ours may have another formula."""
-    if type(cell) is LSTM:
+    if type(cell) is LSTM and cell.activation in ("tanh", torch.tanh):
         return torch.lstm
-    if type(cell) is GRU:
+    if type(cell) is GRU and cell.activation in ("tanh", torch.tanh):
         return torch.gru
     if type(cell) is Elman and cell.activation in ("tanh", torch.tanh):
         return torch.rnn_tanh

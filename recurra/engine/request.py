@@ -7,7 +7,22 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from recurra.cells import Cell, State, Weights
+from recurra.cells import Cell, Gates, State, Weights
+
+
+class Masks(NamedTuple):
+    """What is random in a pass, drawn before it, so that every engine computes the same numbers."""
+
+    h: Tensor | None = None
+    """Recurrent dropout, (B, H) or (B, P) with a projection: multiplies what enters a recurrent product, at every step;
+    0 where dropped, 1 / (1 - rate) elsewhere."""
+    zoneout: tuple[Tensor | None, ...] = ()
+    """For each state a tensor k that broadcasts to (T, B, its size), or None: s_t = k s_{t-1} + (1 - k) s_new. 0 and 1
+    while training, the rate itself in evaluation. Empty where no state is zoned out."""
+
+
+NO_MASKS = Masks()
+"""Nothing dropped and nothing zoned out."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +41,9 @@ class Request:
     lengths: Tensor | None = None
     """int64 (B,), 0 to T; None where every row has T steps. Past its length a row is not read, and y is 0 there."""
     reverse: bool = False
+    masks: Masks = NO_MASKS
+    keep: bool = False
+    """Whether the gates of every step are wanted."""
 
     @property
     def present(self) -> Tensor:
@@ -42,3 +60,5 @@ class Result(NamedTuple):
     """h of every step, (T, B, H), or (T, B, P) with a projection."""
     state: State
     """The state of each row at its own end (its own beginning where the request is reversed)."""
+    kept: Gates | None = None
+    """The gates of every step, (T, B, H) each in the order of x, 0 past a row's length, where `Request.keep`."""

@@ -5,8 +5,12 @@ The choice depends on the request alone, never on a timing, so that a run repeat
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
+import torch
+
+from recurra.cells import Cell, State, Weights
 from recurra.engine.native import native, why_not
 from recurra.engine.request import Request, Result
 from recurra.engine.unroll import unroll
@@ -45,8 +49,26 @@ def choose(request: Request, engine: str = "auto") -> Choice:
     return Choice("native", "torch.nn has a kernel for exactly this")
 
 
+def engines_for(cell: Cell) -> tuple[str, ...]:
+    """The engines that run a cell at least on a plain batch, by name."""
+    H, G, R = 1, len(cell.gates), len(cell.recurrent)
+    vectors = tuple(torch.zeros(H) for _ in cell.vectors)
+    weights = Weights(torch.zeros(G, 1), torch.zeros(R, H), torch.zeros(G), torch.zeros(R), vectors=vectors)
+    request = Request(cell, torch.zeros(2, 1, 1), State(**{name: torch.zeros(1, H) for name in cell.states}), weights)
+
+    def runs(engine: str) -> bool:
+        try:
+            choose(request, engine)
+        except InputError:
+            return False
+        return True
+
+    return tuple(engine for engine in ENGINES if engine != "auto" and runs(engine))
+
+
 def run(request: Request, engine: str = "auto") -> Result:
     """Runs the request on the engine named, or on the one `choose` picks."""
-    if choose(request, engine).engine == "native":
-        return native(request)
-    return unroll(request)
+    run_it = native if choose(request, engine).engine == "native" else unroll
+    # The matrix that multiplies h may be a function of the parameter; engines see the matrix, gradients the parameter.
+    hh = request.cell.recurrent_weight(request.weights.hh)
+    return run_it(replace(request, weights=request.weights._replace(hh=hh)))

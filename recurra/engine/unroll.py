@@ -2,63 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recurra.cells import Cell, Gates, Recurrence, State, Weights, where
+from recurra.cells import Cell, Gates, State, Weights, where
+from recurra.engine.around import input_part, recurrent_part, vectors_of, zone_out
 from recurra.engine.request import Request, Result
 
 
 def unroll(request: Request) -> Result:
     """Runs the request step by step in PyTorch operators: any cell, device, dtype and order of derivative."""
-    cell, weights = request.cell, request.weights
+    cell, weights, masks = request.cell, request.weights, request.masks
     x, present = request.x, None
     if request.lengths is not None:
         present = request.present.unbind(0)
         # What stands in the padding must not reach a gradient as 0 · NaN.
         x = x.masked_fill(~request.present, 0)
-    inputs = F.linear(x, weights.ih, weights.b_ih).unbind(0)  # T × (B, G·H)
-    recurrence = _recurrence(cell, weights)
-    vectors = Gates(**dict(zip(cell.vectors, weights.vectors, strict=True)))
-    state, emitted = request.state, [x.new_empty(0)] * len(inputs)
+    inputs = input_part(cell, weights, x).unbind(0)  # T × (B, G·H)
+    recurrence, vectors = recurrent_part(cell, weights, masks.h), vectors_of(cell, weights)
+    zoneout = _by_step(masks.zoneout, x)
+    state = request.state
+    emitted: list[Tensor] = []
+    kept: list[Gates] = []
     for t in _order(len(inputs), request.reverse):
         gates = Gates(**dict(zip(cell.gates, inputs[t].chunk(len(cell.gates), -1), strict=True)))
-        new, _ = cell.step(gates, recurrence(state.h), state, vectors)
-        if weights.hr is not None:
-            new = State(**{**new._asdict(), "h": F.linear(new.h, weights.hr)})
+        new, shown = cell.step(gates, recurrence(state.h), state, vectors)
+        new = _projected(cell, weights, new)
+        if zoneout is not None:
+            new = zone_out(new, state, zoneout[t])
+        emitted.append(new.h)
+        if request.keep:
+            kept.append(shown)
         # A row that has ended keeps its state; in reverse it keeps the initial one until its end is reached.
         state = new if present is None else where(present[t], new, state)
-        emitted[t] = new.h
-    y = torch.stack(emitted) if emitted else x.new_empty(0, x.shape[1], state.h.shape[-1])  # (T, B, P)
-    return Result(y if present is None else y.masked_fill(~request.present, 0), state)
+    if request.reverse:
+        emitted.reverse()
+        kept.reverse()
+    y = _over_time(request, emitted, state.h.shape[-1])  # (T, B, P), or (T, B, H)
+    if weights.hr is not None and cell.formula.reads_h:
+        y = F.linear(y, weights.hr)  # (T, B, P)
+    return Result(y, state, _kept(request, kept) if request.keep else None)
 
 
 def _order(steps: int, reverse: bool) -> range:
     return range(steps - 1, -1, -1) if reverse else range(steps)
 
 
-def _recurrence(cell: Cell, weights: Weights) -> Callable[[Tensor], Recurrence]:
-    """From h to u. Products of what the formula itself computes (`u("n", r * s.h)`) wait until it asks for them."""
-    names = cell.recurrent
-    if not names:
-        return lambda h: Recurrence({}, None)
-    W = dict(zip(names, weights.hh.chunk(len(names)), strict=True))
-    b = dict(zip(names, weights.b_hh.chunk(len(names)), strict=True)) if weights.b_hh is not None else {}
-    first = [name for name in names if name not in cell.second_phase]
-    whole = len(first) == len(names)
-    W_first = weights.hh if whole else torch.cat([W[name] for name in first]) if first else None
-    b_first = None if weights.b_hh is None else weights.b_hh if whole else torch.cat([b[name] for name in first])
+def _by_step(zoneout: tuple[Tensor | None, ...], x: Tensor) -> list[tuple[Tensor | None, ...]] | None:
+    """The masks of each step, (B, size) a state; None where no state is zoned out."""
+    if not zoneout:
+        return None
+    T = len(x)
+    steps = ([None] * T if mask is None else mask.expand(T, *mask.shape[1:]).unbind(0) for mask in zoneout)
+    return list(zip(*steps, strict=True))
 
-    def product(gate: str, v: Tensor) -> Tensor:
-        return F.linear(v, W[gate], b.get(gate))
 
-    def at(h: Tensor) -> Recurrence:
-        if W_first is None:
-            return Recurrence({}, product)
-        blocks = F.linear(h, W_first, b_first).chunk(len(first), -1)  # each (B, H)
-        return Recurrence(dict(zip(first, blocks, strict=True)), product)
+def _projected(cell: Cell, weights: Weights, new: State) -> State:
+    """The state with W_hr h for h, unless the formula reads its own h: then h stays as it is, H wide."""
+    if weights.hr is None or cell.formula.reads_h:
+        return new
+    return State(**{**new._asdict(), "h": F.linear(new.h, weights.hr)})
 
-    return at
+
+def _kept(request: Request, steps: list[Gates]) -> Gates:
+    width = request.weights.ih.shape[0] // len(request.cell.gates)
+    names = request.cell.formula.shown
+    return Gates(**{name: _over_time(request, [getattr(step, name) for step in steps], width) for name in names})
+
+
+def _over_time(request: Request, steps: Sequence[Tensor], width: int) -> Tensor:
+    """One tensor (T, B, width) of T × (B, width), 0 past each row's length."""
+    if not steps:
+        return request.x.new_empty(0, request.x.shape[1], width)
+    stacked = torch.stack(list(steps))
+    return stacked if request.lengths is None else stacked.masked_fill(~request.present, 0)

@@ -1,8 +1,25 @@
 """The torch.nn modules people import."""
 
 from recurra.layers.dropout import LockedDropout
+from recurra.layers.keras_weights import from_keras, to_keras
+from recurra.layers.masks import StackMasks
 from recurra.layers.namesakes import GRU, LSTM, RNN
 from recurra.layers.readout import Readout
 from recurra.layers.recurrent import Recurrent
+from recurra.layers.steps import GRUCell, LSTMCell, RNNCell, Step
 
-__all__ = ["GRU", "LSTM", "RNN", "LockedDropout", "Readout", "Recurrent"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "GRUCell",
+    "LSTMCell",
+    "LockedDropout",
+    "RNNCell",
+    "Readout",
+    "Recurrent",
+    "StackMasks",
+    "Step",
+    "from_keras",
+    "to_keras",
+]

@@ -6,6 +6,7 @@ The further keywords are those of `Recurrent`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from recurra import cells
 from recurra.cells import Activation, Cell, State, States
 from recurra.errors import InputError
+from recurra.layers.masks import StackMasks
 from recurra.layers.recurrent import Recurrent
 
 # cuDNN's numbers for the cells it has.
@@ -23,31 +25,48 @@ _CUDNN_MODES: dict[Cell, int] = {cells.Elman("relu"): 0, cells.Elman("tanh"): 1,
 class _Namesake(Recurrent):
     """The door of torch.nn: states stacked over layers and directions, (L·D, B, H), in place of named tuples."""
 
-    def __init__(self, cell: Cell, *args: Any, positional: tuple[str, ...], **kwargs: Any) -> None:
+    def __init__(self, cell: Cell | type[Cell], *args: Any, positional: tuple[str, ...], **kwargs: Any) -> None:
         name = type(self).__name__
         if len(args) > len(positional):
             raise InputError(f"{name}: {len(args)} arguments by position, at most {len(positional)}: {positional}")
         given = dict(zip(positional, args, strict=False))
         for twice in given.keys() & kwargs.keys():
             raise InputError(f"{name}: {twice} is given twice, by position and by name")
-        super().__init__(cell, **(given | kwargs))
+        given |= kwargs
+        if isinstance(given.get("hidden_size"), Sequence):
+            raise InputError(
+                f"{name}: hidden_size={given['hidden_size']}: torch's door stacks the states of all layers in one "
+                f"tensor, so they are of one size. Use recurra.Recurrent, whose states stay apart"
+            )
+        super().__init__(cell, **given)
 
-    def forward(self, x: Any, hx: Any = None, *, lengths: Tensor | None = None) -> Any:
+    # torch calls the second argument hx, `Recurrent` state: a caller by name must find torch's.
+    def forward(
+        self,
+        x: Any,
+        hx: Any = None,
+        *,
+        lengths: Tensor | None = None,
+        masks: StackMasks | None = None,
+        return_gates: bool = False,
+    ) -> Any:
         """Runs the layers as the torch.nn namesake does.
 
         Args:
             x: (T, B, I), (B, T, I) with batch_first, (T, I) for one sequence alone, or a packed sequence.
             hx: the initial state, (L·D, B, H), or (h, c) for LSTM; without B for one sequence alone.
             lengths: int64 (B,), the steps of each row; y is 0 past them.
+            masks: as `Recurrent.forward`.
+            return_gates: as `Recurrent.forward`.
 
         Returns:
-            y and the last state, as torch.nn's.
+            y and the last state, as torch.nn's; with `return_gates` also the gates, as `Recurrent.forward`.
         """
         single = isinstance(x, Tensor) and x.dim() == 2
         state = None if hx is None else self._from_torch(hx, single)
-        y, last = super().forward(x, state, lengths=lengths)
+        y, last, *gates = super().forward(x, state, lengths=lengths, masks=masks, return_gates=return_gates)
         stacked = tuple(torch.stack(tensors) for tensors in zip(*last, strict=True))  # (L·D, B, H) each
-        return y, stacked if len(stacked) > 1 else stacked[0]
+        return (y, stacked if len(stacked) > 1 else stacked[0], *gates)
 
     def _from_torch(self, hx: Any, single: bool) -> States:
         names, rank = self.cell.states, 2 if single else 3
@@ -65,20 +84,19 @@ class _Namesake(Recurrent):
     @property
     def all_weights(self) -> list[list[Tensor]]:
         """The parameters as torch.nn lists them: a list a layer and direction."""
-        suffixes = [suffix for layer in range(self.num_layers) for suffix in self._suffixes(layer)]
         names = ("ih", "hh", "b_ih", "b_hh", "hr")
-        found = [[getattr(self.weights(suffix), name) for name in names] for suffix in suffixes]
+        found = [[getattr(self.weights(place.suffix), name) for name in names] for place in self._places]
         return [[tensor for tensor in layer if tensor is not None] for layer in found]
 
     def flatten_parameters(self) -> None:
         """Lays each layer's parameters side by side in memory, which cuDNN wants; nothing to do elsewhere."""
         weights = self.all_weights
-        if self.cell not in _CUDNN_MODES or not torch.backends.cudnn.is_acceptable(weights[0][0]):
+        if self.layer_norm or self.cell not in _CUDNN_MODES or not torch.backends.cudnn.is_acceptable(weights[0][0]):
             return
         with torch.no_grad():
             for layer in weights:
                 torch._cudnn_rnn_flatten_weight(
-                    layer, 4 if self.bias else 2, layer[0].shape[1], _CUDNN_MODES[self.cell], self.hidden_size,
+                    layer, 4 if self.bias else 2, layer[0].shape[1], _CUDNN_MODES[self.cell], self._units[0],
                     self.proj_size, 1, False, False,
                 )  # fmt: skip
 
@@ -105,6 +123,8 @@ class RNN(_Namesake):
         if len(args) > 3:
             nonlinearity, args = args[3], args[:3] + args[4:]
         order = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
+        if "activation" in kwargs:
+            raise InputError(f"RNN: activation={kwargs['activation']!r} is called nonlinearity here, as in torch.nn")
         super().__init__(cells.Elman(nonlinearity), *args, positional=order, **kwargs)
         self.nonlinearity = nonlinearity
 
@@ -119,7 +139,7 @@ class LSTM(_Namesake):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         order = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
-        super().__init__(cells.LSTM(), *args, positional=(*order, "proj_size"), **kwargs)
+        super().__init__(cells.LSTM, *args, positional=(*order, "proj_size"), **kwargs)
 
 
 class GRU(_Namesake):
@@ -132,4 +152,4 @@ class GRU(_Namesake):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         order = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
-        super().__init__(cells.GRU(), *args, positional=order, **kwargs)
+        super().__init__(cells.GRU, *args, positional=order, **kwargs)

@@ -2,39 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch import Generator, Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
-from recurra.cells import Cell, Initialisation, State, States, Weights, find_cell
-from recurra.engine import Choice, Request, choose, run
-from recurra.engine.run import ENGINES
-from recurra.errors import InputError, nearest
-from recurra.layers.checks import check_input, check_lengths, check_state
-from recurra.layers.dropout import LockedDropout
+from recurra.cells import Activation, Cell, Gates, Initialisation, State, States, Weights, find_cell
+from recurra.engine import Choice, Masks, Request, Result, choose, run
+from recurra.errors import InputError
+from recurra.layers import options
+from recurra.layers.checks import check_state
+from recurra.layers.connections import connect, fill_highway, register_highway
+from recurra.layers.masks import Drops, StackMasks, check_masks, no_masks
+from recurra.layers.parameters import Place, fill, gather, register, stack_of
+from recurra.layers.sequences import Entered, enter
 
 
 class Recurrent(nn.Module):
     """A stack of recurrent layers of one cell: h_t^l = step(h_t^{l-1}, h_{t-1}^l).
 
     Parameters have torch.nn's names and layout: `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`,
-    `weight_hr_l0` with a projection, the suffix `_reverse` for the second direction; a cell's per-unit vectors are
-    `vector_{name}_l0`, a learned initial state is `initial_{state}_l0`.
+    `weight_hr_l0` with a projection, the suffix `_reverse` for the second direction. Further ones: a cell's per-unit
+    vectors `vector_{name}_l0`; a learned initial state `initial_{state}_l0`; with layer_norm the gains `gain_ih_l0`,
+    `gain_hh_l0` (the biases are the shifts) and, for a cell state, `gain_c_l0` and `shift_c_l0`; with highway
+    `weight_highway_l1` and `bias_highway_l1`.
 
     Args:
         cell: a name of the table ("lstm"), "module:Class", a `Cell` or its class.
         input_size: features of x, I.
-        hidden_size: units of each layer, H.
-        num_layers: layers on top of each other.
+        hidden_size: units of each layer, H; a list such as [256, 128] for layers of unequal size.
+        num_layers: layers on top of each other; left out with a list of sizes.
         bias: whether b_ih and b_hh exist.
         batch_first: x and y as (B, T, features) instead of (T, B, features).
         dropout: the share of y set to 0 between layers while training.
         locked_dropout: one dropout mask for all steps of a sequence (Gal & Ghahramani 2016) in place of one a step.
         bidirectional: a second cell runs from each row's end to its start; y holds both, forward first.
-        proj_size: P > 0 emits W_hr h of size P, and feeds that back (Sak et al. 2014). LSTM only.
+        proj_size: P > 0 emits W_hr h of size P, and feeds that back (Sak et al. 2014). The state is W_hr h as in torch
+            for a cell that reads h only through W_hh (RNN, LSTM), else h of size H (GRU).
+        activation: the cell's option of that name, for a cell given by name or class.
+        layer_norm: normalise W_ih x and W_hh h over each gate's units, and the cell state where it is read out (Ba et
+            al. 2016, eq. 20-22).
+        recurrent_dropout: the share of h set to 0 before every recurrent product while training, one mask a sequence
+            for all gates (Gal & Ghahramani 2016).
+        weight_drop: the share of W_hh set to 0 while training, one mask a call (Merity et al. 2018).
+        zoneout: the share of units that keep their last state (Krueger et al. 2017), for all states or by name,
+            {"h": 0.05, "c": 0.5}; in evaluation the expectation.
+        residual: every layer above the first adds its input, before dropout, to its output.
+        highway: every layer above the first mixes its input and its output by a learned gate.
         init: how the parameters begin.
         learn_initial_state: start from parameters, at first 0, where no state is given.
         engine: "auto" or the name of one engine.
@@ -42,14 +58,14 @@ class Recurrent(nn.Module):
         dtype: as torch.nn.
 
     Raises:
-        InputError: an argument that does not fit, here or in `forward`.
+        InputError: an argument that does not fit, or cannot be combined with another, here or in `forward`.
     """
 
     def __init__(
         self,
         cell: str | Cell | type[Cell],
         input_size: int,
-        hidden_size: int,
+        hidden_size: int | Sequence[int],
         num_layers: int = 1,
         *,
         bias: bool = True,
@@ -58,6 +74,13 @@ class Recurrent(nn.Module):
         locked_dropout: bool = False,
         bidirectional: bool = False,
         proj_size: int = 0,
+        activation: str | Activation | None = None,
+        layer_norm: bool = False,
+        recurrent_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        zoneout: float | Mapping[str, float] = 0.0,
+        residual: bool = False,
+        highway: bool = False,
         init: Initialisation | None = None,
         learn_initial_state: bool = False,
         engine: str = "auto",
@@ -65,191 +88,202 @@ class Recurrent(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.cell = find_cell(cell)
-        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        name = type(self).__name__
+        self.cell = find_cell(cell, **({} if activation is None else {"activation": activation}))
+        self._units = options.unit_counts(name, hidden_size, num_layers)
+        self.input_size, self.num_layers = input_size, len(self._units)
+        self.hidden_size = self._units if isinstance(hidden_size, Sequence) else hidden_size
         self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
         self.dropout, self.locked_dropout, self.proj_size = float(dropout), locked_dropout, proj_size
+        self.layer_norm, self.recurrent_dropout, self.weight_drop = layer_norm, recurrent_dropout, weight_drop
+        self.zoneout = options.zoneout_rates(name, self.cell, zoneout)
+        self.residual, self.highway = residual, highway
         self.init, self.learn_initial_state, self.engine = init or Initialisation(), learn_initial_state, engine
         self._check()
+        self._places = stack_of(self.cell, input_size, self._units, proj_size, 1 + bidirectional)
+        self._check_connections()
         # Modules of their own would show up in the repr and in hooks of people who replace torch.nn's layers.
-        for layer in range(num_layers):
-            for suffix in self._suffixes(layer):
-                self._register(layer, suffix, device, dtype)
+        for place in self._places:
+            register(
+                self, place, self.cell,
+                bias=bias, layer_norm=layer_norm, learned=learn_initial_state, device=device, dtype=dtype,
+            )  # fmt: skip
+        for layer in range(1, self.num_layers) if highway else ():
+            register_highway(self, layer, self.output_size, device, dtype)
         self.reset_parameters()
 
     def _check(self) -> None:
         name = type(self).__name__
-        for field in ("input_size", "hidden_size", "num_layers"):
-            value = getattr(self, field)
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f"{name}: {field}={value!r} must be a whole number above 0")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"{name}: dropout={self.dropout} must lie in [0, 1)")
-        if self.engine not in ENGINES:
-            raise InputError(f"{name}: there is no engine {self.engine!r}. {nearest(self.engine, ENGINES)}")
-        if not 0 <= self.proj_size < self.hidden_size:
-            raise InputError(f"{name}: proj_size={self.proj_size} must lie within 0 and hidden_size={self.hidden_size}")
-        if self.proj_size and self.cell.states[1:] != ("c",):
-            raise InputError(f"{name}: proj_size={self.proj_size} is for LSTM; {self.cell} reads its own h")
-        assert isinstance(self.cell.second_phase, tuple)  # reads the formula once: a misnamed gate is found here
+        options.check_count(name, "input_size", self.input_size)
+        options.check_rate(name, "dropout", self.dropout)
+        options.check_engine(name, self.engine)
+        options.check_projection(name, self.proj_size, self._units)
+        drops = {"recurrent_dropout": self.recurrent_dropout, "weight_drop": self.weight_drop}
+        options.check_recurrent_drops(name, self.cell, drops)
+        if self.layer_norm:
+            options.check_layer_norm(name, self._units)
 
-    def _suffixes(self, layer: int) -> tuple[str, ...]:
-        return (f"_l{layer}", f"_l{layer}_reverse") if self.bidirectional else (f"_l{layer}",)
+    def _check_connections(self) -> None:
+        widths = [place.emitted for place in self._places if not place.reverse]
+        options.check_connections(type(self).__name__, self.residual, self.highway, widths)
 
     @property
     def emitted_size(self) -> int:
-        """Features of y of one direction: proj_size, or hidden_size without projection."""
-        return self.proj_size or self.hidden_size
+        """Features of y of one direction: proj_size, or the units of the last layer without projection."""
+        return self._places[-1].emitted
 
     @property
     def output_size(self) -> int:
         """Features of y: twice `emitted_size` with two directions."""
         return self.emitted_size * (1 + self.bidirectional)
 
-    def _register(self, layer: int, suffix: str, device: Any, dtype: Any) -> None:
-        cell, H, P = self.cell, self.hidden_size, self.emitted_size
-        I = self.input_size if layer == 0 else self.output_size
-        shapes: dict[str, tuple[int, ...]] = {
-            "weight_ih": (len(cell.gates) * H, I),
-            "weight_hh": (len(cell.recurrent) * H, P),
-        }
-        if self.bias:
-            shapes |= {"bias_ih": (len(cell.gates) * H,), "bias_hh": (len(cell.recurrent) * H,)}
-        if self.proj_size:
-            shapes["weight_hr"] = (P, H)
-        shapes |= {f"vector_{name}": (H,) for name in cell.vectors}
-        for name, shape in shapes.items():
-            self.register_parameter(name + suffix, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
-        if self.learn_initial_state:
-            for name, size in zip(cell.states, self._state_sizes(), strict=True):
-                start = torch.zeros(size, device=device, dtype=dtype)
-                self.register_parameter(f"initial_{name}{suffix}", nn.Parameter(start))
-
-    def _state_sizes(self) -> tuple[int, ...]:
-        return (self.emitted_size,) + (self.hidden_size,) * (len(self.cell.states) - 1)
-
     def weights(self, suffix: str) -> Weights:
         """The parameters of one layer and direction, such as "_l0" or "_l1_reverse"."""
-        found = {name: getattr(self, name + suffix, None) for name in ("bias_ih", "bias_hh", "weight_hr")}
-        vectors = tuple(getattr(self, f"vector_{name}{suffix}") for name in self.cell.vectors)
-        ih, hh = getattr(self, "weight_ih" + suffix), getattr(self, "weight_hh" + suffix)
-        return Weights(ih, hh, found["bias_ih"], found["bias_hh"], found["weight_hr"], vectors)
+        return gather(self, suffix, self.cell)
 
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self, generator: Generator | None = None) -> None:
         """Fills all parameters anew as `init` says; with torch's default exactly as torch.nn would from one seed."""
-        for layer in range(self.num_layers):
-            for suffix in self._suffixes(layer):
-                self.cell.initialise(self.weights(suffix), self.init, generator)
-                for name in self.cell.states if self.learn_initial_state else ():
-                    nn.init.zeros_(getattr(self, f"initial_{name}{suffix}"))
+        for place in self._places:
+            fill(self, place, self.cell, self.init, learned=self.learn_initial_state, generator=generator)
+        for layer in range(1, self.num_layers) if self.highway else ():
+            fill_highway(self, layer, generator)
 
     def initial_state(self, rows: int) -> States:
         """The state of `rows` fresh sequences: 0, or the learned one. A `State` a layer and direction, (rows, H)."""
-        return tuple(self._start(suffix, rows) for layer in range(self.num_layers) for suffix in self._suffixes(layer))
+        return tuple(self._start(place, rows) for place in self._places)
 
-    def _start(self, suffix: str, rows: int) -> State:
-        weight = getattr(self, "weight_hh" + suffix)
-        sizes = dict(zip(self.cell.states, self._state_sizes(), strict=True))
+    def _start(self, place: Place, rows: int) -> State:
         if self.learn_initial_state:
-            return State(**{name: getattr(self, f"initial_{name}{suffix}").expand(rows, -1) for name in sizes})
-        return State(**{name: weight.new_zeros(rows, size) for name, size in sizes.items()})
+            learned = {name: getattr(self, f"initial_{name}{place.suffix}") for name in place.states}
+            return State(**{name: tensor.expand(rows, -1) for name, tensor in learned.items()})
+        weight = getattr(self, "weight_hh" + place.suffix)
+        return State(**{name: weight.new_zeros(rows, size) for name, size in place.states.items()})
+
+    @property
+    def _drops(self) -> Drops:
+        return Drops(self.dropout, self.locked_dropout, self.recurrent_dropout, self.weight_drop, self.zoneout)
+
+    @property
+    def _recurrent_weights(self) -> list[Tensor]:
+        return [getattr(self, "weight_hh" + place.suffix) for place in self._places]
+
+    def draw_masks(self, rows: int, steps: int | None = None, generator: Generator | None = None) -> StackMasks:
+        """Draws what is random in a training pass, to be given to `forward` as `masks=`.
+
+        Give the masks of one draw to every window of a sequence, and they are those of the whole sequence.
+
+        Args:
+            rows: B.
+            steps: T, to draw also what changes from step to step (zoneout, unlocked dropout); where None, each call in
+                training draws these for itself.
+            generator: on the device of the parameters; torch's global one where None.
+        """
+        return self._drops.draw(self._places, self._recurrent_weights, rows, steps, generator)
 
     def forward(
-        self, x: Tensor | PackedSequence, state: Iterable[State] | None = None, *, lengths: Tensor | None = None
-    ) -> tuple[Any, States]:
+        self,
+        x: Tensor | PackedSequence,
+        state: Iterable[State] | None = None,
+        *,
+        lengths: Tensor | None = None,
+        masks: StackMasks | None = None,
+        return_gates: bool = False,
+    ) -> Any:
         """Runs the stack.
 
         Args:
             x: (T, B, I), (B, T, I) with batch_first, (T, I) for one sequence alone, or a packed sequence.
             state: a `State` for each layer and direction, tensors (B, H); the initial state where None.
             lengths: int64 (B,), the steps of each row; y is 0 past them.
+            masks: what `draw_masks` drew, applied in training and in evaluation; fresh ones while training where None.
+            return_gates: return the gates too.
 
         Returns:
-            y like x with `output_size` features, and the state of each row at its own end.
+            y like x with `output_size` features, and the state of each row at its own end; with `return_gates` also
+            the gates by name of each layer and direction, (T, B, H) each or as x came, 0 past a row's length.
         """
-        packed = x if isinstance(x, PackedSequence) else None
-        steps, lengths, single = self._enter(x, lengths)  # (T, B, I)
-        states = self.initial_state(steps.shape[1]) if state is None else self._given(tuple(state), steps, single)
-        y, last = self._stack(steps, states, lengths)
-        if packed is not None:
-            return _pack(y, packed), last
-        if single:
-            return y[:, 0], tuple(one.map(lambda tensor: tensor[0]) for one in last)
-        return y.transpose(0, 1) if self.batch_first else y, last
+        given = self._enter(x, lengths)
+        rows = given.x.shape[1]
+        states = self.initial_state(rows) if state is None else self._given(tuple(state), rows, given.single)
+        if masks is None:
+            masks = self.draw_masks(rows) if self.training else no_masks(self._places)
+        else:
+            check_masks(type(self).__name__, masks, self._places, self._recurrent_weights, *given.x.shape[:2])
+        y, results = self._stack(given, states, masks, return_gates)
+        last = tuple(result.state for result in results)
+        if given.single:
+            last = tuple(one.map(lambda tensor: tensor[0]) for one in last)
+        if not return_gates:
+            return given.leave_packed(y), last
+        return given.leave_packed(y), last, tuple(given.leave_gates(result.kept or Gates()) for result in results)
 
-    def _enter(self, x: Tensor | PackedSequence, lengths: Tensor | None) -> tuple[Tensor, Tensor | None, bool]:
-        """X as (T, B, I), its lengths, and whether it was one sequence without a batch."""
-        name = type(self).__name__
-        if isinstance(x, PackedSequence):
-            if lengths is not None:
-                raise InputError(f"{name}: a packed sequence carries its lengths already: leave lengths= out")
-            x, lengths = pad_packed_sequence(x)
-            check_input(name, x, self.input_size)
-            return x, lengths, False
-        check_input(name, x, self.input_size)
-        single = x.dim() == 2
-        if single:
-            x = x[:, None]  # (T, 1, I)
-        elif self.batch_first:
-            x = x.transpose(0, 1)  # (T, B, I)
-        if lengths is not None:
-            check_lengths(name, lengths, x)
-        return x, lengths, single
+    def _enter(self, x: Tensor | PackedSequence, lengths: Tensor | None) -> Entered:
+        return enter(type(self).__name__, x, lengths, input_size=self.input_size, batch_first=self.batch_first)
 
-    def _given(self, states: States, x: Tensor, single: bool) -> States:
-        name, wanted = type(self).__name__, self.num_layers * (1 + self.bidirectional)
+    def _given(self, states: States, rows: int, single: bool) -> States:
+        name, wanted = type(self).__name__, len(self._places)
         if len(states) != wanted:
             raise InputError(f"{name}: {len(states)} states given, expected {wanted}, one a layer and direction")
         if single:
             states = tuple(one.map(lambda tensor: tensor[None]) for one in states)
-        for one in states:
-            check_state(name, one, self.cell, self._state_sizes(), x.shape[1])
+        for one, place in zip(states, self._places, strict=True):
+            check_state(name, one, self.cell, tuple(place.states.values()), rows)
         return states
 
-    def _stack(self, x: Tensor, states: States, lengths: Tensor | None) -> tuple[Tensor, States]:
-        last: list[State] = []
+    def _stack(self, given: Entered, states: States, masks: StackMasks, keep: bool) -> tuple[Tensor, list[Result]]:
+        x = given.x
+        results: list[Result] = []
         for layer in range(self.num_layers):
-            if layer and self.dropout and self.training:
-                x = LockedDropout.drop(x, self.dropout) if self.locked_dropout else torch.dropout(x, self.dropout, True)
-            outputs = []
-            for reverse, suffix in enumerate(self._suffixes(layer)):
-                request = self._request(x, states[len(last)], suffix, lengths, bool(reverse))
-                result = run(request, self.engine)
-                outputs.append(result.y)
-                last.append(result.state)
+            below, first = x, len(results)
+            if layer:
+                x = self._dropped(x, masks.between[layer - 1])
+            for index in range(first, first + 1 + self.bidirectional):
+                request = self._request(x, states[index], given.lengths, masks, index, keep)
+                results.append(run(request, self.engine))
+            outputs = [result.y for result in results[first:]]
             x = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]  # (T, B, D·P)
-        return x, tuple(last)
+            if layer:
+                x = connect(self, layer, below, x)
+        return x, results
 
-    def _request(self, x: Tensor, state: State, suffix: str, lengths: Tensor | None, reverse: bool) -> Request:
-        return Request(self.cell, x, state, self.weights(suffix), lengths=lengths, reverse=reverse)
+    def _dropped(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """What a layer above the first reads, of what the layer below gave."""
+        if mask is not None:
+            return x * mask
+        return torch.dropout(x, self.dropout, self.training and not self.locked_dropout)
+
+    def _request(
+        self, x: Tensor, state: State, lengths: Tensor | None, masks: StackMasks, index: int, keep: bool
+    ) -> Request:
+        place = self._places[index]
+        weights, zoneout, drop = self.weights(place.suffix), masks.zoneout[index], masks.weight[index]
+        if not zoneout and self.zoneout:
+            draw = self._drops.draw_zoneout if self.training else self._drops.expected_zoneout
+            zoneout = draw(place, weights.hh, *((x.shape[1], x.shape[0]) if self.training else ()))
+        if drop is not None:
+            weights = weights._replace(hh=weights.hh * drop)
+        around = Masks(masks.recurrent[index], zoneout)
+        return Request(self.cell, x, state, weights, lengths=lengths, reverse=place.reverse, masks=around, keep=keep)
 
     def explain(self, x: Tensor | PackedSequence, *, lengths: Tensor | None = None) -> Choice:
         """Which engine runs the first layer on such an input, and why."""
-        steps, lengths, _ = self._enter(x, lengths)
-        state = self.initial_state(steps.shape[1])[0]
-        return choose(self._request(steps, state, "_l0", lengths, False), self.engine)
+        given = self._enter(x, lengths)
+        T, rows = given.x.shape[:2]
+        # From a generator of its own: asking must not move the global one.
+        generator = torch.Generator(self._recurrent_weights[0].device).manual_seed(0)
+        masks = self.draw_masks(rows, T, generator) if self.training else no_masks(self._places)
+        request = self._request(given.x, self.initial_state(rows)[0], given.lengths, masks, 0, False)
+        return choose(request, self.engine)
 
     def extra_repr(self) -> str:
         """The arguments that are not at their defaults, as torch.nn prints them."""
-        parts = [f"{self.cell}", f"{self.input_size}", f"{self.hidden_size}"]
-        return ", ".join(parts + self._changed())
+        return ", ".join([f"{self.cell}", f"{self.input_size}", f"{self.hidden_size}", *self._changed()])
 
     def _changed(self) -> list[str]:
-        defaults: dict[str, object] = {
-            "proj_size": 0,
-            "num_layers": 1,
-            "bias": True,
-            "batch_first": False,
-            "dropout": 0.0,
-        }
-        defaults |= {"locked_dropout": False, "bidirectional": False, "learn_initial_state": False, "engine": "auto"}
+        layers = 1 if isinstance(self.hidden_size, int) else self.num_layers
+        defaults: dict[str, object] = {"proj_size": 0, "num_layers": layers, "bias": True, "batch_first": False}
+        defaults |= {"dropout": 0.0, "locked_dropout": False, "bidirectional": False, "layer_norm": False}
+        defaults |= {"recurrent_dropout": 0.0, "weight_drop": 0.0, "zoneout": {}, "residual": False, "highway": False}
+        defaults |= {"learn_initial_state": False, "engine": "auto"}
         values = {name: getattr(self, name) for name in defaults}
         return [f"{name}={value}" for name, value in values.items() if value != defaults[name]]
-
-
-def _pack(y: Tensor, like: PackedSequence) -> PackedSequence:
-    """Y (T, B, P), rows in the caller's order, as a packed sequence with the layout of `like`."""
-    rows = y if like.sorted_indices is None else y.index_select(1, like.sorted_indices)
-    lengths = (like.batch_sizes[:, None] > torch.arange(y.shape[1])).sum(0)  # (B,), falling
-    data = pack_padded_sequence(rows, lengths).data
-    return PackedSequence(data, like.batch_sizes, like.sorted_indices, like.unsorted_indices)

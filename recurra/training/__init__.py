@@ -10,6 +10,7 @@ from recurra.training.progress import LiveProgress, PlainProgress, Progress, Sil
 from recurra.training.schedules import SCHEDULES
 from recurra.training.signals import Interrupted
 from recurra.training.task import Batch, Loss, Trainable, Updates
+from recurra.training.truncation import truncated
 
 __all__ = [
     "OPTIMIZERS",
@@ -30,4 +31,5 @@ __all__ = [
     "describe_machine",
     "read_checkpoint",
     "train",
+    "truncated",
 ]

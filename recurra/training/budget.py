@@ -7,6 +7,8 @@ weights, optimizer, random generators, place in the data and carried state are p
 from __future__ import annotations
 
 import copy
+import statistics
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -55,7 +57,7 @@ def plan_by_trial(session: Session, folder: Path, *, started: float, interruptio
 
 
 def _time_updates(session: Session, limit: float, left: float, interruption: Interruption) -> float:
-    """Seconds an update takes once warm, the mean: rare costs such as the end of an epoch count too."""
+    """Seconds an update takes once warm, the median: what else the machine does for a moment has no say for hours."""
     least = max(_SHARE * limit, _LEAST_SECONDS if limit > 60 else 0.0)
     began = _now(session)
     marks = [began]
@@ -70,7 +72,7 @@ def _time_updates(session: Session, limit: float, left: float, interruption: Int
         update(session, learning_rate=0.0)
         marks.append(_now(session))
     skipped = min(_WARM_UP, len(marks) - 2)
-    return (marks[-1] - marks[skipped]) / (len(marks) - 1 - skipped)
+    return statistics.median(later - earlier for earlier, later in pairwise(marks[skipped:]))
 
 
 def _time_validation(session: Session) -> float:

@@ -23,7 +23,7 @@ from recurra.errors import InputError, RecurraError
 FORMAT = 1
 NAME = "checkpoint.pt"
 _KEYS = frozenset(
-    {"network", "optimizer", "plateau", "judge", "step", "plan", "stopped", "seconds", "processes"}
+    {"network", "optimizer", "plateau", "average", "judge", "step", "plan", "stopped", "seconds", "processes"}
     | {"options", "environment", "log_bytes"}
 )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recurra.errors import InputError, nearest
+from recurra.training.averaging import AVERAGINGS
 from recurra.training.optimizers import OPTIMIZERS
 from recurra.training.schedules import SCHEDULES
 
@@ -71,6 +72,11 @@ class TrainingOptions:
     """Seed of dropout and of whatever else is drawn while training."""
     precision: str = "float32"
     """Numbers the network computes with: float32, or bfloat16 by autocast; weights stay as they are."""
+    averaging: str = "none"
+    """Validate and save the mean of the weights: none, all (over the whole run), or nonmonotone (from where validation
+    stops improving, as AWD-LSTM with optimizer sgd and schedule constant)."""
+    averaging_interval: int = 5
+    """Validations without a new lowest loss after which nonmonotone averaging begins."""
     tensorboard: bool = False
     """Also write the log for TensorBoard, to the folder tensorboard."""
 
@@ -78,8 +84,17 @@ class TrainingOptions:
         _known("optimizer", self.optimizer, OPTIMIZERS)
         _known("schedule", self.schedule, SCHEDULES)
         _known("clip_by", self.clip_by, CLIPPINGS)
+        _known("averaging", self.averaging, AVERAGINGS)
         _known("precision", self.precision, PRECISIONS)
-        for name in ("steps", "decay_every", "plateau_patience", "valid_every", "patience", "log_every"):
+        for name in (
+            "steps",
+            "decay_every",
+            "plateau_patience",
+            "averaging_interval",
+            "valid_every",
+            "patience",
+            "log_every",
+        ):
             _whole(name, getattr(self, name), least=1)
         for name in ("warmup_steps", "seed"):
             _whole(name, getattr(self, name), least=0)

@@ -66,13 +66,16 @@ def _validate(session: Session, recorder: Recorder) -> None:
     options = session.options
     recorder.check()
     needed = options.patience is not None or options.schedule == "plateau"
-    metrics = validate(session.trainable, session.model, session.processes, needed=needed)
-    if not metrics:
-        return
-    if not math.isfinite(metrics["loss"]):
-        raise validation_failure(session, metrics["loss"])
-    best = session.judge.observe(session.step, metrics)
-    recorder.validation(metrics, best=best)
+    with session.average.in_place():
+        metrics = validate(session.trainable, session.model, session.processes, needed=needed)
+        if not metrics:
+            return
+        if not math.isfinite(metrics["loss"]):
+            raise validation_failure(session, metrics["loss"])
+        best = session.judge.observe(session.step, metrics)
+        recorder.validation(metrics, best=best)
+    if session.average.observe(metrics["loss"]):
+        recorder.note(f"update {session.step}: validation stopped improving, the weights are averaged from here")
     if options.schedule == "plateau" and session.plateau.observe(metrics["loss"]):
         recorder.note(f"learning rate down to {options.learning_rate * session.plateau.share:.3g}")
     if options.patience is not None and session.judge.since_best >= options.patience and not session.stopped:
@@ -83,7 +86,8 @@ def _validate(session: Session, recorder: Recorder) -> None:
 def _end(session: Session, recorder: Recorder) -> None:
     """Save what has to be saved at the end of a run."""
     if not session.judge.history:
-        recorder.save_best({})
+        with session.average.in_place():
+            recorder.save_best({})
     recorder.end(session.stopped)
     recorder.checkpoint()
     session.seconds = session.trained()

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn, optim
 
+from recurra.training.averaging import Average
 from recurra.training.carry import from_plain, tensors_to, to_plain
 from recurra.training.generators import capture_generators, restore_generators
 from recurra.training.meter import Meter
@@ -35,6 +36,7 @@ class Session:
         optimizer: PyTorch's own optimizer.
         parameters: What it moves.
         plateau: The fall of the learning rate that validation decides.
+        average: The mean of the weights.
         clock: Seconds since some moment, never going back.
         plan: Length and validations of the run.
         judge: The validations so far.
@@ -52,6 +54,7 @@ class Session:
     optimizer: optim.Optimizer
     parameters: list[nn.Parameter]
     plateau: Plateau
+    average: Average
     clock: Callable[[], float]
     plan: Plan = _UNPLANNED
     judge: Judge = field(default_factory=Judge)
@@ -98,6 +101,7 @@ class Session:
             "network": dict(self.trainable.network.state_dict()),
             "optimizer": self.optimizer.state_dict(),
             "plateau": self.plateau.state_dict(),
+            "average": self.average.state_dict(),
             "judge": self.judge.state_dict(),
             "step": self.step,
             "plan": list(self.plan),
@@ -112,6 +116,7 @@ class Session:
         self.trainable.network.load_state_dict(captured["network"])
         self.optimizer.load_state_dict(captured["optimizer"])
         self.plateau.load_state_dict(captured["plateau"])
+        self.average.load_state_dict(captured["average"])
         self.judge.load_state_dict(captured["judge"])
         self.step, self.plan = captured["step"], Plan(*captured["plan"])
         self.stopped, self.seconds = captured["stopped"], captured["seconds"]
@@ -129,6 +134,7 @@ def make_session(trainable: Trainable, options: TrainingOptions, clock: Callable
     model, optimizer = processes.prepare(network, make_optimizer(network, options))
     model.train()
     plateau = Plateau(options.decay, options.plateau_patience, options.final_learning_rate)
-    session = Session(trainable, options, processes, model, optimizer, parameters, plateau, clock)
+    average = Average(parameters, options.averaging, options.averaging_interval)
+    session = Session(trainable, options, processes, model, optimizer, parameters, plateau, average, clock)
     session.start_clock()
     return session

@@ -49,6 +49,7 @@ def update(session: Session, learning_rate: float) -> None:
     for group in session.optimizer.param_groups:
         group["lr"] = learning_rate
     session.optimizer.step()
+    session.average.update()
     session.step += 1
     session.meter.add(session.step, total=torch.stack(totals).sum(), tokens=tokens, norm=norm)
 

@@ -109,7 +109,6 @@ def test_explain_says_the_engine_and_the_reason():
         (lambda: Recurrent("lstm", 0, 4), "input_size=0 must be a whole number above 0"),
         (lambda: Recurrent("lstm", 3, 4, dropout=1.0), "dropout=1.0"),
         (lambda: Recurrent("lstm", 3, 4, engine="fast"), "no engine 'fast'"),
-        (lambda: Recurrent("gru", 3, 4, proj_size=2), "proj_size=2 is for LSTM"),
         (lambda: Recurrent("lstm", 3, 4, proj_size=4), "proj_size=4 must lie within 0 and hidden_size=4"),
         (lambda: Recurrent("lsmt", 3, 4), "Did you mean 'lstm'"),
         (lambda: Recurrent("lstm", 3, 4, 2)(torch.zeros(5, 2, 3), (State(h=torch.zeros(2, 4)),)), "1 states given"),

@@ -33,7 +33,7 @@ def brute_force(network, tokens):
     """Token by token through the layer, each loss by hand."""
     state, losses = network.initial_state(1), []
     for token, target in zip(tokens[:-1].tolist(), tokens[1:].tolist(), strict=True):
-        scores, state = network(torch.tensor([[token]]), state)
+        scores, state, *_ = network(torch.tensor([[token]]), state)
         losses.append(-scores[0, 0].log_softmax(-1)[target].item())
     return losses
 
@@ -88,7 +88,7 @@ def test_one_window_of_the_whole_stream_is_full_backpropagation():
     got = gradient_of(training, network, [window])
     network.zero_grad()
     x = torch.from_numpy(np.stack([text[:41], text[40:81]], 1).astype(np.int64))
-    scores, _ = network(x[:-1], network.initial_state(2))
+    scores, *_ = network(x[:-1], network.initial_state(2))
     F.cross_entropy(scores.flatten(0, 1), x[1:].flatten(), reduction="sum").backward()
     torch.testing.assert_close(got, network.recurrent.weight_hh_l0.grad)
 
@@ -99,12 +99,12 @@ def test_a_window_that_reaches_back_further_counts_its_newest_losses_only():
     longest = batches[-1]
     assert longest.inputs.shape[0] > longest.counted
     loss = training.loss(network, longest, None)
-    scores, _ = network(longest.inputs, network.initial_state(2))
+    scores, *_ = network(longest.inputs, network.initial_state(2))
     newest = F.cross_entropy(
         scores[-longest.counted :].flatten(0, 1), longest.targets[-longest.counted :].flatten(), reduction="sum"
     )
     torch.testing.assert_close(loss.total, newest)
-    _, at_carry = network(longest.inputs[: longest.carry], network.initial_state(2))
+    _, at_carry, *_ = network(longest.inputs[: longest.carry], network.initial_state(2))
     torch.testing.assert_close(loss.state[0].c, at_carry[0].c)
 
 
@@ -133,9 +133,44 @@ def test_label_smoothing_spreads_the_target():
         WindowOptions(batch_size=2, label_smoothing=0.2, update_every=40),
         seed=0,
     )
-    scores, _ = network(window.inputs, network.initial_state(2))
+    scores, *_ = network(window.inputs, network.initial_state(2))
     uniform = -scores.log_softmax(-1).mean(-1).sum()
     torch.testing.assert_close(smooth.loss(network, window, None).total, 0.8 * plain + 0.2 * uniform)
+
+
+def test_activation_regularisation_is_the_mean_square_of_what_is_emitted():
+    options = {"batch_size": 2, "update_every": 40}
+    _, network, text = windows(40, None)
+    network.eval()
+    unit = type("Seven", (), {"name": "char", "per_character": True, "size": 7})()
+    penalised = Training(
+        network,
+        unit,
+        text,
+        text,
+        WindowOptions(**options, activation_regularisation=2.0, temporal_regularisation=3.0),
+        seed=0,
+    )
+    (window,) = penalised.updates.update()
+    h, _ = network.recurrent(network.embedding(window.inputs), network.initial_state(2))
+    wanted = 2 * (h**2).mean() + 3 * ((h[1:] - h[:-1]) ** 2).mean()
+    torch.testing.assert_close(penalised.loss(network, window, None).extra, wanted)
+    assert (
+        Training(network, unit, text, text, WindowOptions(**options), seed=0).loss(network, window, None).extra is None
+    )
+
+
+def test_everything_of_awd_lstm_at_once_trains_and_resumes(text, tmp_path):
+    sizes = {**toys.TINY, "num_layers": 2, "locked_dropout": True, "weight_drop": 0.3, "embedding_dropout": 0.1}
+    penalties = {"activation_regularisation": 2.0, "temporal_regularisation": 1.0, "recurrent_dropout": 0.1}
+    around = {"layer_norm": True, "zoneout": 0.05, "residual": True}
+    schedule = {"optimizer": "sgd", "schedule": "constant", "learning_rate": 1.0, "clip": 0.25}
+    averaged = {"averaging": "all", "valid_every": 5}
+    model = recurra.train(
+        "lm", text, out=tmp_path / "awd", steps=20, **sizes, **penalties, **around, **schedule, **averaged
+    )
+    again = recurra.load(tmp_path / "awd")
+    assert again.generate("the", length=9, seed=0) == model.generate("the", length=9, seed=0)
 
 
 def test_it_overfits_a_line(tmp_path):
@@ -257,7 +292,7 @@ def test_unknown_symbols_of_a_prompt_are_told(trained):
 def test_text_too_short_for_a_window_is_refused_before_anything_is_written(tmp_path):
     text = tmp_path / "short.txt"
     text.write_text("abc\n" * 30)
-    with pytest.raises(InputError, match="108 tokens, but 2,049 are needed"):
+    with pytest.raises(InputError, match="108 tokens, but 1,025 are needed"):
         recurra.train("lm", text, out=tmp_path / "out", steps=1)
     assert not (tmp_path / "out").exists()
 

@@ -32,7 +32,7 @@ def loss_of(network: Network, tokens: Tokens, *, vocabulary: int) -> float:
     """
     total, state, device = 0.0, network.initial_state(1), _device(network)
     for inputs, targets in contiguous(tokens, window=min(4096, max(1, _SCORES // vocabulary))):
-        scores, state = network(inputs.to(device), state)  # (T, 1, V)
+        scores, state, *_ = network(inputs.to(device), state)  # (T, 1, V)
         total += nats_of(scores, targets.to(device)).double().sum().item()
     return total / (len(tokens) - 1)
 
@@ -56,7 +56,7 @@ def loss_in_parts(network: Network, tokens: Tokens, *, vocabulary: int, parts: i
             state = tuple(where(first, fresh, one) for fresh, one in zip(start, state, strict=True))
         places = starts + np.arange(begin, end)[:, None]  # (T, parts)
         inputs, targets = (_take(tokens, places + shift).to(device) for shift in (0, 1))
-        scores, state = network(inputs, state)
+        scores, state, *_ = network(inputs, state)
         if begin >= 0:
             inside = torch.from_numpy(places < steps).to(device)
             total += (nats_of(scores, targets) * inside).double().sum().item()
@@ -76,7 +76,7 @@ def loss_by_position(network: Network, tokens: Tokens, *, vocabulary: int, lengt
     for some in np.array_split(starts, math.ceil(starts.shape[1] / rows), axis=1):
         places = some + np.arange(length)[:, None]  # (T, rows)
         inputs, targets = (_take(tokens, places + shift).to(device) for shift in (0, 1))
-        scores, _ = network(inputs, network.initial_state(inputs.shape[1]))
+        scores, *_ = network(inputs, network.initial_state(inputs.shape[1]))
         total += nats_of(scores, targets).double().sum(1).cpu()
     mean, found, begin = total / starts.shape[1], [], 0
     while begin < length:

@@ -197,7 +197,7 @@ class LanguageModel:
         tokens = pad_sequence(texts)  # (T + 1, B)
         self.network.eval()
         with torch.inference_mode():
-            scores, _ = self.network(tokens[:-1].to(self._device), self.network.initial_state(len(lines)))
+            scores, *_ = self.network(tokens[:-1].to(self._device), self.network.initial_state(len(lines)))
             nats = nats_of(scores, tokens[1:].to(self._device)).double().cpu()  # (T, B)
         inside = torch.arange(len(nats))[:, None] < lengths
         totals = (nats * inside).sum(0).tolist()
@@ -219,7 +219,7 @@ class LanguageModel:
     def _prime(self, ids: Tensor) -> tuple[Tensor, States]:
         """Log-probabilities (1, V) of what follows the ids, and the state after them."""
         self.network.eval()
-        scores, state = self.network(ids[:, None].to(self._device), self.network.initial_state(1), counted=1)
+        scores, state, *_ = self.network(ids[:, None].to(self._device), self.network.initial_state(1), counted=1)
         return scores[-1].float().log_softmax(-1), state
 
 

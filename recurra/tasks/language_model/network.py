@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,19 @@ from recurra.cells import Cell, Initialisation, States, find_cell
 from recurra.errors import InputError
 from recurra.layers import LockedDropout, Readout, Recurrent
 from recurra.tasks.language_model.options import NetworkOptions
+
+
+class Output(NamedTuple):
+    """What the network makes of a window."""
+
+    scores: Tensor
+    """(T, B, V)."""
+    state: States
+    """After the window, or after `carry` steps of it."""
+    h: Tensor
+    """What the last layer emitted, (T, B, H)."""
+    dropped: Tensor
+    """The same after dropout."""
 
 
 class Network(nn.Module):
@@ -37,6 +51,11 @@ class Network(nn.Module):
             options.num_layers,
             dropout=options.dropout,
             locked_dropout=options.locked_dropout,
+            layer_norm=options.layer_norm,
+            recurrent_dropout=options.recurrent_dropout,
+            weight_drop=options.weight_drop,
+            zoneout=options.zoneout,
+            residual=options.residual,
             init=_initialisation(options),
             learn_initial_state=options.learn_initial_state,
             engine=options.engine,
@@ -53,9 +72,7 @@ class Network(nn.Module):
         """The state of `rows` texts at their start."""
         return self.recurrent.initial_state(rows)
 
-    def forward(
-        self, tokens: Tensor, state: States, *, carry: int | None = None, counted: int | None = None
-    ) -> tuple[Tensor, States]:
+    def forward(self, tokens: Tensor, state: States, *, carry: int | None = None, counted: int | None = None) -> Output:
         """The scores of the next token.
 
         Args:
@@ -65,7 +82,7 @@ class Network(nn.Module):
             counted: score only the last so many steps.
 
         Returns:
-            Scores (T, B, V), or (counted, B, V), and the state.
+            Scores (T, B, V), or (counted, B, V), the state, and h before and after dropout.
         """
         x = self.drop_embedding(self.embedding(tokens))  # (T, B, E)
         if carry is None or carry == len(x):
@@ -74,7 +91,9 @@ class Network(nn.Module):
             before, state = self.recurrent(x[:carry], state)
             after, _ = self.recurrent(x[carry:], state)
             h = torch.cat([before, after])  # (T, B, H)
-        return self.readout(self.drop(h if counted is None else h[len(h) - counted :])), state
+        h = h if counted is None else h[len(h) - counted :]
+        dropped = self.drop(h)
+        return Output(self.readout(dropped), state, h, dropped)
 
 
 def make_cell(options: NetworkOptions) -> Cell:
@@ -83,7 +102,21 @@ def make_cell(options: NetworkOptions) -> Cell:
     Raises:
         InputError: no such cell, or one without the option.
     """
-    return find_cell(options.cell, **({} if options.activation is None else {"activation": options.activation}))
+    chosen: dict[str, Any] = {} if options.activation is None else {"activation": options.activation}
+    for option in options.cell_options or ():
+        name, equals, value = option.partition("=")
+        if not equals:
+            raise InputError(f"cell_options: {option!r}, expected name=value")
+        chosen[name] = _number(value)
+    return find_cell(options.cell, **chosen)
+
+
+def _number(value: str) -> Any:
+    """A number where the text is one."""
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def _initialisation(options: NetworkOptions) -> Initialisation:
@@ -104,5 +137,5 @@ class Step:
 
     def __call__(self, tokens: Tensor, state: States) -> tuple[Tensor, States]:
         """Log-probabilities (B, V) of the token after `tokens` (B,), and the next state."""
-        scores, state = self.network(tokens[None], state)  # (1, B, V)
+        scores, state, *_ = self.network(tokens[None], state)  # (1, B, V)
         return scores[0].float().log_softmax(-1), state

@@ -41,7 +41,9 @@ class NetworkOptions:
     cell: str = "lstm"
     """The recurrent cell: one of `recurra cells`, or your own as module:Class."""
     activation: str | None = None
-    """The activation of a cell that has a choice (elman): tanh, relu, gelu, …"""
+    """The activation of the cell: tanh, relu, gelu, …"""
+    cell_options: list[str] | None = None
+    """Further options of the cell (see recurra cells NAME), each as name=value."""
     hidden_size: int = 512
     """Units of each recurrent layer."""
     num_layers: int = 1
@@ -66,6 +68,16 @@ class NetworkOptions:
     """The bias at the start of the gates that keep the state."""
     chrono: int | None = None
     """Chrono initialisation: the longest time to remember, in steps."""
+    layer_norm: bool = False
+    """Normalise the input's and the recurrent part of every gate over its units."""
+    recurrent_dropout: float = 0.0
+    """Share of h that is dropped before the recurrent product while training, the same units for a whole window."""
+    weight_drop: float = 0.0
+    """Share of W_hh that is dropped while training."""
+    zoneout: float = 0.0
+    """Share of units that keep their last state while training."""
+    residual: bool = False
+    """Add each upper layer's input to its output."""
     learn_initial_state: bool = False
     """Learn the state that a text starts from, in place of zeros."""
     engine: str = "auto"
@@ -83,15 +95,22 @@ class WindowOptions:
         InputError: label smoothing outside 0 to 1. The sizes are checked against the text.
     """
 
-    batch_size: int = 32
+    batch_size: int = 16
     """Parallel streams of the text in a batch."""
     update_every: int | None = 64
     """Steps of each stream between updates of the weights; none for the whole stream: full backpropagation."""
     reach_back: int | None = None
     """Steps that a gradient goes back. Default: as many as update_every."""
+    activation_regularisation: float = 0.0
+    """α of the penalty α · mean(h²) on what the last layer emits, after dropout (AR)."""
+    temporal_regularisation: float = 0.0
+    """β of the penalty β · mean((h_t - h_{t-1})²) on what it emits, before dropout (TAR)."""
     label_smoothing: float = 0.0
     """Share of the target's probability that is spread over all symbols while training."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1:
             raise InputError(f"label_smoothing={self.label_smoothing}: expected 0 up to, not including, 1")
+        for name in ("activation_regularisation", "temporal_regularisation"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name}={getattr(self, name)}: expected 0 or more")

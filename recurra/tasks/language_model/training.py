@@ -6,12 +6,12 @@ import math
 from typing import Any
 
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from recurra.cells import State, States
 from recurra.data import Streams, Unit, Window
 from recurra.tasks.language_model.evaluation import Tokens, loss_in_parts, scores_of
-from recurra.tasks.language_model.network import Network
+from recurra.tasks.language_model.network import Network, Output
 from recurra.tasks.language_model.options import WindowOptions
 from recurra.training import Loss
 
@@ -62,14 +62,24 @@ class Training:
         device = self.network.embedding.weight.device
         if state is None:
             state = self.network.initial_state(batch.inputs.shape[1])
-        scores, state = network(batch.inputs.to(device), state, carry=batch.carry, counted=batch.counted)
+        output: Output = network(batch.inputs.to(device), state, carry=batch.carry, counted=batch.counted)
         total = F.cross_entropy(
-            scores.flatten(0, 1),  # (counted · B, V)
+            output.scores.flatten(0, 1),  # (counted · B, V)
             batch.targets[len(batch.targets) - batch.counted :].flatten().to(device),
             reduction="sum",
             label_smoothing=self._options.label_smoothing,
         )
-        return Loss(total, batch.count, state)
+        return Loss(total, batch.count, output.state, extra=self._penalty(output))
+
+    def _penalty(self, output: Output) -> Tensor | None:
+        """AR and TAR (Merity, McCann & Socher 2017, eq. 3 and 4), in nats per token; None where both are off."""
+        alpha, beta = self._options.activation_regularisation, self._options.temporal_regularisation
+        if not alpha and not beta:
+            return None
+        penalty = alpha * output.dropped.square().mean()
+        if beta and len(output.h) > 1:
+            penalty = penalty + beta * output.h.diff(dim=0).square().mean()
+        return penalty
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Loss, perplexity and bits per character on the text held out."""

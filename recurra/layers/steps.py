@@ -1,0 +1,184 @@
+"""One step of any cell as a module, and the namesakes of torch.nn's `RNNCell`, `LSTMCell` and `GRUCell`.
+
+State dicts load both ways, and one seed gives the same initial weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from recurra import cells
+from recurra.cells import Activation, Cell, Initialisation, State, Weights, find_cell
+from recurra.engine import Request, run
+from recurra.errors import InputError
+from recurra.layers import options
+from recurra.layers.checks import check_state
+from recurra.layers.parameters import Place, fill, gather, register, state_widths
+
+
+class Step(nn.Module):
+    """One step of a cell, for a loop of one's own: the next state of x (B, I) and a state.
+
+    Parameters are `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`, then as in `Recurrent` without the ending. What is
+    random over a sequence (dropout, zoneout) belongs to the loop and is not here.
+
+    Args:
+        cell: a name of the table, "module:Class", a `Cell` or its class.
+        input_size: features of x, I.
+        hidden_size: units, H.
+        bias: whether b_ih and b_hh exist.
+        activation: the cell's option of that name, for a cell given by name or class.
+        layer_norm: as in `Recurrent`.
+        init: how the parameters begin.
+        device: as torch.nn.
+        dtype: as torch.nn.
+
+    Raises:
+        InputError: an argument that does not fit, here or in `forward`.
+    """
+
+    def __init__(
+        self,
+        cell: str | Cell | type[Cell],
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        *,
+        activation: str | Activation | None = None,
+        layer_norm: bool = False,
+        init: Initialisation | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        options.check_count(name, "input_size", input_size)
+        options.check_count(name, "hidden_size", hidden_size)
+        if layer_norm:
+            options.check_layer_norm(name, (hidden_size,))
+        self.cell = find_cell(cell, **({} if activation is None else {"activation": activation}))
+        self.input_size, self.hidden_size, self.bias, self.layer_norm = input_size, hidden_size, bias, layer_norm
+        self.init = init or Initialisation()
+        self._place = Place(0, "", input_size, hidden_size, 0, state_widths(self.cell, hidden_size, 0))
+        register(self, self._place, self.cell, bias=bias, layer_norm=layer_norm, device=device, dtype=dtype)
+        self.reset_parameters()
+        assert self.cell.formula  # runs the formula once: a misnamed gate is found here
+
+    def weights(self) -> Weights:
+        """The parameters."""
+        return gather(self, "", self.cell)
+
+    def reset_parameters(self, generator: Generator | None = None) -> None:
+        """Fills the parameters anew as `init` says; with torch's default exactly as torch.nn would from one seed."""
+        fill(self, self._place, self.cell, self.init, learned=False, generator=generator)
+
+    def initial_state(self, rows: int) -> State:
+        """The state of `rows` fresh sequences: 0, (rows, H)."""
+        W = self.weights().hh
+        return State(**{name: W.new_zeros(rows, size) for name, size in self._place.states.items()})
+
+    def forward(self, x: Tensor, state: State | None = None) -> Any:
+        """The next state, a `State` of tensors (B, H).
+
+        Args:
+            x: (B, I), or (I,) for one row alone.
+            state: tensors (B, H), or (H,) for one row alone; 0 where None.
+        """
+        name, single = type(self).__name__, x.dim() == 1
+        if x.dim() not in (1, 2) or x.shape[-1] != self.input_size:
+            I = self.input_size
+            raise InputError(f"{name}: x is {tuple(x.shape)}, expected (batch, {I}), or ({I},) for one row alone")
+        rows = x[None] if single else x  # (B, I)
+        if state is None:
+            state = self.initial_state(len(rows))
+        elif single:
+            state = state.map(lambda tensor: tensor[None])
+        check_state(name, state, self.cell, tuple(self._place.states.values()), len(rows))
+        new = run(Request(self.cell, rows[None], state, self.weights()), "unroll").state
+        return new.map(lambda tensor: tensor[0]) if single else new
+
+    def extra_repr(self) -> str:
+        """The cell and the sizes."""
+        return f"{self.cell}, {self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
+
+
+class _NamesakeStep(Step):
+    """torch.nn's door: the state as a tensor, or a tuple of them, in place of a named tuple."""
+
+    def forward(self, x: Tensor, hx: Any = None) -> Any:
+        """The next state as the torch.nn namesake returns it.
+
+        Args:
+            x: (B, I), or (I,) for one row alone.
+            hx: h (B, H), or (h, c) for LSTM; without B for one row alone; 0 where None.
+        """
+        names = self.cell.states
+        if hx is None:
+            return self._to_torch(super().forward(x))
+        parts = (hx,) if isinstance(hx, Tensor) else tuple(hx)
+        if len(parts) != len(names):
+            raise InputError(f"{type(self).__name__}: hx holds {len(parts)} tensors, expected ({', '.join(names)})")
+        return self._to_torch(super().forward(x, State(**dict(zip(names, parts, strict=True)))))
+
+    def _to_torch(self, state: State) -> Any:
+        return tuple(state) if len(state) > 1 else state.h
+
+    def extra_repr(self) -> str:
+        """As torch.nn prints its cell."""
+        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
+
+
+class RNNCell(_NamesakeStep):
+    """h' = f(W_ih x + b_ih + W_hh h + b_hh), as `torch.nn.RNNCell`, with any f.
+
+    Args:
+        input_size: features of x, I.
+        hidden_size: units, H.
+        bias: whether b_ih and b_hh exist.
+        nonlinearity: the name of an activation or a function.
+        **kwargs: the further arguments of `Step` by name.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str | Activation = "tanh",
+        **kwargs: Any,
+    ) -> None:
+        if "activation" in kwargs:
+            raise InputError("RNNCell: activation= is called nonlinearity here, as in torch.nn")
+        super().__init__(cells.Elman(nonlinearity), input_size, hidden_size, bias, **kwargs)
+        self.nonlinearity = nonlinearity
+
+
+class LSTMCell(_NamesakeStep):
+    """One step of long short-term memory as `torch.nn.LSTMCell`: (h, c) of x and (h, c).
+
+    Args:
+        input_size: features of x, I.
+        hidden_size: units, H.
+        bias: whether b_ih and b_hh exist.
+        **kwargs: the further arguments of `Step` by name.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, **kwargs: Any) -> None:
+        super().__init__(cells.LSTM, input_size, hidden_size, bias, **kwargs)
+
+
+class GRUCell(_NamesakeStep):
+    """One step of the gated recurrent unit (reset after the product) as `torch.nn.GRUCell`: h' of x and h.
+
+    Args:
+        input_size: features of x, I.
+        hidden_size: units, H.
+        bias: whether b_ih and b_hh exist.
+        **kwargs: the further arguments of `Step` by name.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, **kwargs: Any) -> None:
+        super().__init__(cells.GRU, input_size, hidden_size, bias, **kwargs)

@@ -1,0 +1,77 @@
+"""Truncated backpropagation through time in a training script of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from recurra.errors import InputError
+from recurra.training.carry import detach
+
+
+class Window(NamedTuple):
+    """What one window of a sequence gave."""
+
+    steps: slice
+    """Which steps of the sequence the window holds."""
+    y: Any
+    """The module's output for them, attached to the graph of this window alone."""
+    state: Any
+    """The module's state at the window's end, attached likewise; the next window starts from its numbers."""
+
+
+def truncated(
+    module: nn.Module, x: Tensor, state: Any = None, *, window: int, lengths: Tensor | None = None, **keywords: Any
+) -> Iterator[Window]:
+    """Runs a recurrent module over a sequence in windows, the state carried but cut from the graph between them.
+
+    Take a step of the optimiser for each window, and gradients go back within it (Williams & Peng 1990):
+
+        layer, head = torch.nn.GRU(4, 8), torch.nn.Linear(8, 1)
+        optimizer = torch.optim.Adam([*layer.parameters(), *head.parameters()])
+        x, target = torch.randn(100, 2, 4), torch.randn(100, 2, 1)  # (T, B, features)
+        for steps, y, state in truncated(layer, x, window=20):
+            loss = torch.nn.functional.mse_loss(head(y), target[steps])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    The last `state` starts the text that follows: `truncated(layer, more, state, window=20)` detaches it itself.
+
+    Args:
+        module: called as `module(x, state)`, returns (y, state): a recurra layer, `torch.nn.LSTM` or one's own.
+        x: (T, B, …), (B, T, …) where `module.batch_first`, (T, I) for one sequence alone.
+        state: what the first window starts from, tensors in any nest of tuples, lists and dicts; None for a fresh one.
+        window: steps in each window; the last may be shorter.
+        lengths: int64 (B,), the steps of each row, for a module that takes `lengths=`. A row that has ended keeps its
+            state. Windows after the longest row's end are left out.
+        **keywords: given to every call, such as `masks=layer.draw_masks(B)` for one dropout mask a sequence.
+
+    Yields:
+        A `Window` (steps, y, state) for each.
+
+    Raises:
+        InputError: a window below 1, or lengths for a module of torch.nn, which takes none.
+    """
+    if window < 1:
+        raise InputError(f"truncated: window={window} must be 1 step or more")
+    takes_none = nn.RNNBase, nn.RNNCellBase
+    if lengths is not None and isinstance(module, takes_none):
+        name = type(module).__name__
+        raise InputError(f"truncated: torch.nn.{name} takes no lengths. Change it to recurra.{name}, or leave them out")
+    return _windows(module, x, state, window, lengths, keywords)
+
+
+def _windows(
+    module: nn.Module, x: Tensor, state: Any, window: int, lengths: Tensor | None, keywords: dict[str, Any]
+) -> Iterator[Window]:
+    axis = 1 if getattr(module, "batch_first", False) and x.dim() > 2 else 0
+    total = x.shape[axis] if lengths is None else int(lengths.max())
+    for start in range(0, total, window):
+        stop = min(start + window, total)
+        if lengths is not None:
+            keywords = keywords | {"lengths": (lengths - start).clamp(0, stop - start)}
+        y, state = module(x.narrow(axis, start, stop - start), detach(state), **keywords)
+        yield Window(slice(start, stop), y, state)
