@@ -11,12 +11,16 @@ from typing import NamedTuple
 import torch
 
 from recurra.cells import Cell, State, Weights
-from recurra.engine.native import native, why_not
+from recurra.engine import native
+from recurra.engine.cpu import fits
 from recurra.engine.request import Request, Result
 from recurra.engine.unroll import unroll
 from recurra.errors import InputError, nearest
 
-ENGINES = ("auto", "native", "unroll")
+ENGINES = ("auto", "cpu", "native", "unroll")
+
+# Multiplications and additions of the recurrent products from which compiling a formula, once, is worth it.
+_WORTH_COMPILING = 2e7
 
 
 class Choice(NamedTuple):
@@ -36,17 +40,38 @@ def choose(request: Request, engine: str = "auto") -> Choice:
         raise InputError(f"there is no engine {engine!r}. {nearest(engine, ENGINES)}")
     if engine == "unroll":
         return Choice("unroll", "asked for")
-    obstacle = why_not(request)
-    if engine == "native":
+    if engine != "auto":
+        obstacle = _WHY_NOT[engine](request)
         if obstacle:
-            raise InputError(f"engine 'native' cannot run this: {obstacle}. Use engine='auto' or 'unroll'")
-        return Choice("native", "asked for")
-    if obstacle:
-        return Choice("unroll", obstacle)
-    if len(request.x) == 1 and request.x.device.type == "cpu":
+            raise InputError(f"engine {engine!r} cannot run this: {obstacle}. Use engine='auto' or 'unroll'")
+        return Choice(engine, "asked for")
+    return _automatic(request)
+
+
+def _automatic(request: Request) -> Choice:
+    """The fixed table: oneDNN's LSTM where it fits, compiled loops where they pay, torch's loops, the reference."""
+    on_cpu = request.x.device.type == "cpu"
+    no_native = native.why_not(request)
+    if len(request.x) == 1 and on_cpu:
         # oneDNN reorders the weights at every call: 4.0 ms for one step at H = 512 against 0.2 ms of a plain step.
-        return Choice("unroll", "one step alone is faster without the kernel's preparation of its weights")
+        return Choice("unroll", no_native or "one step alone is faster without preparing weights for a kernel")
+    if on_cpu and request.x.dtype == torch.float32 and not (no_native is None and native.is_onednn(request)):
+        if _work(request) < _WORTH_COMPILING:
+            no_cpu: str | None = "so little work is not worth compiling for"
+        else:
+            no_cpu = fits.why_not(request)
+        if no_cpu is None:
+            return Choice("cpu", "the formula compiled for this processor is the fastest")
+        no_native = no_native and f"{no_native}; compiled: {no_cpu}"
+    if no_native:
+        return Choice("unroll", no_native)
     return Choice("native", "torch.nn has a kernel for exactly this")
+
+
+def _work(request: Request) -> float:
+    """Multiplications and additions of the forward pass's recurrent products."""
+    T, B = request.x.shape[:2]
+    return 2.0 * T * B * request.weights.hh.numel()
 
 
 def engines_for(cell: Cell) -> tuple[str, ...]:
@@ -68,7 +93,15 @@ def engines_for(cell: Cell) -> tuple[str, ...]:
 
 def run(request: Request, engine: str = "auto") -> Result:
     """Runs the request on the engine named, or on the one `choose` picks."""
-    run_it = native if choose(request, engine).engine == "native" else unroll
+    chosen = choose(request, engine).engine
     # The matrix that multiplies h may be a function of the parameter; engines see the matrix, gradients the parameter.
     hh = request.cell.recurrent_weight(request.weights.hh)
-    return run_it(replace(request, weights=request.weights._replace(hh=hh)))
+    request = replace(request, weights=request.weights._replace(hh=hh))
+    if chosen == "cpu":
+        from recurra.engine.cpu.run import cpu  # brings the compiler
+
+        return cpu(request)
+    return native.native(request) if chosen == "native" else unroll(request)
+
+
+_WHY_NOT = {"cpu": fits.why_not, "native": native.why_not}

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, fx
 
-from recurra.cells import Cell, Gates, Recurrence, State
+from recurra.cells import Cell, Gates, Recurrence, State, Vectors
 
 Value = str | float
 """The name of an input or of an earlier operation, or a number."""
@@ -88,16 +88,14 @@ def trace(cell: Cell) -> Traced:
     forward = _graph(lambda *values: _step(cell, names, values), len(names))
 
     def derivative(*values: Tensor) -> tuple[Tensor, ...]:
-        _, pull = torch.func.vjp(lambda *inputs: _step(cell, names, inputs), *values[: len(names)])
+        pull: Any = torch.func.vjp(lambda *inputs: _step(cell, names, inputs), *values[: len(names)])[1]
         found: tuple[Tensor, ...] = pull(values[len(names) :])
         return found
 
     backward = _graph(derivative, len(names) + len(cell.states))
     summed = tuple(gate for gate in cell.recurrent if all(_only_sum(g, names, gate) for g in (forward, backward)))
     grads = [f"d.{state}" for state in cell.states]
-    out = {
-        **{f"d{name}": place for place, name in enumerate(names) if not (name[:2] == "u." and name[2:] in summed)}
-    }
+    out = {f"d{name}": place for place, name in enumerate(names) if name not in {f"u.{gate}" for gate in summed}}
     return Traced(
         summed,
         _formula(forward, names, summed, dict(zip(cell.states, range(len(cell.states)), strict=True))),
@@ -115,9 +113,7 @@ def _step(cell: Cell, names: list[str], values: Any) -> tuple[Tensor, ...]:
     for name, value in zip(names, values, strict=True):
         group, _, member = name.partition(".")
         groups[group][member] = value
-    new, _ = cell.step(
-        Gates(**groups["x"]), Recurrence(groups["u"], None), State(**groups["s"]), Gates(**groups["p"])
-    )
+    new, _ = cell.step(Gates(**groups["x"]), Recurrence(groups["u"], None), State(**groups["s"]), Vectors(groups["p"]))
     return tuple(new)
 
 
@@ -127,9 +123,11 @@ def _graph(function: Callable[..., tuple[Tensor, ...]], inputs: int) -> fx.Graph
 
     values = [torch.full(_SHAPE, 0.1 * (place + 1)) for place in range(inputs)]
     try:
-        module = make_fx(function, decomposition_table=core_aten_decompositions())(*values)
+        module = make_fx(function, decomposition_table=dict(core_aten_decompositions()))(*values)
     except Exception as error:  # whatever a user's formula or the tracer raises, the reference can still run it
-        raise Untraceable(f"its step cannot be traced ({type(error).__name__}: {str(error).splitlines()[0]})") from error
+        raise Untraceable(
+            f"its step cannot be traced ({type(error).__name__}: {str(error).splitlines()[0]})"
+        ) from error
     module.graph.eliminate_dead_code()
     return module.graph
 
@@ -183,7 +181,7 @@ def _operation(node: fx.Node, values: dict[fx.Node, Value], summed: tuple[str, .
         raise Untraceable(f"the operator {name or node.target} has no rule")
     if node.kwargs and any(value not in (None, 1) for key, value in node.kwargs.items() if key == "alpha"):
         raise Untraceable(f"{name} with alpha")
-    arguments = tuple(values[arg] if isinstance(arg, fx.Node) else float(arg) for arg in _tensors(node))  # type: ignore[arg-type]
+    arguments = tuple(values[arg] if isinstance(arg, fx.Node) else float(arg) for arg in _tensors(node))
     if kind == "same":
         return arguments[0]
     if kind == "add":
@@ -210,5 +208,3 @@ def _power(node: fx.Node, values: dict[fx.Node, Value], operations: list[Op]) ->
         operations.append(Op(result + "_", "mul", (result, value)))
         return result + "_"
     return result
-
-

@@ -47,7 +47,7 @@ class Code:
         return ir.Constant(self.vector, [_exact(value, self.shape.bits)] * self.shape.width)
 
     def at(self, pointer: Any, *offsets: Any) -> Any:
-        """pointer + the sum of the offsets, in numbers."""
+        """Pointer + the sum of the offsets, in numbers."""
         total: Any = None
         for offset in offsets:
             value = self.index(offset) if isinstance(offset, int) else offset
@@ -71,7 +71,7 @@ class Code:
         return self.b.shuffle_vector(self.b.insert_element(empty, number, ir.Constant(I32, 0)), empty, zero)
 
     def fma(self, x: Any, y: Any, z: Any) -> Any:
-        """x · y + z, rounded once."""
+        """X · y + z, rounded once."""
         return self.call("llvm.fma", x, y, z)
 
     def call(self, intrinsic: str, *arguments: Any) -> Any:
@@ -89,7 +89,7 @@ class Code:
         body: Callable[..., Any],
         carried: Sequence[Any] = (),
     ) -> list[Any]:
-        """for i in range(start, end, step): carried = body(i, *carried); gives what is carried out of the loop."""
+        """For i in range(start, end, step): carried = body(i, *carried); gives what is carried out of the loop."""
         b = self.b
         before = b.block
         head, inside, after = (b.append_basic_block(name) for name in ("head", "body", "exit"))

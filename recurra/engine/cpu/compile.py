@@ -14,15 +14,18 @@ from recurra.engine.cpu.code import Shape
 
 
 @functools.cache
-def _target() -> Any:
+def _initialise() -> None:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    features = llvm.get_host_cpu_features().flatten()
+
+
+def _machine() -> Any:
+    """This processor. One for each module: whoever runs the module's code frees it."""
+    _initialise()
     # LLVM prefers half of a 512-bit machine's vectors, for the sake of programs that use few of them.
+    features = llvm.get_host_cpu_features().flatten() + ",-prefer-256-bit"
     target = llvm.Target.from_triple(llvm.get_process_triple())
-    return target.create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=features + ",-prefer-256-bit", opt=3, jit=True
-    )
+    return target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=3, jit=True)
 
 
 @functools.cache
@@ -45,7 +48,7 @@ class Compiled:
         module.triple = llvm.get_process_triple()
         parsed = llvm.parse_assembly(str(module))
         parsed.verify()
-        machine = _target()
+        machine = _machine()
         passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
         passes.getModulePassManager().run(parsed, passes)
         self._engine = llvm.create_mcjit_compiler(parsed, machine)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from recurra.cells import Cell
 from recurra.engine.cpu.compile import Compiled, machine_shape
+from recurra.engine.cpu.fits import CellKey, traced
 from recurra.engine.cpu.loops import Layout, arguments, build
 from recurra.engine.cpu.pool import run_all
-from recurra.engine.trace import trace
 
 
 class Kernel:
@@ -28,16 +28,12 @@ class Kernel:
     """
 
     def __init__(self, cell: Cell, hidden: int, dtype: torch.dtype) -> None:
-        traced = trace(cell)
+        formula = traced(cell)
         shape = machine_shape(32 if dtype == torch.float32 else 64)
-        self.layout = Layout(
-            cell.gates, cell.recurrent, cell.states, cell.vectors, traced.summed, hidden, shape
-        )
-        compiled = Compiled(build(self.layout, traced))
+        self.layout = Layout(cell.gates, cell.recurrent, cell.states, cell.vectors, formula.summed, hidden, shape)
+        compiled = Compiled(build(self.layout, formula))
         self._names = {which: arguments(self.layout, which) for which in ("forward", "backward")}
-        self._functions = {
-            which: compiled.function(which, len(names) + 1, 4) for which, names in self._names.items()
-        }
+        self._functions = {which: compiled.function(which, len(names) + 1, 4) for which, names in self._names.items()}
         self._compiled = compiled  # owns the machine code
 
     def run(self, which: str, tensors: dict[str, Tensor], lengths: Tensor, T: int, B: int) -> None:
@@ -45,7 +41,7 @@ class Kernel:
         pointers = [tensors[name].data_ptr() for name in self._names[which]] + [lengths.data_ptr()]
         function, parts = self._functions[which], max(1, min(torch.get_num_threads(), B // 2))
         borders = [B * part // parts for part in range(parts + 1)]
-        spans = list(zip(borders[:-1], borders[1:], strict=True))
+        spans = pairwise(borders)
         run_all([functools.partial(function, *pointers, T, B, first, last) for first, last in spans])
 
     def pad(self, blocks: Tensor) -> Tensor:
@@ -70,8 +66,8 @@ class Kernel:
 
 
 @functools.lru_cache(maxsize=256)
-def _kernel(cell: Any, hidden: int, dtype: torch.dtype) -> Kernel:
-    return Kernel(cell, hidden, dtype)
+def _kernel(key: CellKey, hidden: int, dtype: torch.dtype) -> Kernel:
+    return Kernel(key.cell, hidden, dtype)
 
 
 def kernel(cell: Cell, hidden: int, dtype: torch.dtype) -> Kernel:
@@ -80,4 +76,4 @@ def kernel(cell: Cell, hidden: int, dtype: torch.dtype) -> Kernel:
     Raises:
         Untraceable: the step has no compiled form.
     """
-    return _kernel(cell, hidden, dtype)
+    return _kernel(CellKey(cell), hidden, dtype)

@@ -1,10 +1,10 @@
 """The two time loops of a cell as LLVM IR: forward over t, and backward.
 
-Layout, H padded to whole tiles (Hp): states S (T + 1, B, Hp), the first of them the initial one, so that the last state of
-step t is S[t]; gates Z (T, B, G · Hp), going in as x's pre-activations and kept as x + u where the formula reads only the
-sum; U (T, B, Q · Hp) the recurrent pre-activations of the other recurrent gates. Weights lie as (Hp / units, R, H, units).
-A function runs the rows [first, last) of all steps; rows are sorted by length, longest first, and a row takes part in the
-steps below its length only.
+Layout, H padded to whole tiles (Hp): states S (T + 1, B, Hp), the first of them the initial one, so that the last state
+of step t is S[t]; gates Z (T, B, G · Hp), going in as x's pre-activations and kept as x + u where the formula reads
+only the sum; U (T, B, Q · Hp) the recurrent pre-activations of the other recurrent gates. Weights lie as
+(Hp / units, R, H, units). A function runs the rows [first, last) of all steps; rows are sorted by length, longest
+first, and a row takes part in the steps below its length only.
 """
 
 from __future__ import annotations
@@ -222,9 +222,7 @@ class _Backward(_Loop):
                 ),
             )
             if layout.recurrent:
-                code.loop(
-                    code.index(0), code.index(layout.padded), layout.shape.units, lambda j: self.units(j, n, at)
-                )
+                code.loop(code.index(0), code.index(layout.padded), layout.shape.units, lambda j: self.units(j, n, at))
             return [n]
 
         code.loop(code.index(0), self.T, 1, step, [self.first])

@@ -34,47 +34,54 @@ def evaluate(code: Code, formula: Formula, inputs: Callable[[str], Any]) -> dict
 
 
 def exp(code: Code, x: Any) -> Any:
-    """exp x; in float32 within 2e-7 of it, 0 below -104, infinity above 88.73, NaN of NaN."""
+    """The exponential; in float32 within 2e-7 of it, 0 below -104, infinity above 88.73, NaN of NaN."""
     if code.shape.bits == 64:
         return _by_lane(code, "exp", x)
     b = code.b
-    # Past these the scale would not be a number of its own; the ends are put right below.
-    held = _select(code, "<", x, -87.0, code.const(-87.0), x)
-    held = _select(code, ">", held, 88.0, code.const(88.0), held)
+    result, n = _reduced(code, x, -105.0, 89.0)
+    # In two halves: 2ⁿ itself would be beyond the normal numbers where the result still is not.
+    half = b.ashr(n, ir.Constant(code.integers, [1] * code.shape.width))
+    return b.fmul(b.fmul(result, _power_of_2(code, half)), _power_of_2(code, b.sub(n, half)))
+
+
+def _held_exp(code: Code, x: Any) -> Any:
+    """The exponential in float32 for x from -87 to 88; beyond, the value at that end; NaN of NaN."""
+    result, n = _reduced(code, x, -87.0, 88.0)
+    return code.b.fmul(result, _power_of_2(code, n))
+
+
+def _reduced(code: Code, x: Any, low: float, high: float) -> tuple[Any, Any]:
+    """A number near 1 and a whole number n with e^x = that · 2ⁿ, for x held within two ends."""
+    b = code.b
+    held = _select(code, "<", x, low, code.const(low), x)
+    held = _select(code, ">", held, high, code.const(high), held)
     n = code.call("llvm.floor", code.fma(held, code.const(1.4426950408889634), code.const(0.5)))
     r = code.fma(n, code.const(-_LN2_HIGH), held)
     r = code.fma(n, code.const(-_LN2_LOW), r)
     result = code.const(_EXP[0])
     for c in _EXP[1:]:
         result = code.fma(result, r, code.const(c))
-    # 2ⁿ: n into the exponent's bits. A NaN gives some n, and stays NaN by the polynomial.
-    whole = b.fptosi(_select(code, "==", n, n, n, code.const(0.0), vector=True), code.integers)
+    # A NaN gives n = 0, and stays NaN by the polynomial.
+    return result, b.fptosi(b.select(b.fcmp_ordered("==", n, n), n, code.const(0.0)), code.integers)
+
+
+def _power_of_2(code: Code, n: Any) -> Any:
+    """2ⁿ for n from -126 to 127: n into the exponent's bits."""
     bias = ir.Constant(code.integers, [127] * code.shape.width)
     shift = ir.Constant(code.integers, [23] * code.shape.width)
-    result = b.fmul(result, b.bitcast(b.shl(b.add(whole, bias), shift), code.vector))
-    result = _select(code, ">", x, 88.0, b.fmul(result, _rest(code, x, 88.0)), result)
-    return _select(code, "<", x, -87.0, b.fmul(result, _rest(code, x, -87.0)), result)
-
-
-def _rest(code: Code, x: Any, end: float) -> Any:
-    """About exp(x - end) for x beyond an end: (1 + d/64)^64, which overflows and vanishes where it should."""
-    b = code.b
-    d = b.fsub(x, code.const(end))
-    d = _select(code, "<", d, -63.0, code.const(-64.0), d)
-    y = code.fma(d, code.const(1 / 64), code.const(1.0))
-    for _ in range(6):
-        y = b.fmul(y, y)
-    return y
+    return code.b.bitcast(code.b.shl(code.b.add(n, bias), shift), code.vector)
 
 
 def sigmoid(code: Code, x: Any) -> Any:
     """1 / (1 + exp(-x))."""
     one = code.const(1.0)
-    return code.b.fdiv(one, code.b.fadd(one, exp(code, code.b.fneg(x))))
+    # The ends of exp need no care here: 1 / (1 + e^88) is 0 to the last place of float32's normal numbers.
+    grown = (_held_exp if code.shape.bits == 32 else exp)(code, code.b.fneg(x))
+    return code.b.fdiv(one, code.b.fadd(one, grown))
 
 
 def tanh(code: Code, x: Any) -> Any:
-    """tanh x; in float32 within 3e-7 of it."""
+    """Tanh x; in float32 within 3e-7 of it."""
     if code.shape.bits == 64:
         return _by_lane(code, "tanh", x)
     b = code.b
@@ -82,9 +89,8 @@ def tanh(code: Code, x: Any) -> Any:
     for c in _TANH[1:]:
         near = code.fma(near, x2, code.const(c))
     near = code.fma(b.fmul(near, x2), x, x)
-    far = code.fma(
-        code.const(-2.0), b.fdiv(code.const(1.0), b.fadd(exp(code, b.fadd(x, x)), code.const(1.0))), code.const(1.0)
-    )
+    grown = b.fadd(_held_exp(code, b.fadd(x, x)), code.const(1.0))
+    far = code.fma(code.const(-2.0), b.fdiv(code.const(1.0), grown), code.const(1.0))
     return b.select(b.fcmp_ordered("<", x2, code.const(0.09)), near, far)
 
 
@@ -100,7 +106,7 @@ def _by_lane(code: Code, name: str, x: Any) -> Any:
 
 
 def _select(code: Code, sign: str, x: Any, end: Any, yes: Any, no: Any, *, vector: bool = False) -> Any:
-    """yes where x (sign) end, in an ordered comparison: NaN takes no."""
+    """Yes where x (sign) end, in an ordered comparison: NaN takes no."""
     return code.b.select(code.b.fcmp_ordered(sign, x, end if vector else code.const(end)), yes, no)
 
 

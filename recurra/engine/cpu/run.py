@@ -149,7 +149,7 @@ def _recurrent_gradients(loops: Kernel, dZ: Tensor, dU: Tensor, S: Tensor, rows:
     layout = loops.layout
     H, Hp = layout.hidden, layout.padded
     before = S[:-1].view(rows, Hp)[:, :H]  # (T·B, H)
-    if layout.summed == layout.gates == layout.recurrent and H == Hp:
+    if layout.summed == layout.gates == layout.recurrent and Hp == H:
         flat = dZ.view(rows, -1)
         return flat.t() @ before, flat.sum(0)
     blocks, sums = [], []

@@ -1,7 +1,7 @@
 """The matrix product at the heart of a step: a tile of rows × units in registers, summed over k one after the other.
 
-Every element is one chain of additions in the order of k, whatever the rows beside it: a row's result does not depend on
-the batch around it.
+Every element is one chain of additions in the order of k, whatever the rows beside it: a row's result does not depend
+on the batch around it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _UNROLL = 4
 
 
 def product(code: Code, rows: list[Any], weights: Any, k: int, start: list[list[Any]]) -> list[list[Any]]:
-    """start + rows @ weights for one tile.
+    """Start + rows @ weights for one tile.
 
     Args:
         code: where to write.
@@ -60,37 +60,28 @@ def row_blocks(code: Code, first: Any, last: Any, body: Callable[[Any, int], Non
     16 rows in tiles of 6 are 6, 5 and 5: a tile of one or two rows would leave most of the machine idle.
     """
     b, most = code.b, code.shape.rows
-
-    def block(row: Any, *_: Any) -> None:
-        nonlocal taken
-        left = b.sub(last, row)
-        blocks = b.udiv(b.add(left, code.index(most - 1)), code.index(most))
-        size = b.udiv(b.add(left, b.sub(blocks, code.index(1))), blocks)
-        after = b.append_basic_block("block_done")
-        default = b.append_basic_block("block_none")
-        switch = b.switch(size, default)
-        b.position_at_end(default)
-        b.unreachable()
-        for count in range(1, most + 1):
-            case = b.append_basic_block(f"rows_{count}")
-            switch.add_case(code.index(count), case)
-            b.position_at_end(case)
-            body(row, count)
-            b.branch(after)
-        b.position_at_end(after)
-        taken = size
-
-    # The step of the loop is known only in its body: a loop written out by hand.
-    taken: Any = None
     before = b.block
-    head, inside, end = (b.append_basic_block(name) for name in ("blocks", "block", "blocks_end"))
+    names = ("blocks", "block", "block_none", "block_done", "blocks_end")
+    head, inside, none, done, end = (b.append_basic_block(name) for name in names)
     b.branch(head)
     b.position_at_end(head)
     row = b.phi(first.type)
     row.add_incoming(first, before)
     b.cbranch(b.icmp_signed("<", row, last), inside, end)
     b.position_at_end(inside)
-    block(row)
-    row.add_incoming(b.add(row, taken), b.block)
+    left = b.sub(last, row)
+    blocks = b.udiv(b.add(left, code.index(most - 1)), code.index(most))
+    size = b.udiv(b.add(left, b.sub(blocks, code.index(1))), blocks)
+    switch = b.switch(size, none)
+    b.position_at_end(none)
+    b.unreachable()
+    for count in range(1, most + 1):
+        case = b.append_basic_block(f"rows_{count}")
+        switch.add_case(code.index(count), case)
+        b.position_at_end(case)
+        body(row, count)
+        b.branch(done)
+    b.position_at_end(done)
+    row.add_incoming(b.add(row, size), b.block)
     b.branch(head)
     b.position_at_end(end)
