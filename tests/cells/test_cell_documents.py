@@ -46,8 +46,8 @@ def test_a_cell_without_a_docstring_and_options_is_described_by_its_names():
 
 
 def test_the_engines_are_those_that_run_the_cell():
-    assert engines_for(find_cell("lstm")) == ("native", "unroll")
-    assert engines_for(find_cell("lstm", activation="relu")) == ("unroll",)
+    assert engines_for(find_cell("lstm")) == ("cpu", "native", "unroll")
+    assert engines_for(find_cell("lstm", activation="relu")) == ("cpu", "unroll")
     assert engines_for(find_cell("slstm")) == ("unroll",)
     assert engines_for(table.Odd()) == ("unroll",)
 

@@ -30,7 +30,7 @@ def outputs_and_gradients(request, engine):
     g = torch.Generator().manual_seed(7)
     mix = torch.randn(result.y.shape, generator=g, dtype=torch.float64).to(result.y.dtype)
     loss = (result.y * mix).sum() + sum(state.sin().sum() for state in result.state)
-    return [result.y, *result.state], torch.autograd.grad(loss, leaves)
+    return [result.y, *result.state], torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
 
 
 # H that fill a tile, that do not, and of one unit; the compiler is run once for each.
@@ -53,7 +53,8 @@ def test_values_and_gradients_equal_the_reference(name, T, B, H, dtype, reverse,
     want, want_gradients = outputs_and_gradients(exact, "unroll")
     bound = 1e-5 if dtype == torch.float32 else 1e-12
     pairs = zip([*got, *got_gradients], [*want, *want_gradients], strict=True)
-    for one, other in ((one.detach().double(), other.detach()) for one, other in pairs):
+    # A cell without W_hh has an empty one.
+    for one, other in ((one.detach().double(), other.detach()) for one, other in pairs if one.numel()):
         assert (one - other).abs().max() <= bound * max(1.0, other.abs().max().item())
 
 
