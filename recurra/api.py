@@ -6,9 +6,7 @@ the best model so far into `DIR` and checkpoints into `DIR/training`; the best i
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -20,7 +18,7 @@ import torch
 
 from recurra import bundle
 from recurra.cells import Cell, find_cell
-from recurra.errors import InputError, RecurraError, nearest
+from recurra.errors import InputError, nearest
 from recurra.recipe import Recipe, make_options, read_recipe, write_recipe
 from recurra.tasks import TASKS, Job, Task
 from recurra.training import Progress, Silent, describe_machine
@@ -32,12 +30,18 @@ class _Run:
     """One run: where it goes and what was chosen."""
 
     task: Task
-    files: Sequence[Path]
-    options: dict[str, Any]
+    recipe: Recipe
+    """Its files, its options by group, and what it starts from."""
     out: Path
-    init_from: Path | None
+    source: Any
+    """The model that it starts from, loaded; None for random weights."""
     progress: Progress
     started: float
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options by group."""
+        return self.recipe.options
 
 
 def train(
@@ -84,15 +88,16 @@ def train(
             raise InputError(f"a resumed run keeps its files and options: give only {out} and --resume")
         return _resume(row, out, progress)
     chosen = Recipe() if recipe is None else read_recipe(recipe, row)
-    below, seeds = chosen.options, chosen.seeds if seeds is None else seeds
+    seeds = chosen.seeds if seeds is None else seeds
     if seeds < 1:
         raise InputError(f"seeds={seeds}: expected 1 or more")
-    if init_from is not None:
-        below = {**_adopt(row, Path(init_from), {**below, **options}), **below}
-    made = make_options(row, options, below=below)
+    start = Path(init_from) if init_from is not None else chosen.init_from
+    source, settled, options = _adopted(row, start, chosen.options, options)
+    made = make_options(row, options, below={**settled, **chosen.options})
     bundle.check_free(out, overwrite=overwrite)
-    run = _Run(row, paths or chosen.files, made, out, None if init_from is None else Path(init_from), progress, started)
-    return _train(run) if seeds == 1 else _train_seeds(run, seeds)
+    used = Recipe(paths or chosen.files, made, seeds, start)
+    run = _Run(row, used, out, source, progress, started)
+    return _train(run) if seeds == 1 else _train_seeds(run)
 
 
 def load(folder: str | Path, *, cell: str | Cell | type[Cell] | None = None, device: str = "cpu") -> Any:
@@ -109,41 +114,59 @@ def load(folder: str | Path, *, cell: str | Cell | type[Cell] | None = None, dev
     return bundle.load(folder, cell=None if cell is None else find_cell(cell), device=device)
 
 
-def _adopt(task: Task, folder: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that a trained model settles for a run that starts from it."""
-    for name in chosen:
-        if name in task.shape:
-            raise InputError(f"{name} comes with the model in {folder}: leave it out, or train without --init-from")
+def _adopted(
+    task: Task, folder: Path | None, below: Mapping[str, Any], options: dict[str, Any]
+) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """The model to start from, the options that it settles, and those that are left to choose."""
+    if folder is None:
+        return None, {}, options
     content = bundle.read_config(folder)
     if content["task"] != task.name:
         raise InputError(f"{folder}: holds a model for {content['task']!r}, expected {task.name!r}")
-    settings: dict[str, Any] = bundle.load(folder).settings()
-    return settings
+    # A cell of one's own is named again, because loading a model runs no code that nobody named.
+    own = options.get("cell") if ":" in str(content["model"].get("network", {}).get("cell")) else None
+    left = {name: value for name, value in options.items() if own is None or name != "cell"}
+    source = load(folder, cell=own)
+    settled = source.settings()
+    for name in left.keys() | below.keys():
+        # A run's own recipe repeats what the model settled.
+        if name in task.shape and (name in left or settled.get(name, below[name]) != below[name]):
+            raise InputError(f"{name} comes with the model in {folder}: leave it out, or train without --init-from")
+    return source, settled, left
 
 
 def _train(run: _Run) -> Any:
     rank, world_size = _place()
-    return _fit(run, _prepare_together(run, rank) if world_size > 1 else _prepare(run), resume=False)
+    if rank > 0:
+        return _fit(run, _prepare_together(run, rank), resume=False)
+    with bundle.replacing(run.out):
+        job = _prepare_together(run, rank) if world_size > 1 else _prepare(run)
+        return _fit(run, job, resume=False)
 
 
-def _train_seeds(run: _Run, seeds: int, *, resume: bool = False) -> list[Any]:
-    """A model a seed; a resumed run goes on with the one it was at."""
+def _train_seeds(run: _Run) -> list[Any]:
+    """A model a seed, and the means over them."""
+    with bundle.replacing(run.out):
+        write_recipe(run.out / bundle.RECIPE, run.task, run.recipe)
+        return _each_seed(run)
+
+
+def _each_seed(run: _Run) -> list[Any]:
+    """Trains the seeds in turn; one that has begun goes on from where it was."""
     first, models, scores = run.options["training"].seed, list[Any](), list[dict[str, Any]]()
-    if not resume:
-        bundle.clear(run.out)
-        run.out.mkdir(parents=True, exist_ok=True)
-        write_recipe(run.out / bundle.RECIPE, run.task, Recipe(run.files, run.options, seeds))
-    for number in range(seeds):
-        options = {**run.options, "training": replace(run.options["training"], seed=first + number)}
-        again = replace(run, options=options, out=run.out / f"seed-{first + number}", started=time.monotonic())
-        run.progress.note(f"seed {first + number}, {number + 1} of {seeds}")
-        begun = (again.out / bundle.TRAINING / "checkpoint.pt").exists()
+    for number in range(first, first + run.recipe.seeds):
+        options = {**run.options, "training": replace(run.options["training"], seed=number)}
+        recipe = run.recipe._replace(options=options, seeds=1)
+        again = replace(run, recipe=recipe, out=run.out / f"seed-{number}", started=time.monotonic())
+        run.progress.note(f"seed {number}, {number - first + 1} of {run.recipe.seeds}")
+        begun = (again.out / bundle.TRAINING / bundle.CHECKPOINT).exists()
         models.append(_resume(run.task, again.out, run.progress) if begun else _train(again))
         scores.append(bundle.read_metrics(again.out))
     told = _spread(scores)
     bundle.replace_file(run.out / bundle.SEEDS, bundle.to_json({"seeds": scores, **told}))
     for name, value in told["mean"].items():
-        run.progress.note(f"{name.replace('_', ' ')} {value:.4f} ± {told['spread'][name]:.4f} over {seeds} seeds")
+        spread = told["spread"][name]
+        run.progress.note(f"{name.replace('_', ' ')} {value:.4f} ± {spread:.4f} over {run.recipe.seeds} seeds")
     return models
 
 
@@ -161,9 +184,18 @@ def _resume(task: Task, out: Path, progress: Progress) -> Any:
     if not (out / bundle.RECIPE).exists():
         raise InputError(f"{out}: no {bundle.RECIPE} here, so nothing to resume. Train without --resume")
     recipe = read_recipe(out / bundle.RECIPE, task)
-    run = _Run(task, recipe.files, make_options(task, recipe.options), out, None, progress, time.monotonic())
+    recipe = recipe._replace(options=make_options(task, recipe.options))
+    run = _Run(task, recipe, out, None, progress, time.monotonic())
     if recipe.seeds > 1:
-        return _train_seeds(run, recipe.seeds, resume=True)
+        cell = recipe.options["network"].cell if "network" in recipe.options else None
+        own = cell if cell is not None and ":" in cell else None
+        source = None if recipe.init_from is None else load(recipe.init_from, cell=own)
+        return _each_seed(replace(run, source=source))
+    if not (out / bundle.TRAINING / bundle.CHECKPOINT).exists():
+        raise InputError(
+            f"{out}: no {bundle.TRAINING}/{bundle.CHECKPOINT} here, so nothing to resume. Train without --resume; "
+            "a model whose training/ was deleted can be a start by --init-from"
+        )
     return _fit(run, task.reopen(run.options, out / bundle.TRAINING), resume=True)
 
 
@@ -175,8 +207,8 @@ def _fit(run: _Run, job: Job, *, resume: bool) -> Any:
         torch.manual_seed(options.seed)
         model = job.new_model()
     model.network.to(_device())
-    if run.init_from is not None:
-        model.network.load_state_dict(bundle.load(run.init_from).network.state_dict())
+    if run.source is not None:
+        model.network.load_state_dict(run.source.network.state_dict())
     told = {"seed": options.seed, **_lengths(options)}
 
     def save_best(scores: Mapping[str, float]) -> None:
@@ -216,25 +248,14 @@ def _lengths(options: Any) -> dict[str, Any]:
 
 
 def _prepare(run: _Run) -> Job:
-    aside, existed = run.out / f".{bundle.TRAINING}", run.out.exists()
-    like = None if run.init_from is None else bundle.load(run.init_from)
-    try:
-        job = run.task.prepare(run.files, run.options, aside, like)
-        # Options that only the network can refuse are refused before anything older is touched.
-        with torch.random.fork_rng():
-            job.new_model()
-    except OSError as error:
-        _discard(aside, run.out, existed)
-        raise RecurraError(f"{error.filename or run.out}: cannot be written ({error.strerror or error})") from error
-    except BaseException:
-        _discard(aside, run.out, existed)
-        raise
+    job = run.task.prepare(run.recipe.files, run.options, run.out / bundle.TRAINING, run.source)
+    # What only the network or the windows can refuse is refused before a person is told anything else.
+    with torch.random.fork_rng():
+        job.trainable(job.new_model(), seed=0, rank=0, world_size=_place()[1])
     for line in job.notes():
         run.progress.note(line)
-    bundle.clear(run.out)
-    aside.rename(run.out / bundle.TRAINING)
-    write_recipe(run.out / bundle.RECIPE, run.task, Recipe(run.files, run.options))
-    return run.task.reopen(run.options, run.out / bundle.TRAINING)
+    write_recipe(run.out / bundle.RECIPE, run.task, run.recipe)
+    return job
 
 
 def _prepare_together(run: _Run, rank: int) -> Job:
@@ -245,13 +266,6 @@ def _prepare_together(run: _Run, rank: int) -> Job:
         _prepare(run)
     state.wait_for_everyone()
     return run.task.reopen(run.options, run.out / bundle.TRAINING)
-
-
-def _discard(aside: Path, out: Path, existed: bool) -> None:
-    shutil.rmtree(aside, ignore_errors=True)
-    if not existed:
-        with contextlib.suppress(OSError):
-            out.rmdir()
 
 
 def _place() -> tuple[int, int]:

@@ -35,11 +35,12 @@ def groups(task: Task) -> dict[str, type]:
 
 
 class Recipe(NamedTuple):
-    """What a recipe chooses: files to learn from, options (flat where read, by group where written), how many seeds."""
+    """What a recipe chooses: files, options (flat where read, by group where written), seeds, a model to start from."""
 
     files: Sequence[Path] = ()
     options: Mapping[str, Any] = MappingProxyType({})
     seeds: int = 1
+    init_from: Path | None = None
 
 
 def read_recipe(path: str | Path, task: Task) -> Recipe:
@@ -52,11 +53,13 @@ def read_recipe(path: str | Path, task: Task) -> Recipe:
     content = _read_toml(path)
     if content.pop("task", task.name) != task.name:
         raise InputError(f"{path}: is a recipe for another task, not for {task.name!r}")
-    files, seeds = content.pop("files", []), content.pop("seeds", 1)
+    files, seeds, source = content.pop("files", []), content.pop("seeds", 1), content.pop("init_from", None)
     if not (isinstance(files, list) and all(isinstance(file, str) for file in files)):
         raise InputError(f"{path}: files is {files!r}, expected a list of file names")
     if type(seeds) is not int:
         raise InputError(f"{path}: seeds is {seeds!r}, expected a whole number")
+    if not isinstance(source, str | None):
+        raise InputError(f"{path}: init_from is {source!r}, expected the folder of a model")
     tables, options = groups(task), dict[str, Any]()
     for name, table in content.items():
         if name not in tables:
@@ -65,7 +68,7 @@ def read_recipe(path: str | Path, task: Task) -> Recipe:
             raise InputError(f"{path}: {name} is {table!r}, expected a table [{name}] of options")
         check_names(table, field_names(tables[name]), where=f"{path}: [{name}]")
         options |= {key: None if value == "none" else value for key, value in table.items()}
-    return Recipe([Path(file) for file in files], options, seeds)
+    return Recipe([Path(file) for file in files], options, seeds, None if source is None else Path(source))
 
 
 def write_recipe(path: Path, task: Task, recipe: Recipe) -> None:
@@ -79,6 +82,8 @@ def write_recipe(path: Path, task: Task, recipe: Recipe) -> None:
     content: dict[str, Any] = {"task": task.name, "files": [str(file) for file in recipe.files]}
     if recipe.seeds != 1:
         content["seeds"] = recipe.seeds
+    if recipe.init_from is not None:
+        content["init_from"] = str(recipe.init_from)
     for name, group in recipe.options.items():
         content[name] = {key: _plain(value) for key, value in dataclasses.asdict(group).items()}
     replace_file(path, tomli_w.dumps(content).encode())

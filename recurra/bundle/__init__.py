@@ -11,9 +11,10 @@ from recurra.bundle.bundle import (
     save,
 )
 from recurra.bundle.files import read_json, replace_file, to_json
-from recurra.bundle.folder import LOG, RECIPE, SEEDS, TRAINING, check_free, clear
+from recurra.bundle.folder import CHECKPOINT, LOG, RECIPE, SEEDS, TRAINING, check_free, replacing
 
 __all__ = [
+    "CHECKPOINT",
     "CONFIG",
     "LOG",
     "METRICS",
@@ -21,7 +22,6 @@ __all__ = [
     "SEEDS",
     "TRAINING",
     "check_free",
-    "clear",
     "count_parameters",
     "load",
     "load_weights_into",
@@ -29,6 +29,7 @@ __all__ = [
     "read_json",
     "read_metrics",
     "replace_file",
+    "replacing",
     "save",
     "to_json",
 ]

@@ -56,16 +56,24 @@ def _told(hint: Any, group: Group, help_text: str) -> Parameter:
         return Parameter(group=group, help=text)
     if any(typing.get_origin(kind) is list for kind in kinds):
         return Parameter(group=group, help=text, consume_multiple=True, negative=())
-    converter = _whole if int in kinds else None
+    converter = whole(optional=type(None) in kinds) if int in kinds else None
     return Parameter(group=group, help=text, converter=converter, negative=())
 
 
-def _whole(hint: Any, tokens: Sequence[Token]) -> int | None:
-    """A whole number; cyclopts by itself would cut 4.5 down to 4."""
-    value = tokens[0].value
-    if value.lower() == "none" and type(None) in typing.get_args(hint):
-        return None
-    try:
-        return int(value)
-    except ValueError:
-        raise InputError(f"{tokens[0].keyword} {value}: expected a whole number") from None
+def whole(*, optional: bool = False) -> Callable[[Any, Sequence[Token]], int | None]:
+    """A converter to a whole number, and "none" to nothing; cyclopts by itself would cut 4.5 down to 4."""
+
+    def convert(hint: Any, tokens: Sequence[Token]) -> int | None:
+        value = tokens[0].value
+        if optional and value.lower() == "none":
+            return None
+        try:
+            return int(value)
+        except ValueError:
+            raise InputError(f"{tokens[0].keyword} {value}: expected a whole number") from None
+
+    return convert
+
+
+# The name under which generate's options, written beside this, know it.
+_whole = whole()

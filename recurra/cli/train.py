@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from recurra.cli.options import with_options
+from recurra.cli.options import whole, with_options
 from recurra.recipe import groups
 from recurra.tasks import TASKS
 
@@ -23,7 +23,7 @@ def lm(
     resume: Annotated[bool, Parameter(negative=())] = False,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
     init_from: Path | None = None,
-    seeds: int | None = None,
+    seeds: Annotated[int | None, Parameter(converter=whole())] = None,
     **options: Any,
 ) -> None:
     """Train a language model on text files, to write, to score and to predict text.

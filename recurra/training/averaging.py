@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-AVERAGINGS = ("none", "nonmonotone", "all")
+AVERAGINGS = ("off", "nonmonotone", "all")
 
 
 class Average:
@@ -22,7 +22,7 @@ class Average:
 
     Args:
         parameters: whose mean.
-        kind: "none"; "all" from the first update; "nonmonotone" from the validation whose loss is above the lowest of
+        kind: "off"; "all" from the first update; "nonmonotone" from the validation whose loss is above the lowest of
             those more than `interval` validations ago.
         interval: validations without a new lowest loss that are borne with.
     """

@@ -13,6 +13,8 @@ from recurra.training.schedules import SCHEDULES
 
 PRECISIONS = ("float32", "bfloat16")
 CLIPPINGS = ("norm", "value")
+# What every generator takes as it is.
+LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +74,8 @@ class TrainingOptions:
     """Seed of dropout and of whatever else is drawn while training."""
     precision: str = "float32"
     """Numbers the network computes with: float32, or bfloat16 by autocast; weights stay as they are."""
-    averaging: str = "none"
-    """Validate and save the mean of the weights: none, all (over the whole run), or nonmonotone (from where validation
+    averaging: str = "off"
+    """Validate and save the mean of the weights: off, all (over the whole run), or nonmonotone (from where validation
     stops improving, as AWD-LSTM with optimizer sgd and schedule constant)."""
     averaging_interval: int = 5
     """Validations without a new lowest loss after which nonmonotone averaging begins."""
@@ -98,6 +100,8 @@ class TrainingOptions:
             _whole(name, getattr(self, name), least=1)
         for name in ("warmup_steps", "seed"):
             _whole(name, getattr(self, name), least=0)
+        if self.seed > LARGEST_SEED:
+            raise InputError(f"seed={self.seed}: expected a whole number from 0 to 2**63 - 1")
         for name in ("epochs", "max_minutes", "learning_rate", "clip", "log_every_seconds", "checkpoint_every"):
             _number(name, getattr(self, name), "above 0", lambda value: value > 0)
         _number("weight_decay", self.weight_decay, "of 0 or more", lambda value: value >= 0)

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -167,7 +168,7 @@ def test_a_bad_file_gets_one_line_and_nothing_is_made(recurra_command, tmp_path,
         (["--dropout", "1.5"], "1.5"),
         (["--learning-rate", "nan"], "learning_rate=nan"),
         (["--tied"], "an embedding can be tied where its size is that of the last hidden layer"),
-        (["--activation", "relu"], "has no option 'activation'"),
+        (["--cell-options", "size=3"], "has no option 'size'"),
         (["--recurrent-init", "normal"], "variance"),
         (["--steps", "3", "--epochs", "2"], "a run has one length"),
         (["--resume"], "keeps its files and options"),
@@ -344,3 +345,128 @@ def test_an_error_of_recurra_itself_is_one_line_unless_debugged(monkeypatch, rec
     assert len(stderr.splitlines()) == 1
     with pytest.raises(ZeroDivisionError):
         main(["info", str(trained), "--debug"])
+
+
+def test_a_run_with_default_options_is_resumed_and_its_recipe_read(recurra_command, text, tmp_path):
+    arguments = ["train", "lm", text, "--out", tmp_path / "m", "--steps", 3, "--hidden-size", 8, "--batch-size", 2]
+    assert recurra_command(*arguments)[0] == 0
+    code, _, stderr = recurra_command("train", "lm", "--out", tmp_path / "m", "--resume")
+    assert code == 0, stderr
+    assert "nothing is left to train" in stderr
+    code, _, stderr = recurra_command(
+        "train", "lm", "--recipe", tmp_path / "m" / "recipe.toml", "--out", tmp_path / "n"
+    )
+    assert code == 0, stderr
+
+
+def test_full_backpropagation_is_an_option(recurra_command, text, tmp_path):
+    arguments = ["train", "lm", text, "--out", tmp_path / "m", "--steps", 1, "--hidden-size", 4, "--batch-size", 64]
+    code, _, stderr = recurra_command(*arguments, "--update-every", "none")
+    assert code == 0, stderr
+    assert 'update_every = "none"' in (tmp_path / "m" / "recipe.toml").read_text()
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--max-minutes", "0.00001"],
+        ["--epochs", "1", "--warmup-steps", "100000"],
+        ["--steps", "2", "--batch-size", "0"],
+        ["--steps", "2", "--update-every", "0"],
+        ["--steps", "2", "--reach-back", "0"],
+        ["--steps", "2", "--engine", "native", "--layer-norm"],
+        ["--steps", "2", "--cell", "nosuch", "--seeds", "2"],
+        ["--steps", "2", "--valid", "nope.txt", "--seeds", "2"],
+    ],
+)
+def test_overwriting_with_what_cannot_be_leaves_the_model_as_it_was(recurra_command, trained, text, tmp_path, options):
+    out = shutil.copytree(trained, tmp_path / "m")
+    before = contents(out)
+    code, _, stderr = recurra_command("train", "lm", text, "--out", out, "--overwrite", "--hidden-size", 8, *options)
+    assert code == 2, stderr
+    assert contents(out) == before
+
+
+def test_training_goes_on_in_place(recurra_command, trained, text, tmp_path):
+    out = shutil.copytree(trained, tmp_path / "m")
+    arguments = ["train", "lm", text, "--out", out, "--overwrite", "--init-from", out, "--steps", 1]
+    code, _, stderr = recurra_command(*arguments, "--learning-rate", 1e-9, "--batch-size", 4, "--update-every", 16)
+    assert code == 0, stderr
+    one, other = (json.loads((folder / "metrics.json").read_text()) for folder in (trained, out))
+    assert one["valid_loss"] == pytest.approx(other["valid_loss"], abs=1e-4)
+
+
+@pytest.mark.parametrize("theirs", ["training/precious.csv", "config.json", "recipe.toml", "seed-data/x.txt"])
+def test_what_only_has_the_names_of_ours_is_never_touched(recurra_command, text, tmp_path, theirs):
+    path = tmp_path / "mine" / theirs
+    path.parent.mkdir(parents=True)
+    path.write_text('{"model_type": "another"}')
+    code, _, stderr = recurra_command(
+        "train", "lm", text, "--out", tmp_path / "mine", "--overwrite", "--steps", 1, *TINY
+    )
+    assert code == 2
+    assert "holds no model" in stderr
+    assert path.read_text() == '{"model_type": "another"}'
+
+
+def test_a_run_killed_before_its_first_checkpoint_is_in_nobodys_way(recurra_command, text, tmp_path):
+    (tmp_path / "m" / "training").mkdir(parents=True)
+    (tmp_path / "m" / "training" / "train.bin.part").write_bytes(b"abc")
+    assert recurra_command("train", "lm", text, "--out", tmp_path / "m", "--steps", 1, *TINY)[0] == 0
+
+
+def test_an_older_model_comes_back_after_a_kill_in_the_middle_of_its_replacement(
+    recurra_command, trained, text, tmp_path
+):
+    out = tmp_path / "m"
+    shutil.copytree(trained, out / ".replaced")
+    (out / "training").mkdir()
+    code, _, stderr = recurra_command("train", "lm", text, "--out", out, "--steps", 1, *TINY)
+    assert code == 2
+    assert "--overwrite" in stderr
+    assert contents(out) == contents(trained)
+
+
+def test_seeds_that_start_from_a_model_start_from_it_after_an_interruption_too(
+    recurra_command, trained, text, tmp_path
+):
+    arguments = ["train", "lm", text, "--out", tmp_path / "m", "--init-from", trained, "--steps", 1, "--seeds", 2]
+    sizes = ["--batch-size", 4, "--update-every", 16, "--learning-rate", 1e-9]
+    assert recurra_command(*arguments, *sizes)[0] == 0
+    shutil.rmtree(tmp_path / "m" / "seed-1")
+    assert recurra_command("train", "lm", "--out", tmp_path / "m", "--resume")[0] == 0
+    source, later = (
+        json.loads((folder / "metrics.json").read_text()) for folder in (trained, tmp_path / "m" / "seed-1")
+    )
+    assert later["valid_loss"] == pytest.approx(source["valid_loss"], abs=1e-4)
+
+
+def test_a_model_with_a_cell_of_ones_own_is_trained_further(recurra_command, text, tmp_path, monkeypatch):
+    (tmp_path / "my_sum.py").write_text(
+        "from recurra import Cell, Gates, State\n\n\nclass Sum(Cell):\n    gates = ('n',)\n\n"
+        "    def step(self, x, u, s, p):\n        return State(h=(x.n + u.n).tanh()), Gates()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    own = ["--cell", "my_sum:Sum"]
+    assert recurra_command("train", "lm", text, "--out", "m", "--steps", 2, *own, *TINY)[0] == 0
+    again = ["train", "lm", text, "--out", "n", "--steps", 2, "--init-from", "m", "--batch-size", 4]
+    code, _, stderr = recurra_command(*again, *own)
+    assert code == 0, stderr
+
+
+def test_a_model_without_its_training_folder_cannot_be_resumed_and_says_so(recurra_command, trained, tmp_path):
+    out = shutil.copytree(trained, tmp_path / "m")
+    shutil.rmtree(out / "training")
+    code, _, stderr = recurra_command("train", "lm", "--out", out, "--resume")
+    assert code == 2
+    assert "nothing to resume" in stderr
+
+
+def test_a_number_of_seeds_is_whole(recurra_command, text, tmp_path):
+    code, _, stderr = recurra_command("train", "lm", text, "--out", tmp_path / "m", "--seeds", "1.5")
+    assert code == 2
+    assert "expected a whole number" in stderr

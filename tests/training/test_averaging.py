@@ -31,7 +31,7 @@ def test_the_mean_of_all_updates_is_in_force_inside_only():
 
 def test_without_averaging_nothing_is_kept():
     one = parameter(0)
-    average = Average([one], "none", 5)
+    average = Average([one], "off", 5)
     average.update()
     assert not average.observe(1.0)
     with average.in_place():
