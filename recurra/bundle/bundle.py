@@ -10,6 +10,7 @@ from typing import Any
 
 from recurra.bundle.card import card
 from recurra.bundle.files import read_json, replace_file, to_json
+from recurra.bundle.sizes import no_larger_than
 from recurra.bundle.weights import count_numbers, load_weights, save_weights
 from recurra.cells import Cell
 from recurra.errors import InputError, RecurraError, nearest
@@ -85,9 +86,14 @@ def load_weights_into(model: Any, folder: Path) -> None:
 
 
 def from_config(folder: Path, *, cell: Cell | None = None) -> Any:
-    """The model of a bundle with weights still to be loaded."""
+    """The model of a bundle with weights still to be loaded.
+
+    Raises:
+        InputError: a file is missing, cut short or edited, or config.json describes more than the weights hold.
+    """
     content = read_config(folder)
-    return TASKS[content["task"]].load(content["model"], folder, cell=cell)
+    with no_larger_than(folder / WEIGHTS, content["model"]):
+        return TASKS[content["task"]].load(content["model"], folder, cell=cell)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -104,7 +110,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: its fields are {sorted(content)}, expected format, model and task")
     if content["format"] != FORMAT:
         raise InputError(f"{path}: format is {content['format']!r}, this version of recurra reads {FORMAT}")
-    if content["task"] not in TASKS:
+    if not isinstance(content["task"], str) or content["task"] not in TASKS:
         raise InputError(f"{path}: there is no task {content['task']!r}. {nearest(str(content['task']), TASKS)}")
     return content
 

@@ -39,13 +39,19 @@ class Description:
 
 def summary(kind: type[Cell]) -> str:
     """What a cell is, in one line: the first of its docstring."""
-    return (inspect.getdoc(kind) or "").partition("\n")[0]
+    return _own_words(kind).partition("\n")[0]
+
+
+def _own_words(kind: type[Cell]) -> str:
+    """The docstring of the class itself: inspect.getdoc would give that of a base, dataclass puts a signature there."""
+    words = inspect.cleandoc(kind.__doc__ or "")
+    return "" if words.startswith(f"{kind.__name__}(") else words
 
 
 def describe(cell: Cell, engines: Iterable[str]) -> Description:
     """All that the table and the class say of a cell; `engines` are the names of those that run it."""
     kind = type(cell)
-    text, _, arguments = (inspect.getdoc(kind) or "").partition("\nArgs:\n")
+    text, _, arguments = _own_words(kind).partition("\nArgs:\n")
     facts = {
         "gates": " ".join(kind.gates),
         "recurrent": " ".join(kind.recurrent) or "none",
@@ -69,7 +75,7 @@ def _options(cell: Cell, arguments: str) -> dict[str, str]:
 
 def as_text(description: Description, width: int = 80) -> str:
     """One cell for a terminal of so many columns."""
-    blocks = [f"{description.name}: {description.summary}"]
+    blocks = [f"{description.name}: {description.summary}".removesuffix(": ")]
     blocks += [_refilled(block, width) for block in description.body.split("\n\n") if block]
     blocks.append("\n".join(_item(name, text, width) for name, text in description.facts.items()))
     if description.options:

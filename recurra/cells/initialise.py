@@ -24,7 +24,8 @@ class Initialisation:
     """What a cell's parameters start from.
 
     Raises:
-        InputError: an unknown `recurrent`, a variance or a time that is not positive, two rules for one bias.
+        InputError: an unknown `recurrent`, a variance or a time that is not positive, a number that is not finite, two
+            rules for one bias.
     """
 
     recurrent: str = "torch"
@@ -45,12 +46,16 @@ class Initialisation:
             raise InputError(f"recurrent={self.recurrent!r} is no initialisation. {nearest(self.recurrent, RECURRENT)}")
         if self.input not in ("torch", "xavier"):
             raise InputError(f"input={self.input!r} is no initialisation. {nearest(self.input, ('torch', 'xavier'))}")
-        if (self.variance is None) == (self.recurrent == "normal"):
+        if self.recurrent == "normal" and self.variance is None:
+            raise InputError("recurrent='normal' needs a variance (init_variance), such as 2; got variance=None")
+        if self.recurrent != "normal" and self.variance is not None:
             raise InputError(
                 f"recurrent={self.recurrent!r} with variance={self.variance}: it belongs to recurrent='normal'"
             )
-        if self.variance is not None and not self.variance > 0:
-            raise InputError(f"variance={self.variance} must be above 0: W_hh ~ N(0, variance/H)")
+        if self.variance is not None and not 0 < self.variance < math.inf:
+            raise InputError(f"variance={self.variance} must be above 0 and finite: W_hh ~ N(0, variance/H)")
+        if self.forget_bias is not None and not math.isfinite(self.forget_bias):
+            raise InputError(f"forget_bias={self.forget_bias} must be a finite number, such as 1")
         if self.chrono is not None and self.chrono < 3:
             raise InputError(f"chrono={self.chrono} must be 3 steps or more: b_f ~ log U(1, chrono - 1)")
         if self.chrono is not None and self.forget_bias is not None:

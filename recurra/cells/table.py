@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import sys
+import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,7 @@ def find_cell(which: str | Cell | type[Cell], **options: Any) -> Cell:
         **options: fields of the cell, such as activation="relu".
 
     Raises:
-        InputError: no such cell, module or option.
+        InputError: no such cell, module or option, a module that fails, a number for a word or the other way round.
     """
     if isinstance(which, Cell):
         if options:
@@ -56,7 +58,24 @@ def find_cell(which: str | Cell | type[Cell], **options: Any) -> Cell:
         if option not in known:
             has = nearest(option, known) if known else "It has no options."
             raise InputError(f"the cell {cell_name(kind)} has no option {option!r}. {has}")
-    return kind(**options)
+    _check_kinds(kind, options)
+    try:
+        return kind(**options)
+    except TypeError as error:  # a field without a default, a class without a step
+        raise InputError(f"the cell {cell_name(kind)} cannot be made: {error}") from error
+
+
+def _check_kinds(kind: type[Cell], options: Mapping[str, Any]) -> None:
+    """Numbers where a field says so, words where it says so; a field of another kind is the cell's to check."""
+    types: dict[str, Any] = (
+        {field.name: field.type for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else {}
+    )
+    for name, value in options.items():
+        wanted = types[name].__name__ if isinstance(types[name], type) else str(types[name])
+        if wanted in ("float", "int") and (isinstance(value, bool) or not isinstance(value, float | int)):
+            raise InputError(f"the cell {cell_name(kind)}: {name}={value!r}, expected a number")
+        if wanted.startswith("str") and "None" not in wanted and not (isinstance(value, str) or callable(value)):
+            raise InputError(f"the cell {cell_name(kind)}: {name}={value!r}, expected a word")
 
 
 def cell_name(kind: type[Cell]) -> str:
@@ -89,17 +108,28 @@ def _imported(which: str) -> Any:
     module, colon, name = which.partition(":")
     if not colon:
         raise InputError(f"there is no cell {which!r}. {nearest(which, CELLS)} A cell of your own is 'module:Class'.")
+    if not name or not module or module.startswith("."):
+        raise InputError(f"cell {which!r}: expected 'module:Class', such as 'my_cells:Leaky'")
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise InputError(f"cell {which!r}: no module {error.name!r} here or on the Python path") from error
+    except (Exception, SystemExit) as error:
+        raise InputError(f"cell {which!r}: {module} cannot be imported: {_in_a_line(error)}") from error
     finally:
         sys.path.remove(here)
     if not hasattr(found, name):
         raise InputError(f"cell {which!r}: {module} has no {name!r}. {nearest(name, _cells_of(found))}")
     return getattr(found, name)
+
+
+def _in_a_line(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {' '.join(str(error).split())} ({last.filename}, line {last.lineno})"
 
 
 def _cells_of(module: Any) -> list[str]:

@@ -19,7 +19,13 @@ recurra evaluate plays more-plays.txt
 ```
 """
 
-app = App(name="recurra", help=HELP, help_format="markdown", version_flags=["--version"])
+app = App(
+    name="recurra",
+    help=HELP,
+    help_format="markdown",
+    version_flags=["--version"],
+    suppress_keyboard_interrupt=False,  # told by `main`, as everything else that goes wrong
+)
 # Verbs are imported when they are called: `recurra --help` need not wait for torch.
 app.command("recurra.cli.train:app", name="train", help="Train a model on files.")
 app.command("recurra.cli.generate:generate", name="generate", help="Write on from a prompt with a language model.")
@@ -29,6 +35,7 @@ app.command("recurra.cli.info:info", name="info", help="Show what a model is and
 app.command("recurra.cli.cells:cells", name="cells", help="List the recurrent cells.")
 
 INTERRUPTED = 130
+_OUT_OF_MEMORY = ("allocate memory", "not enough memory", "out of memory")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     try:
+        _tell_in_full(arguments)
         app(
             [argument for argument in arguments if argument != "--debug"],
             exit_on_error=False,
@@ -57,6 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(code)
 
 
+def _tell_in_full(arguments: Sequence[str]) -> None:
+    """Lets the verb that is called speak with its docstring, examples and all, not with its line in the list."""
+    called = next((argument for argument in arguments if not argument.startswith("-")), "")
+    if called in app and called != "train":  # whose own docstrings are those of its tasks
+        app[called].help = None
+
+
 def _told(error: BaseException) -> tuple[int, str]:
     """The exit code and the line for what went wrong."""
     if type(error).__name__ == "Interrupted":  # recurra.training's, not imported here for the sake of speed
@@ -69,7 +84,7 @@ def _told(error: BaseException) -> tuple[int, str]:
         return 1, str(error)
     if isinstance(error, CycloptsError):
         return 2, " ".join(str(error).split())
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
         return 1, "out of memory: lower --batch-size, --update-every or --hidden-size"
     first = (str(error).splitlines() or [""])[0]
     return 1, f"{type(error).__name__}: {first} (an error of recurra itself: --debug shows where)"

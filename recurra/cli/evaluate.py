@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from recurra.api import load
+from recurra.cli.opening import open_model
 
 
 def evaluate(
@@ -38,7 +38,7 @@ def evaluate(
         module:Class, for a model that was trained with a cell of your own.
     """
     with tempfile.TemporaryDirectory() as folder:
-        scores = load(model, cell=cell).evaluate(files, Path(folder))
+        scores = open_model(model, cell).evaluate(files, Path(folder))
     if as_json:
         print(json.dumps(scores))
     else:

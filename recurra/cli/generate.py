@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import secrets
 import sys
+from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from recurra.api import load
+from recurra.cli.opening import open_model
+from recurra.cli.options import whole, with_options
 from recurra.decoding import SamplingOptions
 from recurra.errors import InputError
 
+_LARGEST_SEED = 2**63 - 1
 
-def generate(
+
+def _generate(
     model: Annotated[Path, Parameter(name="DIR")],
     /,
     *,
     prompt: str = "",
-    length: int = 500,
-    sampling: Annotated[SamplingOptions | None, Parameter(name="*")] = None,
+    length: Annotated[int, Parameter(converter=whole())] = 500,
     stop: Annotated[list[str] | None, Parameter(negative=())] = None,
-    samples: int = 1,
-    seed: int | None = None,
+    samples: Annotated[int, Parameter(converter=whole())] = 1,
+    seed: Annotated[int | None, Parameter(converter=whole(optional=True))] = None,
     cell: str | None = None,
+    **options: Any,
 ) -> None:
     """Write on from a prompt with a language model; the text streams to stdout as it is made.
 
@@ -50,12 +54,15 @@ def generate(
     cell
         module:Class, for a model that was trained with a cell of your own.
     """
-    language_model = load(model, cell=cell)
+    _check(length, samples, seed)
+    sampling = SamplingOptions(**options)
+    language_model = open_model(model, cell)
     if language_model.name != "lm":
         raise InputError(f"{model}: holds a model for {language_model.name!r}, which does not write: expected 'lm'")
     if seed is None:
-        seed = secrets.randbelow(2**31)
-        print(f"recurra: --seed {seed} gives this text again", file=sys.stderr)
+        seed = 0 if sampling.greedy else secrets.randbelow(2**31)
+        if not sampling.greedy:
+            print(f"recurra: --seed {seed} gives this text again", file=sys.stderr)
     unknown = language_model.unknown_in(prompt)
     if unknown:
         shown = ", ".join(repr(symbol) for symbol in unknown[:5])
@@ -66,8 +73,21 @@ def generate(
             print(f"── {number} " + "─" * 40)
             print(prompt + text)
         return
+    pieces = language_model.stream(prompt, **chosen)
+    first = next(pieces)  # whatever is wrong with the options is told before anything is written
     sys.stdout.write(prompt)
-    for (piece,) in language_model.stream(prompt, **chosen):
+    for (piece,) in chain([first], pieces):
         sys.stdout.write(piece)
         sys.stdout.flush()
     sys.stdout.write("\n")
+
+
+def _check(length: int, samples: int, seed: int | None) -> None:
+    for name, value, least in (("length", length, 0), ("samples", samples, 1)):
+        if value < least:
+            raise InputError(f"--{name} {value}: expected {least} or more")
+    if seed is not None and not 0 <= seed <= _LARGEST_SEED:
+        raise InputError(f"--seed {seed}: expected 0 to {_LARGEST_SEED}")
+
+
+generate = with_options(_generate, {"sampling": SamplingOptions}, {})

@@ -19,6 +19,10 @@ def info(
 ) -> None:
     """Show what a model is, how large it is and how it scored; no code of anybody's is run.
 
+    ```sh
+    recurra info plays
+    ```
+
     Parameters
     ----------
     model
@@ -45,9 +49,12 @@ def _show(told: dict[str, Any], indent: str = "") -> None:
             _show(value, indent + "  ")
         elif isinstance(value, list):
             for number, item in enumerate(value):
-                print(f"{indent}{name} {number}")
-                _show(item, indent + "  ")
+                _show({f"{name} {number}": item}, indent)
         elif value is not None:
-            shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value
-            print(f"{indent}{name.replace('_', ' '):<{24 - len(indent)}} {shown:.4f}" if isinstance(value, float)
-                  else f"{indent}{name.replace('_', ' '):<{24 - len(indent)}} {shown}")  # fmt: skip
+            print(f"{indent}{name.replace('_', ' '):<{max(0, 24 - len(indent))}} {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -73,7 +73,3 @@ def whole(*, optional: bool = False) -> Callable[[Any, Sequence[Token]], int | N
             raise InputError(f"{tokens[0].keyword} {value}: expected a whole number") from None
 
     return convert
-
-
-# The name under which generate's options, written beside this, know it.
-_whole = whole()

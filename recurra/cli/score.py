@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, BinaryIO
 
 from cyclopts import Parameter
 
-from recurra.api import load
+from recurra.cli.opening import open_model
 from recurra.errors import InputError
 
 
@@ -43,31 +45,38 @@ def score(
     cell
         module:Class, for a model that was trained with a cell of your own.
     """
-    language_model = load(model, cell=cell)
-    for scored in language_model.score(_lines(file)):
+    language_model = open_model(model, cell)
+    raw = language_model.unit.raw
+    if raw and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # the bytes go out as they came in
+    for scored in language_model.score(_lines(file, raw=raw)):
         bits = scored.nats / math.log(2)
         if as_json:
             fields = {"text": scored.text, "bits": bits, "tokens": scored.tokens, "perplexity": scored.perplexity}
-            print(json.dumps(fields, ensure_ascii=False))
+            # JSON is UTF-8: a byte that is not becomes the escape of its surrogate.
+            print(json.dumps(fields, ensure_ascii=any("\udc80" <= character <= "\udcff" for character in scored.text)))
         else:
             print(f"{bits:.3f}\t{scored.perplexity:.3f}\t{scored.text}")
 
 
-def _lines(path: Path | None) -> Iterator[str]:
+def _lines(path: Path | None, *, raw: bool) -> Iterator[str]:
     if path is None:
-        yield from _decoded(sys.stdin, "stdin")
+        yield from _decoded(sys.stdin.buffer, "stdin", raw)
         return
     try:
-        with path.open(encoding="utf-8", newline="\n") as file:
-            yield from _decoded(file, str(path))
+        with path.open("rb") as file:
+            yield from _decoded(file, str(path), raw)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _decoded(file: TextIO, name: str) -> Iterator[str]:
-    number = 0
-    try:
-        for number, line in enumerate(file, start=1):  # noqa: B007  # told where reading fails
-            yield line
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name}: not UTF-8 after line {number} ({error.reason}). Convert the file first") from None
+def _decoded(file: BinaryIO, name: str, raw: bool) -> Iterator[str]:
+    """Lines as training reads them: without a byte order mark, or every byte as it is."""
+    for number, line in enumerate(file, start=1):
+        if raw:
+            yield line.decode("utf-8", "surrogateescape")
+            continue
+        try:
+            yield (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).decode()
+        except UnicodeDecodeError as error:
+            raise InputError(f"{name}: line {number} is not UTF-8 ({error.reason}). Convert the file first") from None

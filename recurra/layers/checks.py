@@ -20,8 +20,12 @@ def check_input(name: str, x: Tensor, input_size: int) -> None:
         raise InputError(f"{name}: x is {x.dtype}, expected floating point; tokens go through an nn.Embedding first")
 
 
-def check_lengths(name: str, lengths: Tensor, x: Tensor) -> None:
+def check_lengths(name: str, lengths: object, x: Tensor) -> None:
     """Lengths must be int64 (B,) within 0 and T; x is (T, B, I)."""
+    if not isinstance(lengths, Tensor):
+        raise InputError(
+            f"{name}: lengths is a {type(lengths).__name__}, expected an int64 tensor ({x.shape[1]},): torch.tensor(…)"
+        )
     if tuple(lengths.shape) != (x.shape[1],) or lengths.dtype != torch.int64:
         raise InputError(
             f"{name}: lengths is {lengths.dtype} {tuple(lengths.shape)}, expected int64 ({x.shape[1]},), one a row"

@@ -43,10 +43,17 @@ class Readout(nn.Module):
                 f"Readout: the tied weight is {tuple(tied.shape)}, expected {(output_size, hidden_size)}: "
                 "an embedding can be tied where its size is that of the last hidden layer"
             )
-        made = nn.Linear(hidden_size, output_size, bias=bias, device=device, dtype=dtype)
         # A parameter of another module, such as an embedding, is registered here as well: one tensor, two names.
-        self.weight = made.weight if tied is None else tied
-        self.bias = made.bias
+        self.weight = (
+            tied
+            if tied is not None
+            else nn.Parameter(torch.empty(output_size, hidden_size, device=device, dtype=dtype))
+        )
+        self.bias = nn.Parameter(torch.empty(output_size, device=device, dtype=dtype)) if bias else None
+        bound = hidden_size**-0.5  # as nn.Linear begins
+        for parameter in (None if tied is not None else self.weight, self.bias):
+            if parameter is not None:
+                nn.init.uniform_(parameter, -bound, bound)
 
     def forward(self, h: Tensor) -> Tensor:
         """Y (…, output_size) of h (…, hidden_size)."""

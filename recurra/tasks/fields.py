@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from recurra.errors import InputError, nearest
+from recurra.tasks.cell_names import is_cell, name_of
 
 T = TypeVar("T")
 
@@ -19,7 +20,8 @@ def read_fields(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
 
     Args:
         kind: a dataclass.
-        values: by field name; fields left out keep their defaults.
+        values: by field name; fields left out keep their defaults. One value will do for a list of one, and a class of
+            cells for its name.
         where: begins the message of an error, such as a file name.
 
     Raises:
@@ -52,18 +54,44 @@ def _value(name: str, value: Any, hint: Any, where: str) -> Any:
     if value is None and type(None) in kinds:
         return None
     for kind in kinds:
-        if typing.get_origin(kind) is list and isinstance(value, list | tuple):
-            return [Path(item) if Path in typing.get_args(kind) else item for item in value]
+        if typing.get_origin(kind) is list:
+            return _list(name, value, kind, kinds, where)
         if kind is Path and isinstance(value, str | Path):
             return Path(value)
         # A whole number will do for a real one; True is no number.
         if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
+        if kind is str and is_cell(value):
+            return name_of(value, where=where)
         if isinstance(kind, type) and type(value) is kind:
             return value
     raise InputError(f"{where}: {name}={value!r}, expected {_spelt(kinds)}")
 
 
+def _list(name: str, value: Any, hint: Any, kinds: Iterable[Any], where: str) -> list[Any]:
+    """A list whose items are all of their kind; a path or word alone is a list of one."""
+    items = [value] if isinstance(value, str | Path) else value
+    (kind,) = typing.get_args(hint)
+    if isinstance(items, list | tuple):
+        try:
+            return [_value(name, item, kind, where) for item in items]
+        except InputError:
+            # The message below shows the whole list, as it was given.
+            pass
+    raise InputError(f"{where}: {name}={value!r}, expected {_spelt(kinds)}")
+
+
+_NAMES = {
+    int: "a whole number",
+    float: "a number",
+    str: "a word",
+    bool: "true or false",
+    Path: "a path",
+    list[str]: "a list of words",
+    list[Path]: "a list of paths",
+    type(None): "nothing",
+}
+
+
 def _spelt(kinds: Iterable[Any]) -> str:
-    names = {int: "a whole number", float: "a number", str: "a word", bool: "true or false", type(None): "nothing"}
-    return " or ".join(names.get(kind, str(kind)) for kind in kinds)
+    return " or ".join(_NAMES.get(kind, str(kind)) for kind in kinds)

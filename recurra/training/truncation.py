@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from recurra.errors import InputError
 from recurra.training.carry import detach
@@ -53,8 +54,10 @@ def truncated(
         A `Window` (steps, y, state) for each.
 
     Raises:
-        InputError: a window below 1, or lengths for a module of torch.nn, which takes none.
+        InputError: a window that is no whole number above 0, a packed sequence, return_gates, lengths that are no
+            tensor or for a module of torch.nn, which takes none.
     """
+    _check(x, window, lengths, keywords)
     if window < 1:
         raise InputError(f"truncated: window={window} must be 1 step or more")
     takes_none = nn.RNNBase, nn.RNNCellBase
@@ -62,6 +65,20 @@ def truncated(
         name = type(module).__name__
         raise InputError(f"truncated: torch.nn.{name} takes no lengths. Change it to recurra.{name}, or leave them out")
     return _windows(module, x, state, window, lengths, keywords)
+
+
+def _check(x: object, window: object, lengths: object, keywords: dict[str, Any]) -> None:
+    """What the annotations say already, for those who do not run a type checker."""
+    if not isinstance(window, int) or isinstance(window, bool):
+        raise InputError(f"truncated: window={window!r} must be a whole number of steps")
+    if isinstance(x, PackedSequence):
+        raise InputError(
+            "truncated: x is a packed sequence, expected a padded tensor and lengths= (pad_packed_sequence)"
+        )
+    if lengths is not None and not isinstance(lengths, Tensor):
+        raise InputError(f"truncated: lengths is a {type(lengths).__name__}, expected an int64 tensor: torch.tensor(…)")
+    if keywords.get("return_gates"):
+        raise InputError("truncated: return_gates=True: the module must return (y, state). Call it by windows yourself")
 
 
 def _windows(

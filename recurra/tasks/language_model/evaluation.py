@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recurra.cells import where
-from recurra.data import Unit, contiguous
+from recurra.data import Corpus, Unit, contiguous
 from recurra.tasks.language_model.network import Network
 
 Tokens = npt.NDArray[Any]
 
 # Scores of this many numbers at a time: 64 MiB in float32.
-_SCORES = 1 << 24
+SCORES = 1 << 24
 
 
 def loss_of(network: Network, tokens: Tokens, *, vocabulary: int) -> float:
@@ -31,7 +31,7 @@ def loss_of(network: Network, tokens: Tokens, *, vocabulary: int) -> float:
         vocabulary: symbols, V.
     """
     total, state, device = 0.0, network.initial_state(1), _device(network)
-    for inputs, targets in contiguous(tokens, window=min(4096, max(1, _SCORES // vocabulary))):
+    for inputs, targets in contiguous(tokens, window=min(4096, max(1, SCORES // vocabulary))):
         scores, state, *_ = network(inputs.to(device), state)  # (T, 1, V)
         total += nats_of(scores, targets.to(device)).double().sum().item()
     return total / (len(tokens) - 1)
@@ -48,7 +48,7 @@ def loss_in_parts(network: Network, tokens: Tokens, *, vocabulary: int, parts: i
     starts = np.arange(parts)[None] * length  # (1, parts)
     device, state = _device(network), network.initial_state(parts)
     start, total = state, 0.0
-    window = max(1, _SCORES // (vocabulary * parts))
+    window = max(1, SCORES // (vocabulary * parts))
     first = torch.arange(parts, device=device)[:, None] == 0  # (parts, 1)
     for begin, end in _spans(-context if parts > 1 else 0, length, window):
         if begin == 0:
@@ -71,7 +71,7 @@ def loss_by_position(network: Network, tokens: Tokens, *, vocabulary: int, lengt
     """
     length = min(length, len(tokens) - 1)
     starts = np.arange(0, len(tokens) - length, length)[None]  # (1, windows)
-    rows = max(1, min(64, _SCORES // (vocabulary * max(1, length))))
+    rows = max(1, min(64, SCORES // (vocabulary * max(1, length))))
     device, total = _device(network), torch.zeros(length, dtype=torch.float64)
     for some in np.array_split(starts, math.ceil(starts.shape[1] / rows), axis=1):
         places = some + np.arange(length)[:, None]  # (T, rows)
@@ -86,17 +86,31 @@ def loss_by_position(network: Network, tokens: Tokens, *, vocabulary: int, lengt
     return found
 
 
-def scores_of(loss: float, unit: Unit, tokens: Tokens) -> dict[str, float]:
+def scores_of(loss: float, unit: Unit, *, steps: int, characters: int) -> dict[str, float]:
     """A loss in nats per token as the field reports it.
 
+    Args:
+        loss: nats per token.
+        unit: what the text is cut into.
+        steps: how many tokens were predicted.
+        characters: how many characters the text has that they stand for; see `predicted_characters`.
+
     Returns:
-        `loss`, `perplexity`, and `bits_per_char` (`bits_per_byte` for bytes) from the characters that the tokens spell.
+        `loss`, `perplexity`, and `bits_per_char` (`bits_per_byte` for bytes).
     """
     scores = {"loss": loss, "perplexity": math.exp(min(loss, 700.0))}
     if unit.name == "byte":
         return scores | {"bits_per_byte": loss / math.log(2)}
-    characters = len(tokens) - 1 if unit.per_character else unit.characters(tokens[1:])
-    return scores | {"bits_per_char": loss / math.log(2) * (len(tokens) - 1) / max(1, characters)}
+    return scores | {"bits_per_char": loss / math.log(2) * steps / characters}
+
+
+def predicted_characters(corpus: Corpus, unit: Unit) -> int:
+    """The characters of a text, but for those of its first token, which nothing predicts; at least 1.
+
+    Of the text itself: an unknown word counts as long as it is there, not as `<unk>`, and every space counts. The first
+    token alone is as long as it decodes to.
+    """
+    return max(1, corpus.characters - unit.characters(corpus.tokens[:1]))
 
 
 def _spans(begin: int, end: int, window: int) -> list[tuple[int, int]]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from recurra.tasks.fields import field_names
-from recurra.tasks.language_model.evaluation import loss_of, scores_of
+from recurra.tasks.language_model.evaluation import loss_of, predicted_characters, scores_of
 from recurra.tasks.language_model.model import LanguageModel
 from recurra.tasks.language_model.options import NetworkOptions, TextOptions, WindowOptions
 from recurra.tasks.language_model.text import Prepared, prepare, reopen
@@ -46,10 +46,10 @@ class LanguageModelJob:
 
     def trainable(self, model: LanguageModel, *, seed: int, rank: int, world_size: int) -> Training:
         """Windows of the training text and their loss."""
-        train, valid = self.text.train.tokens, self.text.valid.tokens
-        return Training(
-            model.network, self.text.unit, train, valid, self.window, seed=seed, rank=rank, world_size=world_size
-        )
+        train, valid, unit = self.text.train.tokens, self.text.valid.tokens, self.text.unit
+        characters = predicted_characters(self.text.valid, unit)
+        place = {"rank": rank, "world_size": world_size}
+        return Training(model.network, unit, train, valid, self.window, characters=characters, seed=seed, **place)
 
     def final_seconds(self, model: LanguageModel) -> float:
         """The time of a short evaluation, scaled to the length of the validation text."""
@@ -60,8 +60,9 @@ class LanguageModelJob:
 
     def final_scores(self, model: LanguageModel) -> dict[str, float]:
         """Loss, perplexity and bits per character of the whole validation text, read as one."""
-        tokens = self.text.valid.tokens
-        return scores_of(self._loss(model, tokens), self.text.unit, tokens)
+        tokens, unit = self.text.valid.tokens, self.text.unit
+        characters = predicted_characters(self.text.valid, unit)
+        return scores_of(self._loss(model, tokens), unit, steps=len(tokens) - 1, characters=characters)
 
     def _loss(self, model: LanguageModel, tokens: Any) -> float:
         model.network.eval()

@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-from recurra.cells import Cell, States, select
+from recurra.cells import Cell
 from recurra.data import Unit, encode, load_unit, open_text
-from recurra.decoding import SamplingOptions, StopFilter, row_generators, sample
 from recurra.errors import InputError
 from recurra.tasks.fields import read_fields
-from recurra.tasks.language_model.evaluation import loss_by_position, loss_of, nats_of, scores_of
-from recurra.tasks.language_model.network import Network, Step, make_cell
+from recurra.tasks.language_model.evaluation import loss_by_position, loss_of, predicted_characters, scores_of
+from recurra.tasks.language_model.network import Network, make_cell
 from recurra.tasks.language_model.options import NetworkOptions
-
-
-class Score(NamedTuple):
-    """How surprising a line is to a language model."""
-
-    text: str
-    nats: float
-    """The line's surprisal, -log p(line), end of line included."""
-    tokens: int
-    """Over how many tokens it sums."""
-
-    @property
-    def perplexity(self) -> float:
-        """exp(nats per token)."""
-        return math.exp(min(self.nats / self.tokens, 700.0))
+from recurra.tasks.language_model.scoring import Score, score_lines
+from recurra.tasks.language_model.writing import make_wish, write
 
 
 class LanguageModel:
@@ -88,89 +72,60 @@ class LanguageModel:
             )
         return cls(Network(unit.size, options, cell=cell or make_cell(options)), unit, options)
 
-    def stream(
-        self,
-        prompt: str = "",
-        *,
-        length: int | None = 500,
-        sampling: SamplingOptions | None = None,
-        stop: Sequence[str] = (),
-        seed: int,
-        samples: int = 1,
-    ) -> Iterator[list[str]]:
+    def stream(self, prompt: str = "", **options: Any) -> Iterator[list[str]]:
         """Writes on from a prompt, piece by piece.
 
         Args:
-            prompt: primes the state; a line's beginning where empty.
-            length: how many tokens to write; None for without end.
-            sampling: how each is drawn.
-            stop: strings that end a text; they are not shown.
-            seed: the same seed gives the same texts, text i the same whatever `samples` is.
-            samples: how many texts to write side by side.
+            prompt: primes the state; a line's beginning where it holds no token.
+            **options: the fields of `Wish`, and those of `SamplingOptions` in place of `sampling`.
 
-        Yields:
-            The next piece of each text, often "" for those that have stopped.
+        Returns:
+            An iterator over the next piece of each text, often "" for those that have stopped.
+
+        Raises:
+            InputError: an option that is unknown or cannot be used; before anything is written.
         """
-        ids = self._prompt(prompt)
-        generators, forbidden = row_generators(seed, samples), [i for i in [self.unit.unknown_id] if i is not None]
-        decoders = [self.unit.decoder() for _ in range(samples)]
-        for decoder in decoders:
-            for token in self.unit.encode(prompt):
-                decoder.push(int(token))
-        filters, running = [StopFilter(stop) for _ in range(samples)], [True] * samples
-        with torch.inference_mode():
-            log_probs, state = self._prime(ids)
-            rows = torch.zeros(samples, dtype=torch.int64, device=log_probs.device)
-            seen = torch.zeros_like(log_probs, dtype=torch.bool).index_fill(1, ids.to(log_probs.device), True)
-            drawn = sample(
-                log_probs[rows],
-                select(state, rows),
-                step=Step(self.network),
-                length=length,
-                generators=generators,
-                options=sampling,
-                forbidden=forbidden,
-                seen=seen[rows],
-            )
-            for tokens in drawn:
-                pieces = [""] * samples
-                for row in (row for row in range(samples) if running[row]):
-                    text = decoders[row].push(int(tokens[row]))
-                    pieces[row], stopped = filters[row].push(text)
-                    running[row] = not stopped
-                yield pieces
-                if not any(running):
-                    return
-        yield [_rest(*parts) for parts in zip(decoders, filters, running, strict=True)]
+        return write(self.network, self.unit, prompt, make_wish(options))
 
     def generate(self, prompt: str = "", **options: Any) -> str:
-        """One text that continues a prompt, without the prompt; the arguments are those of `stream`."""
-        return self.generate_many(prompt, samples=1, **options)[0]
+        """One text that continues a prompt, without the prompt; the arguments are those of `stream`.
+
+        Raises:
+            InputError: as `stream`, and several samples.
+        """
+        if options.get("samples", 1) != 1:
+            raise InputError(f"generate writes one text: for samples={options['samples']} use generate_many")
+        return self.generate_many(prompt, **{**options, "samples": 1})[0]
 
     def generate_many(self, prompt: str = "", *, samples: int, **options: Any) -> list[str]:
         """Several texts that continue a prompt, without the prompt; the arguments are those of `stream`."""
-        texts = [""] * samples
-        for pieces in self.stream(prompt, samples=samples, **options):
-            texts = [text + piece for text, piece in zip(texts, pieces, strict=True)]
-        return texts
+        pieces = list(self.stream(prompt, samples=samples, **options))
+        return ["".join(parts) for parts in zip(*pieces, strict=True)]
 
-    def evaluate(self, files: Sequence[Path], folder: Path) -> dict[str, Any]:
+    def evaluate(self, files: str | Path | Sequence[str | Path], folder: str | Path | None = None) -> dict[str, Any]:
         """How well the model predicts the files, read as one text with the state carried through.
 
         Args:
-            files: text files.
-            folder: where the encoded text goes meanwhile.
+            files: a text file or several.
+            folder: where the encoded text goes meanwhile; a temporary one where None.
 
         Returns:
-            `loss` (nats per token), `perplexity`, `bits_per_char`, `tokens`, `unknown` (tokens outside the vocabulary)
-            and `loss_by_position`, the loss by how much of a fresh context has been read.
+            `loss` (nats per token), `perplexity`, `bits_per_char`, `tokens`, `characters`, `unknown` (tokens outside
+            the vocabulary) and `loss_by_position`, the loss by how much of a fresh context has been read.
+
+        Raises:
+            InputError: no files, one that cannot be read, or a text of one token.
         """
-        corpus = encode(open_text(list(files), raw=self.unit.raw), self.unit, folder / "evaluated.bin")
+        if folder is None:
+            with tempfile.TemporaryDirectory() as aside:
+                return self.evaluate(files, aside)
+        corpus = encode(open_text(files, raw=self.unit.raw), self.unit, Path(folder) / "evaluated.bin")
         self.network.eval()
         with torch.inference_mode():
             loss = loss_of(self.network, corpus.tokens, vocabulary=self.unit.size)
             by_position = loss_by_position(self.network, corpus.tokens, vocabulary=self.unit.size)
-        scores = scores_of(loss, self.unit, corpus.tokens)
+        characters = predicted_characters(corpus, self.unit)
+        scores = scores_of(loss, self.unit, steps=len(corpus) - 1, characters=characters)
         counts = {"tokens": len(corpus), "characters": corpus.characters, "unknown": corpus.header.unknown}
         return {**scores, **counts, "loss_by_position": by_position}
 
@@ -179,53 +134,15 @@ class LanguageModel:
 
         Args:
             lines: without their ends; read as they are needed.
-            batch_size: how many are scored together.
-        """
-        batch: list[str] = []
-        for line in lines:
-            batch.append(line.rstrip("\r\n"))
-            if len(batch) == batch_size:
-                yield from self._score(batch)
-                batch = []
-        if batch:
-            yield from self._score(batch)
+            batch_size: how many are scored together, at most: fewer where lines are long, which are read in pieces.
 
-    def _score(self, lines: list[str]) -> list[Score]:
-        start = torch.from_numpy(self.unit.encode("\n"))
-        texts = [torch.cat([start, torch.from_numpy(self.unit.encode(line + "\n"))]) for line in lines]
-        lengths = torch.tensor([len(text) - 1 for text in texts])
-        tokens = pad_sequence(texts)  # (T + 1, B)
-        self.network.eval()
-        with torch.inference_mode():
-            scores, *_ = self.network(tokens[:-1].to(self._device), self.network.initial_state(len(lines)))
-            nats = nats_of(scores, tokens[1:].to(self._device)).double().cpu()  # (T, B)
-        inside = torch.arange(len(nats))[:, None] < lengths
-        totals = (nats * inside).sum(0).tolist()
-        return [Score(*parts) for parts in zip(lines, totals, lengths.tolist(), strict=True)]
+        Raises:
+            InputError: a batch of no lines.
+        """
+        if batch_size < 1:
+            raise InputError(f"batch_size={batch_size}: expected a whole number of 1 or more")
+        return score_lines(self.network, self.unit, lines, batch_size)
 
     def unknown_in(self, text: str) -> list[str]:
         """The symbols of a text that training never had, each once."""
         return sorted(set(self.unit.missing(text)))
-
-    @property
-    def _device(self) -> torch.device:
-        return self.network.embedding.weight.device
-
-    def _prompt(self, prompt: str) -> Tensor:
-        """The prompt's ids (N,), at least one: a text begins after a line's end."""
-        ids = self.unit.encode(prompt or "\n")
-        return torch.from_numpy(ids)
-
-    def _prime(self, ids: Tensor) -> tuple[Tensor, States]:
-        """Log-probabilities (1, V) of what follows the ids, and the state after them."""
-        self.network.eval()
-        scores, state, *_ = self.network(ids[:, None].to(self._device), self.network.initial_state(1), counted=1)
-        return scores[-1].float().log_softmax(-1), state
-
-
-def _rest(decoder: Any, stops: StopFilter, running: bool) -> str:
-    """What the end of a text sets free."""
-    if not running:
-        return ""
-    shown, stopped = stops.push(decoder.flush())
-    return shown if stopped else shown + stops.flush()

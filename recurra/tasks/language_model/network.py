@@ -88,12 +88,22 @@ class Network(nn.Module):
         if carry is None or carry == len(x):
             h, state = self.recurrent(x, state)  # (T, B, H)
         else:
-            before, state = self.recurrent(x[:carry], state)
-            after, _ = self.recurrent(x[carry:], state)
-            h = torch.cat([before, after])  # (T, B, H)
+            h, state = self._in_two(x, state, carry)
         h = h if counted is None else h[len(h) - counted :]
         dropped = self.drop(h)
         return Output(self.readout(dropped), state, h, dropped)
+
+    def _in_two(self, x: Tensor, state: States, carry: int) -> tuple[Tensor, States]:
+        """What the stack emits in the whole window, (T, B, H), and its state after `carry` steps."""
+        # Drawn once for both calls: the window has one dropped W_hh and one locked mask.
+        masks = self.recurrent.draw_masks(x.shape[1], len(x)) if self.training else None
+        pieces, states = [], [state]
+        for start, stop in ((0, carry), (carry, len(x))):
+            drawn = None if masks is None else masks.window(start, stop)
+            h, last = self.recurrent(x[start:stop], states[-1], masks=drawn)
+            pieces.append(h)
+            states.append(last)
+        return torch.cat(pieces), states[1]
 
 
 def make_cell(options: NetworkOptions) -> Cell:

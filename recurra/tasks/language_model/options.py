@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +93,8 @@ class WindowOptions:
     a window that reaches back further than an update, the newest update_every losses count, so each counts once.
 
     Raises:
-        InputError: label smoothing outside 0 to 1. The sizes are checked against the text.
+        InputError: label smoothing outside 0 to 1, a penalty below 0 or not finite. The sizes are checked against the
+            text.
     """
 
     batch_size: int = 16
@@ -112,5 +114,6 @@ class WindowOptions:
         if not 0 <= self.label_smoothing < 1:
             raise InputError(f"label_smoothing={self.label_smoothing}: expected 0 up to, not including, 1")
         for name in ("activation_regularisation", "temporal_regularisation"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name}={getattr(self, name)}: expected 0 or more")
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise InputError(f"{name}={value}: expected a finite number of 0 or more")

@@ -28,6 +28,7 @@ class Training:
         train: (N,) ids to learn from, a memory map.
         valid: (M,) ids held out.
         options: windows and label smoothing.
+        characters: how many characters the M - 1 predicted ids stand for; what they decode to where None.
         seed: moves the borders of the windows from epoch to epoch.
         rank: of this process.
         world_size: how many processes train together.
@@ -41,12 +42,13 @@ class Training:
         valid: Tokens,
         options: WindowOptions,
         *,
+        characters: int | None = None,
         seed: int,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
         self.network, self.unit = network, COUNTED[unit.name]
-        self._unit, self._valid, self._options = unit, valid, options
+        self._unit, self._valid, self._options, self._characters = unit, valid, options, characters
         self.updates = Streams(
             train,
             batch_size=options.batch_size,
@@ -85,7 +87,8 @@ class Training:
         """Loss, perplexity and bits per character on the text held out."""
         # The network itself: what wraps it for several processes has no part in evaluation.
         loss = loss_in_parts(self.network, self._valid, vocabulary=self._unit.size)
-        return scores_of(loss, self._unit, self._valid)
+        characters = self._unit.characters(self._valid[1:]) if self._characters is None else self._characters
+        return scores_of(loss, self._unit, steps=len(self._valid) - 1, characters=characters)
 
     def describe(self, loss: float) -> dict[str, float]:
         """A loss as this unit's users quote it: bits per character or byte, else perplexity."""

@@ -1,0 +1,144 @@
+"""Text out of a language model, piece by piece as it is drawn."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.cells import States, select
+from recurra.data import Unit
+from recurra.decoding import SamplingOptions, StopFilter, row_generators, sample
+from recurra.errors import InputError
+from recurra.tasks.fields import check_names, field_names, read_fields
+from recurra.tasks.language_model.network import Network, Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What is to be written.
+
+    Raises:
+        InputError: a number out of range.
+    """
+
+    length: int | None = 500
+    """How many tokens to write; None for without end."""
+    sampling: SamplingOptions | None = None
+    """How each is drawn; plain sampling where None."""
+    stop: str | Sequence[str] = ()
+    """A string or several that end a text; they are not shown."""
+    seed: int | None = None
+    """The same seed gives the same texts, text i the same whatever `samples` is. A fresh one each time where None."""
+    samples: int = 1
+    """How many texts to write side by side."""
+
+    def __post_init__(self) -> None:
+        if not _whole(self.samples) or self.samples < 1:
+            raise InputError(f"samples={self.samples!r}: expected a whole number of 1 or more")
+        if self.length is not None and (not _whole(self.length) or self.length < 0):
+            raise InputError(f"length={self.length!r}: expected a whole number of 0 or more, or None for without end")
+        if self.seed is not None and not (_whole(self.seed) and 0 <= self.seed < 2**63):
+            raise InputError(f"seed={self.seed!r}: expected a whole number from 0 to 2**63 - 1")
+
+    @property
+    def stops(self) -> Sequence[str]:
+        """The strings that end a text; one alone is one, not its letters."""
+        return [self.stop] if isinstance(self.stop, str) else self.stop
+
+
+def make_wish(options: Mapping[str, Any]) -> Wish:
+    """A wish of its own fields and those of `SamplingOptions`, given side by side.
+
+    Raises:
+        InputError: an unknown option, one that cannot be used, or `sampling` beside one of its fields.
+    """
+    of_sampling = field_names(SamplingOptions)
+    check_names(options, [*field_names(Wish), *of_sampling], where="generate")
+    sampling = {name: value for name, value in options.items() if name in of_sampling}
+    rest = {name: value for name, value in options.items() if name not in sampling}
+    if sampling:
+        if rest.get("sampling") is not None:
+            raise InputError(f"sampling and {', '.join(sampling)}: give one or the other")
+        rest["sampling"] = read_fields(SamplingOptions, sampling, where="generate")
+    return Wish(**rest)
+
+
+def write(network: Network, unit: Unit, prompt: str, wish: Wish) -> Iterator[list[str]]:
+    """Yields the next piece of each text that continues a prompt; the last pieces are what their end sets free."""
+    texts = [_Text(unit, prompt, wish.stops) for _ in range(wish.samples)]
+    return _write(network, unit, _ids(unit, prompt), wish, texts)
+
+
+# As a decorator it holds while the generator runs only; a `with` would reach into the caller's code between pieces.
+@torch.inference_mode()
+def _write(network: Network, unit: Unit, ids: Tensor, wish: Wish, texts: list[_Text]) -> Iterator[list[str]]:
+    for tokens in _drawn(network, unit, ids, wish):
+        yield [text.push(token) for text, token in zip(texts, tokens.tolist(), strict=True)]
+        if not any(text.running for text in texts):
+            return
+    yield [text.flush() for text in texts]
+
+
+def _drawn(network: Network, unit: Unit, ids: Tensor, wish: Wish) -> Iterator[Tensor]:
+    """The tokens (B,) as they are drawn, from the state after the prompt's ids."""
+    log_probs, state = _prime(network, ids)
+    rows = torch.zeros(wish.samples, dtype=torch.int64, device=log_probs.device)
+    seen = torch.zeros_like(log_probs, dtype=torch.bool).index_fill(1, ids.to(log_probs.device), True)
+    seed = secrets.randbelow(2**63) if wish.seed is None else wish.seed
+    return sample(
+        log_probs[rows],
+        select(state, rows),
+        step=Step(network),
+        length=wish.length,
+        generators=row_generators(seed, wish.samples),
+        options=wish.sampling,
+        forbidden=[] if unit.unknown_id is None else [unit.unknown_id],
+        seen=seen[rows],
+    )
+
+
+def _ids(unit: Unit, prompt: str) -> Tensor:
+    """The prompt's ids (N,), at least one: a text begins after a line's end."""
+    ids = unit.encode(prompt)
+    return torch.from_numpy(ids if len(ids) else unit.encode("\n"))
+
+
+def _prime(network: Network, ids: Tensor) -> tuple[Tensor, States]:
+    """Log-probabilities (1, V) of what follows the ids, and the state after them."""
+    network.eval()
+    device = network.embedding.weight.device
+    scores, state, *_ = network(ids[:, None].to(device), network.initial_state(1), counted=1)
+    return scores[-1].float().log_softmax(-1), state
+
+
+class _Text:
+    """One text as it grows, shown up to a stop string."""
+
+    def __init__(self, unit: Unit, prompt: str, stops: Sequence[str]) -> None:
+        self._decoder, self._filter, self.running = unit.decoder(), StopFilter(stops), True
+        for token in unit.encode(prompt):
+            self._decoder.push(int(token))
+
+    def push(self, token: int) -> str:
+        """What one more token lets be shown."""
+        if not self.running:
+            return ""
+        shown, stopped = self._filter.push(self._decoder.push(token))
+        self.running = not stopped
+        return shown
+
+    def flush(self) -> str:
+        """What the end of a text sets free."""
+        if not self.running:
+            return ""
+        shown, stopped = self._filter.push(self._decoder.flush())
+        return shown if stopped else shown + self._filter.flush()
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
