@@ -1,8 +1,11 @@
-"""What stands around a cell's formula: normalisation, dropout and projection before the step, zoneout after it."""
+"""What stands around a cell's formula: normalisation, dropout and projection before the step, zoneout after it.
+
+The reference runs it with tensors, the tracer writes it down: both go through the functions here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,53 +16,94 @@ from recurra.cells import Cell, Recurrence, State, Vectors, Weights
 EPSILON = 1e-5
 """Added to the variance in layer normalisation, as in torch.nn.LayerNorm."""
 
+Product = Callable[[tuple[str, ...], Tensor], Sequence[Tensor]]
+"""W_hh v of the gates named, each (B, H), with b_hh where it is not normalised."""
+
 
 def normalise(z: Tensor, gain: Tensor, blocks: int = 1) -> Tensor:
     """Gain times (z - mean) / √(variance + ε), z (…, blocks·H), mean and variance over the H units of a block."""
     # By gate and not over all gates at once: a product of the second phase is not there yet when the first gates are
     # normalised, and a compiled step keeps the gates of one unit side by side either way.
-    parts = z.unflatten(-1, (blocks, gain.shape[0] // blocks))  # (…, blocks, H)
-    return F.layer_norm(parts, parts.shape[-1:], eps=EPSILON).flatten(-2) * gain
+    parts = z.unflatten(-1, (blocks, gain.shape[0] // blocks)) if blocks > 1 else z  # (…, blocks, H)
+    centred = parts - parts.mean(-1, keepdim=True)
+    scaled = centred * torch.rsqrt((centred * centred).mean(-1, keepdim=True) + EPSILON)
+    return (scaled.flatten(-2) if blocks > 1 else scaled) * gain
 
 
 def input_part(cell: Cell, weights: Weights, x: Tensor) -> Tensor:
     """The pre-activations of the input for all steps, (T, B, G·H) of x (T, B, I)."""
-    gain = None if weights.norms is None else weights.norms.ih
-    return _affine(x, weights.ih, weights.b_ih, gain, len(cell.gates))
+    if weights.norms is None:
+        return F.linear(x, weights.ih, weights.b_ih)
+    # The paper has a shift in each normalisation and a bias beside; only their sum acts, so b is the shift.
+    z = normalise(F.linear(x, weights.ih), weights.norms.ih, len(cell.gates))
+    return z if weights.b_ih is None else z + weights.b_ih
 
 
-def recurrent_part(cell: Cell, weights: Weights, drop: Tensor | None) -> Callable[[Tensor], Recurrence]:
-    """From the state's h to u. Products of what the formula itself computes (`u("n", r * s.h)`) wait for it to ask."""
-    names = cell.recurrent
-    if not names:
+def recurrent_part(
+    cell: Cell,
+    product: Product,
+    project: Callable[[Tensor], Tensor] | None = None,
+    drop: Tensor | None = None,
+    shape: Callable[[str, Tensor], Tensor] | None = None,
+) -> Callable[[Tensor], Recurrence]:
+    """From the state's h to u. Products of what the formula itself computes (`u("n", r * s.h)`) wait for it to ask.
+
+    Args:
+        cell: whose recurrent gates.
+        product: W_hh v.
+        project: W_hr v, of whatever is H wide before it enters a product.
+        drop: what v is multiplied by before the product.
+        shape: the normalisation of a gate's product.
+    """
+    if not cell.recurrent:
         return lambda h: Recurrence({}, None)
-    gain = None if weights.norms is None else weights.norms.hh
-    first = tuple(name for name in names if name not in cell.second_phase)
-    W, b, gains = (_by_gate(names, stacked) for stacked in (weights.hh, weights.b_hh, gain))
-    W_first, b_first, gain_first = (_rows(names, first, stacked) for stacked in (weights.hh, weights.b_hh, gain))
+    first = tuple(name for name in cell.recurrent if name not in cell.second_phase)
 
-    def fed(v: Tensor, *, wide: bool) -> Tensor:
-        v = F.linear(v, weights.hr) if wide and weights.hr is not None else v  # (B, P)
-        return v if drop is None else v * drop
+    def products(gates: tuple[str, ...], v: Tensor, *, wide: bool) -> dict[str, Tensor]:
+        v = project(v) if wide and project is not None else v  # (B, P)
+        found = zip(gates, product(gates, v if drop is None else v * drop), strict=True)
+        return {gate: u if shape is None else shape(gate, u) for gate, u in found}
 
-    def product(gate: str, v: Tensor) -> Tensor:
-        return _affine(fed(v, wide=True), W[gate], b.get(gate), gains.get(gate), 1)
+    def later(gate: str, v: Tensor) -> Tensor:
+        return products((gate,), v, wide=True)[gate]
 
     def at(h: Tensor) -> Recurrence:
-        if W_first is None:
-            return Recurrence({}, product)
-        u = _affine(fed(h, wide=cell.formula.reads_h), W_first, b_first, gain_first, len(first))  # (B, R·H)
-        return Recurrence(dict(zip(first, u.chunk(len(first), -1), strict=True)), product)
+        return Recurrence(products(first, h, wide=cell.formula.reads_h) if first else {}, later)
 
     return at
 
 
-def vectors_of(cell: Cell, weights: Weights) -> Vectors:
-    """The cell's vectors by name, with the normalisation of its states."""
-    by_name = dict(zip(cell.vectors, weights.vectors, strict=True))
-    if weights.norms is None:
+def recurrent_part_of(cell: Cell, weights: Weights, drop: Tensor | None) -> Callable[[Tensor], Recurrence]:
+    """`recurrent_part` of tensors."""
+    names, norms = cell.recurrent, weights.norms
+    W, b = weights.hh, weights.b_hh
+    blocks, shifts = _by_gate(names, W), _by_gate(names, b)
+    gains = _by_gate(names, None if norms is None else norms.hh)
+    rows: dict[tuple[str, ...], tuple[Tensor, Tensor | None]] = {names: (W, b)}  # the usual case copies nothing
+    firsts = tuple(name for name in names if name not in cell.second_phase)
+    for gates in (firsts, *((name,) for name in cell.second_phase)):
+        if gates and gates not in rows:
+            bias = torch.cat([shifts[gate] for gate in gates]) if shifts else None
+            rows[gates] = torch.cat([blocks[gate] for gate in gates]), bias
+
+    def product(gates: tuple[str, ...], v: Tensor) -> Sequence[Tensor]:
+        matrix, bias = rows[gates]
+        return F.linear(v, matrix, bias if norms is None else None).chunk(len(gates), -1)
+
+    def shape(gate: str, u: Tensor) -> Tensor:
+        return normalise(u, gains[gate]) + shifts.get(gate, 0.0)
+
+    hr = weights.hr
+    project = None if hr is None else (lambda v: F.linear(v, hr))
+    return recurrent_part(cell, product, project, drop, None if norms is None else shape)
+
+
+def vectors_of(cell: Cell, vectors: Sequence[Tensor], norms: Sequence[tuple[Tensor, Tensor]] | None) -> Vectors:
+    """The cell's vectors by name, with the normalisation of its states: gain and shift of each that it names."""
+    by_name = dict(zip(cell.vectors, vectors, strict=True))
+    if norms is None:
         return Vectors(by_name)
-    pairs = dict(zip(cell.formula.normalised, weights.norms.states, strict=True))
+    pairs = dict(zip(cell.formula.normalised, norms, strict=True))
 
     def norm(state: str, value: Tensor) -> Tensor:
         gain, shift = pairs[state]
@@ -68,27 +112,11 @@ def vectors_of(cell: Cell, weights: Weights) -> Vectors:
     return Vectors(by_name, norm)
 
 
-def zone_out(new: State, old: State, keep: tuple[Tensor | None, ...]) -> State:
+def zone_out(new: State, old: State, keep: Sequence[Tensor | None]) -> State:
     """The state after zoneout (Krueger et al. 2017): each unit stays at its old value where k is 1."""
     mixed = (b if k is None else k * a + (1 - k) * b for a, b, k in zip(old, new, keep, strict=True))
     return State(**dict(zip(new._fields, mixed, strict=True)))
 
 
-def _affine(v: Tensor, W: Tensor, b: Tensor | None, gain: Tensor | None, blocks: int) -> Tensor:
-    if gain is None:
-        return F.linear(v, W, b)
-    # The paper has a shift in each normalisation and a bias beside; only their sum acts, so b is the shift.
-    z = normalise(F.linear(v, W), gain, blocks)
-    return z if b is None else z + b
-
-
-def _by_gate(names: tuple[str, ...], stacked: Tensor | None) -> dict[str, Tensor]:
-    return {} if stacked is None else dict(zip(names, stacked.chunk(len(names)), strict=True))
-
-
-def _rows(names: tuple[str, ...], wanted: tuple[str, ...], stacked: Tensor | None) -> Tensor | None:
-    """The blocks of the wanted gates; the whole itself where that is all, so that the usual case copies nothing."""
-    if stacked is None or not wanted or wanted == names:
-        return stacked if wanted else None
-    blocks = _by_gate(names, stacked)
-    return torch.cat([blocks[name] for name in wanted])
+def _by_gate(names: tuple[str, ...], stacked: Tensor | None) -> Mapping[str, Tensor]:
+    return {} if stacked is None or not names else dict(zip(names, stacked.chunk(len(names)), strict=True))

@@ -53,12 +53,6 @@ def _around(request: Request) -> str | None:
     return None
 
 
-def is_onednn(request: Request) -> bool:
-    """Whether torch's kernel for a request that fits is oneDNN's LSTM, the one that is fast on a CPU."""
-    plain = request.lengths is None and request.weights.hr is None
-    return type(request.cell) is LSTM and plain and request.x.dtype in (torch.float32, torch.bfloat16)
-
-
 def native(request: Request) -> Result:
     """Runs the request in torch.nn's kernel; `why_not` must have found nothing."""
     kernel, weights = _kernel(request.cell), request.weights

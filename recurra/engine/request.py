@@ -44,6 +44,9 @@ class Request:
     masks: Masks = NO_MASKS
     keep: bool = False
     """Whether the gates of every step are wanted."""
+    recompute: int = 0
+    """Steps between the states that are kept for the backward pass, which computes what lies between again; 0 keeps
+    all there is."""
 
     @property
     def present(self) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from recurra.cells import Cell, State, Weights
 from recurra.engine import native
 from recurra.engine.cpu import fits
+from recurra.engine.recompute import in_pieces
 from recurra.engine.request import Request, Result
 from recurra.engine.unroll import unroll
 from recurra.errors import InputError, nearest
@@ -49,17 +50,15 @@ def choose(request: Request, engine: str = "auto") -> Choice:
 
 
 def _automatic(request: Request) -> Choice:
-    """The fixed table: oneDNN's LSTM where it fits, compiled loops where they pay, torch's loops, the reference."""
+    """The fixed table: compiled loops where they pay, torch's kernels where they fit, the reference."""
     on_cpu = request.x.device.type == "cpu"
     no_native = native.why_not(request)
     if len(request.x) == 1 and on_cpu:
         # oneDNN reorders the weights at every call: 4.0 ms for one step at H = 512 against 0.2 ms of a plain step.
         return Choice("unroll", no_native or "one step alone is faster without preparing weights for a kernel")
-    if on_cpu and request.x.dtype == torch.float32 and not (no_native is None and native.is_onednn(request)):
-        if _work(request) < _WORTH_COMPILING:
-            no_cpu: str | None = "so little work is not worth compiling for"
-        else:
-            no_cpu = fits.why_not(request)
+    if on_cpu and request.x.dtype == torch.float32:
+        little = _work(request) < _WORTH_COMPILING
+        no_cpu = "so little work is not worth compiling for" if little else fits.why_not(request)
         if no_cpu is None:
             return Choice("cpu", "the formula compiled for this processor is the fastest")
         no_native = no_native and f"{no_native}; compiled: {no_cpu}"
@@ -101,7 +100,9 @@ def run(request: Request, engine: str = "auto") -> Result:
         from recurra.engine.cpu.run import cpu  # brings the compiler
 
         return cpu(request)
-    return native.native(request) if chosen == "native" else unroll(request)
+    loop = native.native if chosen == "native" else unroll
+    keeps_less = 0 < request.recompute < len(request.x) and torch.is_grad_enabled()
+    return in_pieces(request, loop) if keeps_less else loop(request)
 
 
 _WHY_NOT = {"cpu": fits.why_not, "native": native.why_not}

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recurra.cells import Cell, Gates, State, Weights, where
-from recurra.engine.around import input_part, recurrent_part, vectors_of, zone_out
+from recurra.engine.around import input_part, recurrent_part_of, vectors_of, zone_out
 from recurra.engine.request import Request, Result
 
 
@@ -22,7 +22,9 @@ def unroll(request: Request) -> Result:
         # What stands in the padding must not reach a gradient as 0 · NaN.
         x = x.masked_fill(~request.present, 0)
     inputs = input_part(cell, weights, x).unbind(0)  # T × (B, G·H)
-    recurrence, vectors = recurrent_part(cell, weights, masks.h), vectors_of(cell, weights)
+    recurrence = recurrent_part_of(cell, weights, masks.h)
+    norms = None if weights.norms is None else weights.norms.states
+    vectors = vectors_of(cell, weights.vectors, norms)
     zoneout = _by_step(masks.zoneout, x)
     state = request.state
     emitted: list[Tensor] = []

@@ -54,15 +54,47 @@ class Code:
             total = value if total is None else self.b.add(total, value)
         return self.b.gep(pointer, [total])
 
-    def load(self, pointer: Any) -> Any:
-        """A vector from memory of any alignment."""
+    def load(self, pointer: Any, lanes: int | None = None) -> Any:
+        """A vector from memory of any alignment; of the first `lanes` numbers, 0 beyond, where given."""
+        if lanes is not None and lanes < self.shape.width:
+            kind = ir.FunctionType(self.vector, [pointer.type, I32, self._mask_kind, self.vector])
+            function = self._declared("llvm.masked.load", kind)
+            align = ir.Constant(I32, self.shape.bits // 8)
+            return self.b.call(function, [pointer, align, self.mask(lanes), self.const(0.0)])
         value = self.b.load(self.b.bitcast(pointer, self.vector.as_pointer()))
         value.align = self.shape.bits // 8
         return value
 
-    def store(self, value: Any, pointer: Any) -> None:
-        """A vector to memory of any alignment."""
+    def store(self, value: Any, pointer: Any, lanes: int | None = None) -> None:
+        """A vector to memory of any alignment; its first `lanes` numbers where given."""
+        if lanes is not None and lanes < self.shape.width:
+            kind = ir.FunctionType(ir.VoidType(), [self.vector, pointer.type, I32, self._mask_kind])
+            align = ir.Constant(I32, self.shape.bits // 8)
+            self.b.call(self._declared("llvm.masked.store", kind), [value, pointer, align, self.mask(lanes)])
+            return
         self.b.store(value, self.b.bitcast(pointer, self.vector.as_pointer())).align = self.shape.bits // 8
+
+    @property
+    def _mask_kind(self) -> ir.Type:
+        return ir.VectorType(ir.IntType(1), self.shape.width)
+
+    def mask(self, lanes: int) -> ir.Constant:
+        """True in the first `lanes` places."""
+        return ir.Constant(self._mask_kind, [int(lane < lanes) for lane in range(self.shape.width)])
+
+    def _declared(self, intrinsic: str, kind: ir.FunctionType) -> Any:
+        name = f"{intrinsic}.v{self.shape.width}f{self.shape.bits}.p0"
+        return self.b.module.globals.get(name) or ir.Function(self.b.module, kind, name)
+
+    def total(self, vector: Any) -> Any:
+        """The sum of a vector's numbers, halves added to halves."""
+        width = self.shape.width
+        while width > 1:
+            width //= 2
+            indices = [*range(width, 2 * width), *([0] * (self.shape.width - width))]
+            places = ir.Constant(ir.VectorType(I32, self.shape.width), indices)
+            vector = self.b.fadd(vector, self.b.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), places))
+        return self.b.extract_element(vector, ir.Constant(I32, 0))
 
     def splat(self, number: Any) -> Any:
         """A number in every place of a vector."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from itertools import chain
 from typing import Any
 
 import torch
@@ -10,17 +11,19 @@ from torch import Tensor, nn
 
 from recurra.cells import Cell
 from recurra.engine.request import Request
-from recurra.engine.trace import Traced, Untraceable, trace
+from recurra.engine.trace import Programs, Untraceable, Variant, plan, record
 
 
 def why_not(request: Request) -> str | None:
     """Why the compiled loops cannot run the request, in words; None where they can."""
-    return _tensors(request) or _around(request) or _formula(request.cell)
+    return _tensors(request) or _around(request) or _formula(request)
 
 
 def _tensors(request: Request) -> str | None:
     weights = request.weights
-    parts = (weights.ih, weights.hh, weights.b_ih, weights.b_hh, *weights.vectors)
+    norms = () if weights.norms is None else (weights.norms.ih, weights.norms.hh, *chain(*weights.norms.states))
+    parts = (weights.ih, weights.hh, weights.b_ih, weights.b_hh, weights.hr, *weights.vectors, *norms)
+    parts += (request.masks.h, *request.masks.zoneout)
     tensors = [request.x, *request.state, *(part for part in parts if part is not None)]
     if any(tensor.device.type != "cpu" for tensor in tensors):
         return "it compiles for the CPU, and not all tensors are there"
@@ -38,41 +41,51 @@ def _around(request: Request) -> str | None:
         return "it cannot be traced or transformed by PyTorch"
     if torch.is_autocast_enabled("cpu"):
         return "it knows no autocast"
-    if request.weights.hr is not None:
-        return "it has no projection"
-    if request.weights.norms is not None:
-        return "it has no layer normalisation"
-    if request.masks.h is not None or any(mask is not None for mask in request.masks.zoneout):
-        return "it has no recurrent dropout and no zoneout"
-    if request.keep:
-        return "it does not show its gates"
+    masks = (request.masks.h, *request.masks.zoneout)
+    if any(mask is not None and mask.requires_grad for mask in masks):
+        return "it gives no gradient by a mask"
     return None
 
 
-def _formula(cell: Cell) -> str | None:
+def variant_of(request: Request) -> Variant:
+    """What stands around the formula in this request, and the sizes."""
+    weights, cell = request.weights, request.cell
+    zoned = tuple("" if mask is None else "unit" if mask.numel() == 1 else "step" for mask in request.masks.zoneout)
+    return Variant(
+        hidden=weights.ih.shape[0] // len(cell.gates),
+        projected=0 if weights.hr is None else weights.hr.shape[0],
+        bias=weights.b_ih is not None,
+        normalised=weights.norms is not None,
+        dropped=request.masks.h is not None and bool(cell.recurrent),
+        zoned=zoned if any(zoned) else (),
+        shown=request.keep and bool(cell.formula.shown),
+    )
+
+
+def _formula(request: Request) -> str | None:
     try:
-        traced(cell)
+        programs_of(request.cell, variant_of(request), request.x.dtype)
     except Untraceable as error:
         return str(error)
     return None
 
 
-def traced(cell: Cell) -> Traced:
-    """The cell's formula written down, once for all cells that compute the same.
+def programs_of(cell: Cell, variant: Variant, dtype: torch.dtype) -> Programs:
+    """The cell's formula written down and put in order, once for all cells that compute the same.
 
     Raises:
         Untraceable: it cannot be.
     """
-    found = _traced(CellKey(cell))
+    found = _programs(CellKey(cell), variant, dtype)
     if isinstance(found, Untraceable):
         raise found
     return found
 
 
 @functools.lru_cache(maxsize=1024)
-def _traced(key: CellKey) -> Traced | Untraceable:
+def _programs(key: CellKey, variant: Variant, dtype: torch.dtype) -> Programs | Untraceable:
     try:
-        return trace(key.cell)
+        return plan(record(key.cell, variant, dtype))
     except Untraceable as error:
         return error
 

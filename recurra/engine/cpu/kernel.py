@@ -2,78 +2,112 @@
 
 from __future__ import annotations
 
+import array
 import functools
-from itertools import pairwise
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
+from llvmlite import ir
 from torch import Tensor
 
 from recurra.cells import Cell
 from recurra.engine.cpu.compile import Compiled, machine_shape
-from recurra.engine.cpu.fits import CellKey, traced
-from recurra.engine.cpu.loops import Layout, arguments, build
-from recurra.engine.cpu.pool import run_all
+from recurra.engine.cpu.fits import CellKey, programs_of
+from recurra.engine.cpu.loops import Loop
+from recurra.engine.cpu.memory import lay_out
+from recurra.engine.cpu.pool import run_parts, team
+from recurra.engine.trace import Programs, Variant
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Which rows have a step when. `active` and `offsets` are a chunk's own, the rest is the same for all."""
+
+    order: Tensor
+    """int64 (B,), the row of the batch of each row number; longest first."""
+    numbers: Tensor
+    """int64 (B,), 0 to B - 1."""
+    active: Tensor
+    """int64 (T,), rows with a step."""
+    offsets: Tensor
+    """int64 (T + 1,), where each step begins in packed arrays."""
+
+    def chunk(self, start: int, stop: int) -> Rows:
+        """Steps from start to before stop."""
+        if (start, stop) == (0, len(self.active)):
+            return self
+        offsets = self.offsets[start : stop + 1]
+        return Rows(self.order, self.numbers, self.active[start:stop], offsets - offsets[0])
+
+
+class Sharing(NamedTuple):
+    """How threads divide a loop."""
+
+    threads: int
+    by_units: bool
 
 
 class Kernel:
-    """The forward and the backward loop of a cell for one H and one number type.
+    """The forward and the backward loop of a cell for one size and one number type.
 
     Args:
         cell: whose step.
-        hidden: H.
+        variant: the sizes, and what stands around the step.
         dtype: float32 or float64.
 
     Raises:
         Untraceable: the step has no compiled form.
     """
 
-    def __init__(self, cell: Cell, hidden: int, dtype: torch.dtype) -> None:
-        formula = traced(cell)
-        shape = machine_shape(32 if dtype == torch.float32 else 64)
-        self.layout = Layout(cell.gates, cell.recurrent, cell.states, cell.vectors, formula.summed, hidden, shape)
-        compiled = Compiled(build(self.layout, formula))
-        self._names = {which: arguments(self.layout, which) for which in ("forward", "backward")}
-        self._functions = {which: compiled.function(which, len(names) + 1, 4) for which, names in self._names.items()}
-        self._compiled = compiled  # owns the machine code
+    def __init__(self, cell: Cell, variant: Variant, dtype: torch.dtype) -> None:
+        programs = programs_of(cell, variant, dtype)
+        self.programs: Programs = programs
+        self.variant, self.cell = variant, cell
+        self.shape = shape = machine_shape(32 if dtype == torch.float32 else 64)
+        memories = lay_out(cell, variant, programs)
+        self.memory = {"forward": memories.forward, "backward": memories.backward}
 
-    def run(self, which: str, tensors: dict[str, Tensor], lengths: Tensor, T: int, B: int) -> None:
-        """Runs a loop on contiguous tensors by argument name, rows divided among torch's number of threads."""
-        pointers = [tensors[name].data_ptr() for name in self._names[which]] + [lengths.data_ptr()]
-        function, parts = self._functions[which], max(1, min(torch.get_num_threads(), B // 2))
-        borders = [B * part // parts for part in range(parts + 1)]
-        spans = pairwise(borders)
-        run_all([functools.partial(function, *pointers, T, B, first, last) for first, last in spans])
+        def write() -> ir.Module:
+            module = ir.Module("cell")
+            Loop(module, "forward", programs.forward, memories.forward, shape).write()
+            Loop(module, "backward", programs.backward, memories.backward, shape).write()
+            return module
 
-    def pad(self, blocks: Tensor) -> Tensor:
-        """(N, H, …) with the units padded to whole tiles, (N, Hp, …)."""
-        extra = self.layout.padded - self.layout.hidden
-        if not extra:
-            return blocks
-        return torch.cat([blocks, blocks.new_zeros(blocks.shape[0], extra, *blocks.shape[2:])], 1)
+        what = repr((programs.forward, programs.backward, memories, shape))
+        self._compiled = compiled = Compiled(write, what)  # owns the machine code
+        self._parts = {name: compiled.function(name, 1, 2) for name in self.memory}
+        self._bodies = {name: compiled.address(f"{name}_team") for name in self.memory}
 
-    def pack_forward(self, hh: Tensor) -> Tensor:
-        """W_hh (R·H, H) as (Hp/units, R, H, units): a tile's columns of one gate for k = 0, 1, …"""
-        layout = self.layout
-        R, H, units = len(layout.recurrent), layout.hidden, layout.shape.units
-        return self.pad(hh.view(R, H, H)).view(R, -1, units, H).permute(1, 0, 3, 2).contiguous()
+    @property
+    def has_sums(self) -> bool:
+        """Whether a step needs sums over all units of a row."""
+        programs = (self.programs.forward, self.programs.backward)
+        return any(one.sums for program in programs for level in program.levels for one in level)
 
-    def pack_backward(self, hh: Tensor) -> Tensor:
-        """W_hh (R·H, H) as (Hp/units, R, H, units) for the product from the other side."""
-        layout = self.layout
-        R, H, units = len(layout.recurrent), layout.hidden, layout.shape.units
-        columns = self.pad(hh.view(R * H, H).t().reshape(1, H, R * H))  # (1, Hp, R·H)
-        return columns.view(-1, units, R, H).permute(0, 2, 3, 1).contiguous()
+    def run(self, which: str, arrays: Mapping[str, Tensor], rows: Rows, way: int, sharing: Sharing) -> None:
+        """Runs a loop over a chunk of time, on contiguous arrays by name."""
+        pointers = [arrays[name].data_ptr() for name in self.memory[which].kinds]
+        counter = torch.zeros(1, dtype=torch.int64)
+        tables = (rows.order, rows.numbers, rows.active, rows.offsets, counter)
+        pointers += [table.data_ptr() for table in tables]
+        ours = team()
+        asked = (0, 0) if ours is None else (ours.thread_number, ours.threads)
+        whole = (len(rows.active), len(rows.order), way, int(sharing.by_units), *asked)
+        data = array.array("q", (*pointers, *whole))
+        run_parts(self._parts[which], self._bodies[which], data.buffer_info()[0], sharing.threads)
 
 
 @functools.lru_cache(maxsize=256)
-def _kernel(key: CellKey, hidden: int, dtype: torch.dtype) -> Kernel:
-    return Kernel(key.cell, hidden, dtype)
+def _kernel(key: CellKey, variant: Variant, dtype: torch.dtype) -> Kernel:
+    return Kernel(key.cell, variant, dtype)
 
 
-def kernel(cell: Cell, hidden: int, dtype: torch.dtype) -> Kernel:
+def kernel(cell: Cell, variant: Variant, dtype: torch.dtype) -> Kernel:
     """The kernel for a cell, made at its first use.
 
     Raises:
         Untraceable: the step has no compiled form.
     """
-    return _kernel(CellKey(cell), hidden, dtype)
+    return _kernel(CellKey(cell), variant, dtype)

@@ -1,286 +1,371 @@
-"""The two time loops of a cell as LLVM IR: forward over t, and backward.
+"""The time loop of a program as LLVM IR: all steps of some rows, or of some units of all rows.
 
-Layout, H padded to whole tiles (Hp): states S (T + 1, B, Hp), the first of them the initial one, so that the last state
-of step t is S[t]; gates Z (T, B, G · Hp), going in as x's pre-activations and kept as x + u where the formula reads
-only the sum; U (T, B, Q · Hp) the recurrent pre-activations of the other recurrent gates. Weights lie as
-(Hp / units, R, H, units). A function runs the rows [first, last) of all steps; rows are sorted by length, longest
-first, and a row takes part in the steps below its length only.
+A function runs one chunk of time. Rows are numbered by descending length, so that the rows with a step t are the first
+`active[t]` of them; `order` says which row of the batch each is. Threads share the work by rows (each takes every n-th,
+and none waits for another) or by units (each computes some units of every row, and all wait for each other where a
+product or the next step reads all units).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 
-from recurra.engine.cpu.code import I64, Code, Shape
+from recurra.engine.cpu.code import I32, I64, Code, Shape
 from recurra.engine.cpu.maths import evaluate
-from recurra.engine.cpu.tile import product, row_blocks
-from recurra.engine.trace import Traced
+from recurra.engine.cpu.memory import Memory, Place
+from recurra.engine.cpu.tile import Block, row_blocks, tile_function
+from recurra.engine.cpu.wait import wait_function
+from recurra.engine.trace import Pass, Product, Program, Value
+
+POINTERS = ("order", "numbers", "active", "offsets", "counter")
+"""Arguments after the arrays, int64: the row of the batch of each row number (B,), 0 to B - 1, rows with a step (T,),
+where each step begins in packed arrays (T,), and what threads that share units count in."""
+INTEGERS = ("T", "B", "first", "apart", "share", "shares", "way")
+"""Steps, rows, this thread's first row and the distance to its next, its share of the units and of how many, and +1 or
+-1 for forward or backward in time."""
 
 
-@dataclass(frozen=True)
-class Layout:
-    """The sizes and names that the loops are written for."""
-
-    gates: tuple[str, ...]
-    recurrent: tuple[str, ...]
-    states: tuple[str, ...]
-    vectors: tuple[str, ...]
-    summed: tuple[str, ...]
-    hidden: int
-    shape: Shape
-
-    @property
-    def padded(self) -> int:
-        """H in whole tiles."""
-        return -(-self.hidden // self.shape.units) * self.shape.units
-
-    @property
-    def apart(self) -> tuple[str, ...]:
-        """The recurrent gates whose x and u are kept apart."""
-        return tuple(gate for gate in self.recurrent if gate not in self.summed)
+# Units whose products are computed before their formula: enough to find each row once for several vectors, few enough
+# for the first level of cache.
+_PANEL = 128
 
 
-FORWARD = ("Z", "U", "W", "b", "scratch")
-BACKWARD = ("Z", "U", "dZ", "dU", "W", "dY")
+class Loop:
+    """Writes one function of a module."""
 
-
-def build(layout: Layout, traced: Traced) -> ir.Module:
-    """A module with the functions `forward` and `backward`; their arguments are those of `arguments`."""
-    module = ir.Module("cell")
-    _Forward(module, layout, traced).write()
-    _Backward(module, layout, traced).write()
-    return module
-
-
-def arguments(layout: Layout, which: str) -> list[str]:
-    """The names of a function's pointers, in order; lengths, T, B, first and last follow."""
-    states = [f"s.{name}" for name in layout.states]
-    vectors = [f"p.{name}" for name in layout.vectors]
-    if which == "forward":
-        return [*FORWARD, *states, *vectors]
-    carried = [f"d.{name}" for name in layout.states]
-    return [*BACKWARD, *states, *vectors, *carried, *(f"dp.{name}" for name in layout.vectors)]
-
-
-class _Loop:
-    """What both loops share: arguments, rows at work, addresses."""
-
-    name = ""
-
-    def __init__(self, module: ir.Module, layout: Layout, traced: Traced) -> None:
-        self.layout, self.traced = layout, traced
-        names = arguments(layout, self.name)
-        number = ir.FloatType() if layout.shape.bits == 32 else ir.DoubleType()
-        kinds = [number.as_pointer()] * len(names) + [I64.as_pointer()] + [I64] * 4
-        function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), self.name)
-        for argument in function.args[: len(names)]:
+    def __init__(self, module: ir.Module, name: str, program: Program, memory: Memory, shape: Shape) -> None:
+        self.name, self.program, self.memory, self.shape = name, program, memory, shape
+        number = ir.FloatType() if shape.bits == 32 else ir.DoubleType()
+        arrays = list(memory.kinds)
+        kinds = [number.as_pointer()] * len(arrays) + [I64.as_pointer()] * len(POINTERS) + [I64] * len(INTEGERS)
+        self.function = function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), f"{name}_loop")
+        function.linkage = "internal"
+        for argument in function.args[: len(arrays)]:
             argument.add_attribute("noalias")
-        self.p = dict(zip(names, function.args, strict=False))
-        self.lengths, self.T, self.B, self.first, self.last = function.args[len(names) :]
-        self.code = Code(ir.IRBuilder(function.append_basic_block("entry")), layout.shape)
-        self.gate_place = {gate: place * layout.padded for place, gate in enumerate(layout.gates)}
-        self.apart_place = {gate: place * layout.padded for place, gate in enumerate(layout.apart)}
-        b, code = self.code.b, self.code
-        self.rows_size = b.mul(self.B, code.index(layout.padded))  # numbers in one step of a state
-        self.z_row, self.u_row = len(layout.gates) * layout.padded, len(layout.apart) * layout.padded
+        given = iter(function.args)
+        self.array = {array: next(given) for array in arrays}
+        self.p = {name: next(given) for name in (*POINTERS, *INTEGERS)}
+        self.code = Code(ir.IRBuilder(function.append_basic_block("entry")), shape)
+        self.wait = wait_function(module)
 
     def write(self) -> None:
         """The function's body."""
-        raise NotImplementedError
+        code, b, p = self.code, self.code.b, self.p
+        with_time = b.icmp_signed(">", p["way"], code.index(0))
+        back = self.name == "backward"
+        ahead = b.not_(with_time) if back else with_time
+        last = b.sub(p["T"], code.index(1))
 
-    def step_of(self, pointer: Any, t: Any, row_size: int) -> Any:
-        """Where step t of an array (T, B, row_size) begins."""
-        b = self.code.b
-        return self.code.at(pointer, b.mul(t, b.mul(self.B, self.code.index(row_size))))
+        def step(k: Any) -> None:
+            t = b.select(ahead, k, b.sub(last, k))
+            self._enter(t, with_time)
+            for level, passes in enumerate(self.program.levels):
+                for one in passes:
+                    self._pass(one, level)
+                if not back or level + 1 < len(self.program.levels):
+                    b.call(self.wait, [p["counter"], p["shares"]])
 
-    def active(self, t: Any, n: Any, *, growing: bool) -> Any:
-        """How many rows, from `first`, have a step t: one less than `n` for each that has ended, or one more."""
-        b, code = self.code.b, self.code
-        before = b.block
-        head, test, move, end = (b.append_basic_block(name) for name in ("rows", "rows_test", "rows_move", "rows_end"))
-        b.branch(head)
-        b.position_at_end(head)
-        last = b.phi(I64)
-        last.add_incoming(n, before)
-        limit = b.icmp_signed("<", last, self.last) if growing else b.icmp_signed(">", last, self.first)
-        b.cbranch(limit, test, end)
-        b.position_at_end(test)
-        place = last if growing else b.sub(last, code.index(1))
-        length = b.load(b.gep(self.lengths, [place]))
-        more = b.icmp_signed(">", length, t) if growing else b.icmp_signed("<=", length, t)
-        b.cbranch(more, move, end)
-        b.position_at_end(move)
-        last.add_incoming(b.add(last, code.index(1 if growing else -1)), b.block)
-        b.branch(head)
-        b.position_at_end(end)
-        return last
+        code.loop(code.index(0), p["T"], 1, step)
+        b.ret_void()
+        self._write_doors()
 
+    def _write_doors(self) -> None:
+        """`forward(arguments, part, parts)`, and `forward_team(arguments)` for a thread of a team of OpenMP's.
 
-class _Forward(_Loop):
-    """S[t + 1], and the kept gates, from S[t] and Z[t]."""
+        The arguments lie in memory as int64: the arrays, `POINTERS`, T, B, way, whether units are shared rather than
+        rows, and the addresses of `omp_get_thread_num` and `omp_get_num_threads`.
+        """
+        module, kinds = self.function.module, self.function.function_type.args
+        door = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64.as_pointer(), I64, I64]), self.name)
+        b = ir.IRBuilder(door.append_basic_block("entry"))
+        data, part, parts = door.args
+        pointers = len(self.array) + len(POINTERS)
 
-    name = "forward"
+        def argument(builder: Any, place: int) -> Any:
+            return builder.load(builder.gep(data if builder is b else team.args[0], [ir.Constant(I64, place)]))
 
-    def write(self) -> None:
-        code, layout = self.code, self.layout
+        given = [b.inttoptr(argument(b, place), kinds[place]) for place in range(pointers)]
+        T, B, way, by_units = (argument(b, pointers + k) for k in range(4))
+        units = b.icmp_signed("!=", by_units, ir.Constant(I64, 0))
+        none, one = ir.Constant(I64, 0), ir.Constant(I64, 1)
+        rows = [b.select(units, none, part), b.select(units, one, parts)]
+        shares = [b.select(units, part, none), b.select(units, parts, one)]
+        b.call(self.function, [*given, T, B, *rows, *shares, way])
+        b.ret_void()
+        team = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64.as_pointer()]), f"{self.name}_team")
+        b2 = ir.IRBuilder(team.append_basic_block("entry"))
+        ask = ir.FunctionType(I32, []).as_pointer()
+        answers = [b2.call(b2.inttoptr(argument(b2, pointers + 4 + k), ask), []) for k in range(2)]
+        b2.call(door, [team.args[0], *(b2.sext(answer, I64) for answer in answers)])
+        b2.ret_void()
 
-        def step(t: Any, rows: Any) -> list[Any]:
-            n = self.active(t, rows, growing=False)
-            z = self.step_of(self.p["Z"], t, self.z_row)
-            u = self.step_of(self.p["U"], t, self.u_row)
-            old = {name: self.step_of(self.p[f"s.{name}"], t, layout.padded) for name in layout.states}
-            new = {name: code.at(pointer, self.rows_size) for name, pointer in old.items()}
-            code.loop(
-                code.index(0),
-                code.index(layout.padded),
-                layout.shape.units,
-                lambda j: self.units(j, n, z, u, old, new),
-            )
-            return [n]
-
-        code.loop(code.index(0), self.T, 1, step, [self.last])
-        code.b.ret_void()
-
-    def units(self, j: Any, n: Any, z: Any, u: Any, old: dict[str, Any], new: dict[str, Any]) -> None:
-        """One tile's width of units, for all rows: the products of each gate, then the formula."""
-        code, layout = self.code, self.layout
-        units, R = layout.shape.units, len(layout.recurrent)
-        for place, _ in enumerate(layout.recurrent):
-            block = code.at(self.p["W"], code.b.mul(j, code.index(R * layout.hidden)), place * layout.hidden * units)
-            bias = [
-                code.load(code.at(self.p["b"], j, place * layout.padded + v * layout.shape.width))
-                for v in range(layout.shape.vectors)
-            ]
-
-            def tile(row: Any, count: int, place: int = place, block: Any = block, bias: list[Any] = bias) -> None:
-                rows = [code.b.add(row, code.index(k)) for k in range(count)]
-                h = [code.at(old["h"], code.b.mul(r, code.index(layout.padded))) for r in rows]
-                sums = product(code, h, block, layout.hidden, [list(bias) for _ in rows])
-                for r, vectors in zip(rows, sums, strict=True):
-                    at = code.at(self.p["scratch"], code.b.mul(r, code.index(R * units)), place * units)
-                    for v, vector in enumerate(vectors):
-                        code.store(vector, code.at(at, v * layout.shape.width))
-
-            row_blocks(code, self.first, n, tile)
-        code.loop(self.first, n, 1, lambda row: self.formula(row, j, z, u, old, new))
-
-    def formula(self, row: Any, j: Any, z: Any, u: Any, old: dict[str, Any], new: dict[str, Any]) -> None:
-        """The cell's step for one row of a tile's units."""
-        code, layout = self.code, self.layout
-        units, R = layout.shape.units, len(layout.recurrent)
-        z_at = code.at(z, code.b.mul(row, code.index(self.z_row)), j)
-        u_at = code.at(u, code.b.mul(row, code.index(self.u_row)), j)
-        s_at = code.b.add(code.b.mul(row, code.index(layout.padded)), j)
-        scratch = code.at(self.p["scratch"], code.b.mul(row, code.index(R * units)))
-        for v in range(layout.shape.vectors):
-            lane = v * layout.shape.width
-            found: dict[str, Any] = {}
-            for place, gate in enumerate(layout.recurrent):
-                found[f"u.{gate}"] = code.load(code.at(scratch, place * units + lane))
-            for gate in layout.gates:
-                found[f"x.{gate}"] = code.load(code.at(z_at, self.gate_place[gate] + lane))
-            for gate in layout.summed:
-                found[f"a.{gate}"] = code.b.fadd(found[f"x.{gate}"], found[f"u.{gate}"])
-                code.store(found[f"a.{gate}"], code.at(z_at, self.gate_place[gate] + lane))
-            for gate in layout.apart:
-                code.store(found[f"u.{gate}"], code.at(u_at, self.apart_place[gate] + lane))
-            for name in layout.states:
-                found[f"s.{name}"] = code.load(code.at(old[name], s_at, lane))
-            for name in layout.vectors:
-                found[f"p.{name}"] = code.load(code.at(self.p[f"p.{name}"], j, lane))
-            for name, value in evaluate(code, self.traced.forward, found.__getitem__).items():
-                code.store(value, code.at(new[name], s_at, lane))
-
-
-class _Backward(_Loop):
-    """dZ[t], dU[t] and the derivative by S[t], from the derivative by S[t + 1]."""
-
-    name = "backward"
-
-    def write(self) -> None:
-        code, layout = self.code, self.layout
-
-        def step(back: Any, rows: Any) -> list[Any]:
-            t = code.b.sub(code.b.sub(self.T, code.index(1)), back)
-            n = self.active(t, rows, growing=True)
-            at = {
-                name: self.step_of(self.p[name], t, size)
-                for name, size in (
-                    ("Z", self.z_row), ("dZ", self.z_row), ("U", self.u_row), ("dU", self.u_row), ("dY", layout.padded)
-                )
-            }  # fmt: skip
-            at |= {f"s.{name}": self.step_of(self.p[f"s.{name}"], t, layout.padded) for name in layout.states}
-            code.loop(
-                self.first,
-                n,
-                1,
-                lambda row: code.loop(
-                    code.index(0), code.index(layout.padded), layout.shape.width, lambda j: self.formula(row, j, at)
-                ),
-            )
-            if layout.recurrent:
-                code.loop(code.index(0), code.index(layout.padded), layout.shape.units, lambda j: self.units(j, n, at))
-            return [n]
-
-        code.loop(code.index(0), self.T, 1, step, [self.first])
-        code.b.ret_void()
-
-    def formula(self, row: Any, j: Any, at: dict[str, Any]) -> None:
-        """The derivative of the cell's step for one row and one vector of units."""
-        code, layout, p = self.code, self.layout, self.p
-        s_at = code.b.add(code.b.mul(row, code.index(layout.padded)), j)
-        z_at = code.b.add(code.b.mul(row, code.index(self.z_row)), j)
-        u_at = code.b.add(code.b.mul(row, code.index(self.u_row)), j)
-
-        def fetch(name: str) -> Any:
-            group, _, member = name.partition(".")
-            if group in ("x", "a"):
-                return code.load(code.at(at["Z"], z_at, self.gate_place[member]))
-            if group == "u":
-                return code.load(code.at(at["U"], u_at, self.apart_place[member]))
-            if group == "s":
-                return code.load(code.at(at[name], s_at))
-            if group == "p":
-                return code.load(code.at(p[name], j))
-            carried = code.load(code.at(p[name], s_at))
-            return code.b.fadd(carried, code.load(code.at(at["dY"], s_at))) if member == "h" else carried
-
-        for name, value in evaluate(code, self.traced.backward, fetch).items():
-            group, _, member = name.partition(".")
-            if group == "dx":
-                code.store(value, code.at(at["dZ"], z_at, self.gate_place[member]))
-            elif group == "du":
-                code.store(value, code.at(at["dU"], u_at, self.apart_place[member]))
-            elif group == "ds":
-                code.store(value, code.at(p[f"d.{member}"], s_at))
+    def _enter(self, t: Any, with_time: Any) -> None:
+        """Where step t lies in every array, and how many rows have it."""
+        code, b, p = self.code, self.code.b, self.p
+        active, offset = (b.load(b.gep(p[name], [t])) for name in ("active", "offsets"))
+        reach = b.sub(b.add(active, b.sub(p["apart"], code.index(1))), p["first"])
+        self.rows = b.sdiv(reach, p["apart"])
+        before = b.add(t, b.select(with_time, code.index(0), code.index(1)))
+        after = b.add(t, b.select(with_time, code.index(1), code.index(0)))
+        self.base: dict[tuple[str, bool], Any] = {}
+        for array, kind in self.memory.kinds.items():
+            size, start = self.memory.sizes[array], self.array[array]
+            if kind == "packed":
+                self.base[array, False] = code.at(start, b.mul(offset, code.index(size)))
+            elif kind in ("state", "padded"):
+                steps = {False: before, True: after} if kind == "state" else {False: t}
+                for new, place in steps.items():
+                    self.base[array, new] = code.at(start, b.mul(place, b.mul(p["B"], code.index(size))))
             else:
+                self.base[array, False] = start
+
+    def _pass(self, one: Pass, level: int) -> None:
+        if one.products and not one.sums:
+            self._tiles(one.width, lambda j, end, block: self._products_and_formula(one, level, j, end, block))
+            return
+        if one.products:
+            self._tiles(one.width, lambda j, end, block: self._products(one, j, end, block))
+        if one.stores or one.sums:
+            self.code.loop(self.code.index(0), self.rows, 1, lambda i: self._row(one, level, i))
+
+    # -- products
+
+    def _share(self, width: int) -> tuple[Any, Any, int, int]:
+        """This thread's tiles, from and to; whole tiles of this width; and units beyond them."""
+        code, b, units = self.code, self.code.b, self.shape.units
+        whole, rest = divmod(width, units)
+        tiles = code.index(whole + (rest > 0))
+        low = b.sdiv(b.mul(tiles, self.p["share"]), self.p["shares"])
+        high = b.sdiv(b.mul(tiles, b.add(self.p["share"], code.index(1))), self.p["shares"])
+        return low, high, whole, rest
+
+    def _tiles(self, width: int, body: Callable[[Any, Any, Block], None]) -> None:
+        """Calls body(first unit, unit after the last, size of a tile) for panels of this thread's tiles."""
+        code, b, shape = self.code, self.code.b, self.shape
+        low, high, whole, rest = self._share(width)
+        full = Block(shape.vectors, shape.width)
+        if whole:
+            top = b.select(b.icmp_signed("<", high, code.index(whole)), high, code.index(whole))
+            start, end = (b.mul(value, code.index(shape.units)) for value in (low, top))
+            panel = shape.units * max(1, _PANEL // shape.units)
+
+            def of_panel(j: Any) -> None:
+                beyond = b.add(j, code.index(panel))
+                body(j, b.select(b.icmp_signed("<", beyond, end), beyond, end), full)
+
+            code.loop(start, end, panel, of_panel)
+        if rest:
+            vectors = -(-rest // shape.width)
+            tail = Block(vectors, rest - (vectors - 1) * shape.width)
+            has_tail = b.and_(b.icmp_signed("==", high, code.index(whole + 1)), b.icmp_signed("<", low, high))
+            with b.if_then(has_tail):
+                body(code.index(whole * shape.units), code.index(width), tail)
+
+    def _products_and_formula(self, one: Pass, level: int, j: Any, end: Any, block: Block) -> None:
+        self._products(one, j, end, block)
+        if not one.stores:
+            return
+        width = self.shape.width
+
+        def row(i: Any) -> None:
+            vectors = _Vectors(self, level, i, one)
+            if block.lanes == width:
+                self.code.loop(j, end, width, lambda unit: vectors.store(one, unit, None))
+                return
+            whole = self.code.b.add(j, self.code.index((block.vectors - 1) * width))
+            if block.vectors > 1:
+                self.code.loop(j, whole, width, lambda unit: vectors.store(one, unit, None))
+            vectors.store(one, whole, block.lanes)
+
+        self.code.loop(self.code.index(0), self.rows, 1, row)
+
+    def _products(self, one: Pass, j: Any, end: Any, block: Block) -> None:
+        for product in one.products:
+            offset = 0
+            for name in product.outputs:
+                for number, (place, k) in enumerate(self._runs(product)):
+                    tile = functools.partial(self._product, product, name, block, place, k, offset, number == 0)
+                    self.code.loop(j, end, self.shape.units, tile)
+                    offset += k * self.shape.units
+
+    def _runs(self, product: Product) -> list[tuple[Place, int]]:
+        """The inputs of a product as stretches of memory, as long as they can be."""
+        runs: list[tuple[Place, int]] = []
+        for name in product.inputs:
+            place, k = self.memory.places[name], self.memory.width_of(name)
+            if runs and runs[-1][0].array == place.array and runs[-1][0].offset + runs[-1][1] == place.offset:
+                runs[-1] = (runs[-1][0], runs[-1][1] + k)
+            else:
+                runs.append((place, k))
+        return runs
+
+    def _product(
+        self, product: Product, name: str, block: Block, place: Place, k: int, offset: int, first: bool, j: Any
+    ) -> None:
+        """The product of one stretch of inputs, for the tile of one output that begins at unit j."""
+        code, b = self.code, self.code.b
+        inputs = sum(self.memory.width_of(one) for one in product.inputs)
+        # Weights lie as (tiles, outputs, inputs, units).
+        tile = b.mul(j, code.index(inputs * len(product.outputs)))
+        weights = code.at(self.array[f"W{product.cut}"], tile, offset)
+        target = self.memory.places[name]
+        into = self._operand(target, j)
+        if not first or name == "d.h" or self.memory.places[name].array == "Z":
+            start = into
+        else:
+            source = self.memory.places[f"b.{name}" if f"b.{name}" in self.memory.places else "zero"]
+            start = (code.at(self.base[source.array, False], source.offset, j), self.p["numbers"], code.index(0))
+        given = self._operand(place, code.index(0))
+
+        def tiles(row: Any, count: int) -> None:
+            function = tile_function(b.module, self.shape, block, count)
+            number = b.add(self.p["first"], b.mul(row, self.p["apart"]))
+            b.call(function, [*given, weights, code.index(k), *start, *into, number, self.p["apart"]])
+
+        row_blocks(code, self.rows, tiles)
+
+    def _operand(self, place: Place, j: Any) -> tuple[Any, Any, Any]:
+        """Pointer, row index and row size of one step of an array, from unit j of a place on."""
+        kind = self.memory.kinds[place.array]
+        index = self.p["numbers"] if kind == "packed" else self.p["order"]
+        pointer = self.code.at(self.base[place.array, place.after], place.offset, j)
+        return pointer, index, self.code.index(self.memory.sizes[place.array])
+
+    # -- elementwise work, a row after the other
+
+    def _row(self, one: Pass, level: int, i: Any) -> None:
+        code, b, shape = self.code, self.code.b, self.shape
+        vectors = _Vectors(self, level, i, one)
+        low, high, whole, rest = self._share(one.width)
+        full = one.width - one.width % shape.width
+        start, end = (b.mul(value, code.index(shape.units)) for value in (low, high))
+        end = b.select(b.icmp_signed("<", end, code.index(full)), end, code.index(full))
+        sums = [code.const(0.0)] * len(one.sums)
+        sums = code.loop(start, end, shape.width, lambda j, *sums: vectors.run(one, j, None, sums), sums)
+        if full < one.width:
+            lanes = one.width - full
+            if one.sums:  # then no thread has units of its own
+                sums = vectors.run(one, code.index(full), lanes, tuple(sums))
+            else:
+                is_last = b.icmp_signed("==", high, code.index(whole + (rest > 0)))
+                with b.if_then(is_last):
+                    vectors.run(one, code.index(full), lanes, ())
+        for name, vector in zip(one.sums, sums, strict=True):
+            b.store(code.total(vector), vectors.rows.address(self.memory.places[f"r.{name}"]))
+
+
+class _Row:
+    """Where one row lies in every array."""
+
+    def __init__(self, loop: Loop, i: Any) -> None:
+        code, b, p = loop.code, loop.code.b, loop.p
+        self._loop = loop
+        number = b.add(p["first"], b.mul(i, p["apart"]))
+        self._place = {"packed": number, "batch": b.load(b.gep(p["order"], [number]))}
+        self._starts: dict[tuple[str, bool], Any] = {}
+        for (array, after), base in loop.base.items():
+            kind, size = loop.memory.kinds[array], loop.memory.sizes[array]
+            if kind in ("unit", "weights"):
+                self._starts[array, after] = base
+                continue
+            place = self._place["packed" if kind == "packed" else "batch"]
+            self._starts[array, after] = code.at(base, b.mul(place, code.index(size)))
+
+    def address(self, place: Place, *offsets: Any) -> Any:
+        """Of a place in this row."""
+        return self._loop.code.at(self._starts[place.array, place.after], place.offset, *offsets)
+
+
+class _Vectors:
+    """The values of a program for one row, a vector of units at a time."""
+
+    def __init__(self, loop: Loop, level: int, i: Any, one: Pass) -> None:
+        self.loop, self.level = loop, level
+        self.code, self.program, self.memory = loop.code, loop.program, loop.memory
+        self.rows = _Row(loop, i)
+        self._known: dict[str, Any] = {}
+        self._of_row: dict[str, Any] = {}
+        self._unit: Any = None
+        self._lanes: int | None = None
+        for name in _of_row(self.program, one, level):
+            self._of_row[name] = self._compute(name)
+
+    def run(self, one: Pass, unit: Any, lanes: int | None, sums: tuple[Any, ...] | list[Any]) -> list[Any]:
+        """Stores what the pass stores and adds to its sums."""
+        self.store(one, unit, lanes)
+        added = []
+        for name, total in zip(one.sums, sums, strict=True):
+            value = self.value(self.program.operations[name].arguments[0])
+            if lanes is not None:
+                value = self.code.b.select(self.code.mask(lanes), value, self.code.const(0.0))
+            added.append(self.code.b.fadd(total, value))
+        return added
+
+    def store(self, one: Pass, unit: Any, lanes: int | None) -> None:
+        """Stores what the pass stores, from one unit on."""
+        self._known, self._unit, self._lanes = {}, unit, lanes
+        values = {name: self.value(value) for name, value in one.stores.items()}
+        for name, value in values.items():
+            address = self.rows.address(self.memory.places[name], unit)
+            if name.partition(".")[0] in ("dp", "dgain", "dshift"):
                 # A row of its own for each row of the batch: the rows are summed afterwards, in one order.
-                total = code.at(p[name], s_at)
-                code.store(code.b.fadd(code.load(total), value), total)
+                value = self.code.b.fadd(self.code.load(address, lanes), value)
+            self.code.store(value, address, lanes)
 
-    def units(self, j: Any, n: Any, at: dict[str, Any]) -> None:
-        """What flows to one tile's units of the last h through the products, added to what flows there directly."""
-        code, layout = self.code, self.layout
-        units, R, width = layout.shape.units, len(layout.recurrent), layout.shape.width
-        for place, gate in enumerate(layout.recurrent):
-            block = code.at(self.p["W"], code.b.mul(j, code.index(R * layout.hidden)), place * layout.hidden * units)
-            summed = gate in layout.summed
-            source, size = (at["dZ"], self.z_row) if summed else (at["dU"], self.u_row)
-            offset = self.gate_place[gate] if summed else self.apart_place[gate]
+    def value(self, which: Value) -> Any:
+        """A vector."""
+        if isinstance(which, float):
+            return self.code.const(which)
+        if which in self._of_row:
+            return self._of_row[which]
+        if which not in self._known:
+            self._known[which] = self._compute(which)
+        return self._known[which]
 
-            def tile(
-                row: Any, count: int, block: Any = block, source: Any = source, size: int = size, offset: int = offset
-            ) -> None:
-                rows = [code.b.add(row, code.index(k)) for k in range(count)]
-                given = [code.at(source, code.b.mul(r, code.index(size)), offset) for r in rows]
-                into = [code.at(self.p["d.h"], code.b.mul(r, code.index(layout.padded)), j) for r in rows]
-                start = [[code.load(code.at(d, v * width)) for v in range(layout.shape.vectors)] for d in into]
-                sums = product(code, given, block, layout.hidden, start)
-                for d, vectors in zip(into, sums, strict=True):
-                    for v, vector in enumerate(vectors):
-                        code.store(vector, code.at(d, v * width))
+    def _compute(self, name: str) -> Any:
+        op = self.program.operations.get(name)
+        if name in self.program.loads:
+            memory = self.program.loads[name]
+            return self._load(f"r.{name}" if memory.startswith("rk.") else memory)
+        if op is None:
+            return self._load(name)
+        if op.kind == "sum":
+            return self._load(f"r.{name}")
+        if self.program.is_ready(name, self.level):
+            return self._load(f"t.{name}")
+        return evaluate(self.code, op, *(self.value(argument) for argument in op.arguments))
 
-            row_blocks(code, self.first, n, tile)
+    def _load(self, name: str) -> Any:
+        place = self.memory.places[name]
+        if name[:2] == "r.":
+            return self.code.splat(self.code.b.load(self.rows.address(place)))
+        found = self.code.load(self.rows.address(place, self._unit), self._lanes)
+        bias = self.memory.places.get(f"bias.{name[2:]}") if place.array == "Z" else None
+        if bias is not None:
+            found = self.code.b.fadd(found, self.code.load(self.rows.address(bias, self._unit), self._lanes))
+        if name == "d.h":
+            dy = self.rows.address(self.memory.places["dY"], self._unit)
+            found = self.code.b.fadd(found, self.code.load(dy, self._lanes))
+        return found
+
+
+def _of_row(program: Program, one: Pass, level: int) -> list[str]:
+    """The values of which a row has one number, that a pass reads."""
+    todo: list[Value] = [*one.stores.values(), *(program.operations[name].arguments[0] for name in one.sums)]
+    found: dict[str, None] = {}
+    seen: set[str] = set()
+    while todo:
+        name = todo.pop()
+        if not isinstance(name, str) or name in seen or name not in program.operations:
+            continue
+        seen.add(name)
+        op = program.operations[name]
+        if op.width == 0:
+            found[name] = None
+        elif name not in program.loads and not program.is_ready(name, level):
+            todo += op.arguments
+    return list(found)

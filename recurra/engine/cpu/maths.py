@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 
 from recurra.engine.cpu.code import I32, Code
-from recurra.engine.trace import Formula, Value
+from recurra.engine.trace import Op
 
 # exp on [-ln2/2, ln2/2]: Taylor's series to x⁷/7!; the next term is 5e-9 of the result.
 _EXP = (1 / 5040, 1 / 720, 1 / 120, 1 / 24, 1 / 6, 1 / 2, 1.0, 1.0)
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # ln 2 in two parts: the first times a whole number is exact
-# tanh near 0, where 1 - 2 / (exp(2x) + 1) would cancel: odd series to x⁹, for |x| < 0.3.
-_TANH = (62 / 2835, -17 / 315, 2 / 15, -1 / 3)
+# tanh x = x A(x²) / B(x²) up to 9, beyond which the nearest number of float32 is 1. The coefficients are a fit by least
+# squares, reweighted until the largest relative error was least, 2e-8 before rounding; highest power first.
+_TANH_END = 9.0
+_TANH_ABOVE = (1.3354545025379139e-08, 2.0608995328075252e-05, 0.0034955828450620174, 0.13381020724773407, 1.0)
+_TANH_BELOW = (7.776509960422118e-07, 0.0003285626007709652, 0.025876961648464203, 0.46714335680007935, 1.0)
+# log m = 2 artanh s, s = (m - 1) / (m + 1), for m from √½ to √2: odd series to s⁹; the next term is 1e-9.
+_LOG = (2 / 9, 2 / 7, 2 / 5, 2 / 3)
 
 
-def evaluate(code: Code, formula: Formula, inputs: Callable[[str], Any]) -> dict[str, Any]:
-    """The outputs of a formula as vectors, of inputs that are fetched when they are first read."""
-    known: dict[str, Any] = {}
+def evaluate(code: Code, op: Op, *arguments: Any) -> Any:
+    """One operation on vectors."""
+    return rule(op.kind)(code, *arguments)
 
-    def value(which: Value) -> Any:
-        if isinstance(which, float):
-            return code.const(which)
-        if which not in known:
-            known[which] = inputs(which)
-        return known[which]
 
-    for name, kind, arguments in formula.operations:
-        known[name] = _RULES[kind](code, *(value(argument) for argument in arguments))
-    return {name: value(which) for name, which in formula.outputs.items()}
+def rule(kind: str) -> Callable[..., Any]:
+    """The function of a kind of operation: of `Code` and vectors."""
+    return _RULES[kind]
 
 
 def exp(code: Code, x: Any) -> Any:
@@ -42,12 +43,6 @@ def exp(code: Code, x: Any) -> Any:
     # In two halves: 2ⁿ itself would be beyond the normal numbers where the result still is not.
     half = b.ashr(n, ir.Constant(code.integers, [1] * code.shape.width))
     return b.fmul(b.fmul(result, _power_of_2(code, half)), _power_of_2(code, b.sub(n, half)))
-
-
-def _held_exp(code: Code, x: Any) -> Any:
-    """The exponential in float32 for x from -87 to 88; beyond, the value at that end; NaN of NaN."""
-    result, n = _reduced(code, x, -87.0, 88.0)
-    return code.b.fmul(result, _power_of_2(code, n))
 
 
 def _reduced(code: Code, x: Any, low: float, high: float) -> tuple[Any, Any]:
@@ -72,30 +67,90 @@ def _power_of_2(code: Code, n: Any) -> Any:
     return code.b.bitcast(code.b.shl(code.b.add(n, bias), shift), code.vector)
 
 
-def sigmoid(code: Code, x: Any) -> Any:
-    """1 / (1 + exp(-x))."""
-    one = code.const(1.0)
-    # The ends of exp need no care here: 1 / (1 + e^88) is 0 to the last place of float32's normal numbers.
-    grown = (_held_exp if code.shape.bits == 32 else exp)(code, code.b.fneg(x))
-    return code.b.fdiv(one, code.b.fadd(one, grown))
-
-
 def tanh(code: Code, x: Any) -> Any:
-    """Tanh x; in float32 within 3e-7 of it."""
+    """Tanh x; in float32 within 4e-7 of it, never beyond ±1, NaN of NaN."""
     if code.shape.bits == 64:
         return _by_lane(code, "tanh", x)
     b = code.b
-    x2, near = b.fmul(x, x), code.const(_TANH[0])
-    for c in _TANH[1:]:
-        near = code.fma(near, x2, code.const(c))
-    near = code.fma(b.fmul(near, x2), x, x)
-    grown = b.fadd(_held_exp(code, b.fadd(x, x)), code.const(1.0))
-    far = code.fma(code.const(-2.0), b.fdiv(code.const(1.0), grown), code.const(1.0))
-    return b.select(b.fcmp_ordered("<", x2, code.const(0.09)), near, far)
+    held = _held(code, x, _TANH_END)
+    x2 = b.fmul(held, held)
+    above, below = (code.const(series[0]) for series in (_TANH_ABOVE, _TANH_BELOW))
+    for c in _TANH_ABOVE[1:]:
+        above = code.fma(above, x2, code.const(c))
+    for c in _TANH_BELOW[1:]:
+        below = code.fma(below, x2, code.const(c))
+    return _held(code, b.fdiv(b.fmul(held, above), below), 1.0)
+
+
+def sigmoid(code: Code, x: Any) -> Any:
+    """1 / (1 + exp(-x)); in float32 within 2e-7 of it, from 0 to 1, NaN of NaN."""
+    half, one = code.const(0.5), code.const(1.0)
+    if code.shape.bits == 64:
+        return code.b.fdiv(one, code.b.fadd(one, exp(code, code.b.fneg(x))))
+    return code.fma(half, tanh(code, code.b.fmul(half, x)), half)
+
+
+def _held(code: Code, x: Any, end: float) -> Any:
+    """X, or the end beyond which it lies, of ±end; NaN stays NaN."""
+    x = _select(code, "<", x, -end, code.const(-end), x)
+    return _select(code, ">", x, end, code.const(end), x)
+
+
+def log(code: Code, x: Any) -> Any:
+    """The logarithm; in float32 within 2e-7 of it, -infinity of 0, NaN below; subnormal numbers count as 0."""
+    if code.shape.bits == 64:
+        return _by_lane(code, "log", x)
+    b, integers = code.b, code.integers
+
+    def whole(value: int) -> Any:
+        return ir.Constant(integers, [value] * code.shape.width)
+
+    # x = m · 2ⁿ with m from √½ to √2: n are the exponent's bits after √½'s are taken off.
+    bits = b.sub(b.bitcast(x, integers), whole(0x3F3504F3))
+    n = b.sitofp(b.ashr(bits, whole(23)), code.vector)
+    m = b.bitcast(b.add(b.and_(bits, whole(0x7FFFFF)), whole(0x3F3504F3)), code.vector)
+    s = b.fdiv(b.fsub(m, code.const(1.0)), b.fadd(m, code.const(1.0)))
+    s2, series = b.fmul(s, s), code.const(_LOG[0])
+    for c in _LOG[1:]:
+        series = code.fma(series, s2, code.const(c))
+    near = code.fma(b.fmul(series, s2), s, b.fadd(s, s))
+    result = code.fma(n, code.const(_LN2_HIGH), code.fma(n, code.const(_LN2_LOW), near))
+    result = _select(code, "<", x, 1.1754943508222875e-38, code.const(-math.inf), result)
+    result = _select(code, "<", x, 0.0, code.const(math.nan), result)
+    return b.select(b.fcmp_unordered(">=", x, code.const(math.inf)), x, result)  # infinity and NaN
+
+
+def log1p(code: Code, x: Any) -> Any:
+    """Log (1 + x), to the last places of a small x too."""
+    if code.shape.bits == 64:
+        return _by_lane(code, "log1p", x)
+    b, one = code.b, code.const(1.0)
+    u = b.fadd(one, x)
+    # What rounding took from u is put back by the quotient (Kahan): log u / (u - 1) changes slowly around 1.
+    result = b.fmul(log(code, u), b.fdiv(x, b.fsub(u, one)))
+    result = b.select(b.fcmp_ordered("==", u, one), x, result)
+    return b.select(b.fcmp_ordered("==", x, code.const(math.inf)), x, result)
+
+
+def expm1(code: Code, x: Any) -> Any:
+    """Exp x - 1, to the last places of a small x too."""
+    if code.shape.bits == 64:
+        return _by_lane(code, "expm1", x)
+    b, one = code.b, code.const(1.0)
+    u = exp(code, x)
+    less = b.fsub(u, one)
+    result = b.fmul(less, b.fdiv(x, log(code, u)))
+    result = b.select(b.fcmp_ordered("==", u, one), x, result)
+    far = b.or_(b.fcmp_ordered(">", x, code.const(20.0)), b.fcmp_ordered("<", x, code.const(-20.0)))
+    return b.select(far, less, result)
+
+
+def _library(name: str, code: Code, x: Any) -> Any:
+    return _by_lane(code, name if code.shape.bits == 64 else name + "f", x)
 
 
 def _by_lane(code: Code, name: str, x: Any) -> Any:
-    """The C library's function, number by number: exact, for float64."""
+    """The C library's function, number by number: exact."""
     kind = ir.FunctionType(code.number, [code.number])
     function = code.b.module.globals.get(name) or ir.Function(code.b.module, kind, name)
     result: Any = ir.Constant(code.vector, ir.Undefined)
@@ -145,6 +200,11 @@ _RULES: dict[str, Callable[..., Any]] = {
     "reciprocal": lambda code, x: code.b.fdiv(code.const(1.0), x),
     "abs": lambda code, x: code.call("llvm.fabs", x),
     "sqrt": lambda code, x: code.call("llvm.sqrt", x),
+    "rsqrt": lambda code, x: code.b.fdiv(code.const(1.0), code.call("llvm.sqrt", x)),
+    "floor": lambda code, x: code.call("llvm.floor", x),
+    "log": log,
+    "log1p": log1p,
+    "expm1": expm1,
     "sign": _sign,
     "exp": exp,
     "sigmoid": sigmoid,
@@ -162,4 +222,6 @@ _RULES: dict[str, Callable[..., Any]] = {
     "and": lambda code, x, y: code.b.and_(x, y),
     "or": lambda code, x, y: code.b.or_(x, y),
     "not": lambda code, x: code.b.not_(x),
+    # Rare in cells, so that the C library's functions serve, number by number.
+    **{name: functools.partial(_library, name) for name in ("erf", "sin", "cos", "tan", "atan", "sinh", "cosh")},
 }

@@ -1,0 +1,46 @@
+"""Less memory for long sequences on any engine: states at some steps are kept, what lies between is computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from recurra.cells import Gates, State
+from recurra.engine.request import Masks, Request, Result
+
+
+def in_pieces(request: Request, engine: Callable[[Request], Result]) -> Result:
+    """The request in pieces of `recompute` steps, none of which keeps more than the state that it starts from."""
+    T, steps = len(request.x), request.recompute
+    starts = list(range(0, T, steps))
+    state, results = request.state, {}
+    for start in reversed(starts) if request.reverse else starts:
+        piece = _piece(request, state, start, min(start + steps, T))
+        results[start] = checkpoint(_run, piece, engine, *_tensors(piece), use_reentrant=False)
+        state = results[start].state
+    parts = [results[start] for start in starts]
+    y = torch.cat([part.y for part in parts])
+    if parts[0].kept is None:
+        return Result(y, state)
+    names = parts[0].kept._fields
+    return Result(y, state, Gates(**{n: torch.cat([getattr(part.kept, n) for part in parts]) for n in names}))
+
+
+def _run(piece: Request, engine: Callable[[Request], Result], *tensors: Tensor) -> Result:
+    del tensors  # the piece holds them; named for the checkpoint, which asks them whether a gradient is wanted
+    return engine(piece)
+
+
+def _tensors(piece: Request) -> list[Tensor]:
+    return [piece.x, *piece.state, *(tensor for tensor in piece.weights[:5] if tensor is not None)]
+
+
+def _piece(request: Request, state: State, start: int, stop: int) -> Request:
+    lengths = None if request.lengths is None else (request.lengths - start).clamp(0, stop - start)
+    zoneout = tuple(mask if mask is None or mask.shape[0] == 1 else mask[start:stop] for mask in request.masks.zoneout)
+    masks = Masks(request.masks.h, zoneout)
+    return replace(request, x=request.x[start:stop], state=state, lengths=lengths, masks=masks, recompute=0)

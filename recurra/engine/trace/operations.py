@@ -1,0 +1,245 @@
+"""PyTorch's operators as a short list of elementwise operations, each of which every compiled engine has a rule for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import fx
+
+Value = str | float
+"""The name of an input or of an earlier operation, or a number."""
+
+
+class Op(NamedTuple):
+    """`name = kind(arguments)`, elementwise; or the sum of its argument over all units of a row, kind "sum"."""
+
+    name: str
+    kind: str
+    arguments: tuple[Value, ...]
+    width: int
+    """Units of a row: H, or P where projected; 0 where there is one number a row."""
+
+
+class Untraceable(Exception):
+    """The step does something that cannot be written down, in words."""
+
+
+_KINDS = {
+    "aten.add": "add", "aten.sub": "sub", "aten.rsub": "rsub", "aten.mul": "mul", "aten.div": "div",
+    "aten.neg": "neg", "aten.reciprocal": "reciprocal", "aten.abs": "abs", "aten.sqrt": "sqrt", "aten.sign": "sign",
+    "aten.sgn": "sign", "aten.rsqrt": "rsqrt", "aten.floor": "floor", "aten.exp": "exp", "aten.expm1": "expm1",
+    "aten.log": "log", "aten.log1p": "log1p", "aten.sigmoid": "sigmoid", "aten.tanh": "tanh", "aten.relu": "relu",
+    "aten.erf": "erf", "aten.sin": "sin", "aten.cos": "cos", "aten.tan": "tan", "aten.atan": "atan",
+    "aten.sinh": "sinh", "aten.cosh": "cosh",
+    "aten.maximum": "maximum", "aten.minimum": "minimum", "aten.clamp_min": "maximum", "aten.clamp_max": "minimum",
+    "aten.where": "where",
+    "aten.le": "le", "aten.lt": "lt", "aten.ge": "ge", "aten.gt": "gt", "aten.eq": "eq", "aten.ne": "ne",
+    "aten.logical_and": "and", "aten.logical_or": "or", "aten.logical_not": "not",
+    "aten.bitwise_and": "and", "aten.bitwise_or": "or", "aten.bitwise_not": "not",
+}  # fmt: skip
+KINDS = frozenset(_KINDS.values()) | {"sum"}
+_CONDITIONS = {"le", "lt", "ge", "gt", "eq", "ne", "and", "or", "not"}
+_SHAPES = {
+    "aten.alias", "aten.clone", "aten.detach", "aten.expand", "aten.view", "aten.reshape", "aten.squeeze",
+    "aten.unsqueeze", "aten.lift_fresh_copy", "aten._unsafe_view",
+}  # fmt: skip
+_CONSTANTS: dict[str, Callable[[fx.Node], Any]] = {
+    "aten.full_like": lambda node: node.args[1],
+    "aten.full": lambda node: node.args[1],
+    "aten.scalar_tensor": lambda node: node.args[0],
+    "aten.zeros_like": lambda node: 0.0,
+    "aten.zeros": lambda node: 0.0,
+    "aten.new_zeros": lambda node: 0.0,
+    "aten.ones_like": lambda node: 1.0,
+    "aten.ones": lambda node: 1.0,
+}
+
+
+class Writer:
+    """Writes a traced graph down, an operation after the other; equal ones once."""
+
+    def __init__(self, rows: int, widths: dict[str, int]) -> None:
+        self.rows = rows
+        self.widths = dict(widths)
+        """Of each input and operation by name."""
+        self.operations: list[Op] = []
+        self._known: dict[tuple[Any, ...], str] = {}
+        self._conditions: set[str] = set()
+        self._values: dict[fx.Node, Value] = {}
+
+    def write(self, graph: fx.Graph, names: list[str]) -> list[Value]:
+        """The values of the graph's outputs, given the names of its inputs in order."""
+        places = iter(names)
+        found: list[Value] = []
+        for node in graph.nodes:
+            if node.op == "placeholder":
+                self._values[node] = next(places)
+            elif node.op == "output":
+                found = [0.0 if result is None else self._values[result] for result in node.args[0]]
+            elif node.op == "call_function":
+                self._values[node] = self._node(node)
+            else:
+                raise Untraceable(f"its step holds a tensor of its own ({node.target})")
+        return found
+
+    def _node(self, node: fx.Node) -> Value:
+        name = str(node.target).rpartition(".")[0]
+        if name in _CONSTANTS:
+            return float(_CONSTANTS[name](node))
+        self._check_shape(node, name)
+        arguments = tuple(self._values[arg] if isinstance(arg, fx.Node) else arg for arg in node.args)
+        if name in _SHAPES:
+            return self._as_value(arguments[0])
+        if name in ("aten.mean", "aten.sum"):
+            return self._reduction(node, name, arguments)
+        if name in ("aten._to_copy", "prims.convert_element_type"):
+            return self._number(self._as_value(arguments[0]))
+        if name == "aten.pow":
+            return self._power(arguments)
+        if name == "aten.clamp":
+            return self._clamp(arguments)
+        if name not in _KINDS:
+            raise Untraceable(
+                f"the operator {name or node.target} has no rule; there are rules for "
+                f"{', '.join(sorted(set(_KINDS.values()) - {'le', 'lt', 'ge', 'gt', 'eq', 'ne', 'and', 'or', 'not'}))},"
+                " comparisons, and sums and means over the units"
+            )
+        if any(value not in (None, 1) for key, value in node.kwargs.items() if key == "alpha"):
+            raise Untraceable(f"{name} with alpha")
+        return self.emit(_KINDS[name], *(self._as_value(argument) for argument in arguments))
+
+    def _check_shape(self, node: fx.Node, name: str) -> None:
+        shape = tuple(node.meta["val"].shape)
+        if shape and shape[0] != self.rows:
+            raise Untraceable(f"{name} makes {shape} of (B, H): it is not elementwise, nor a sum over units")
+
+    @staticmethod
+    def _as_value(argument: Any) -> Value:
+        if isinstance(argument, (bool, int, float)):
+            return float(argument)
+        if isinstance(argument, str):
+            return argument
+        raise Untraceable(f"an operator with the argument {argument!r}")
+
+    def emit(self, kind: str, *arguments: Value) -> Value:
+        """One operation, or what it comes to where that is known already."""
+        if kind not in _CONDITIONS and kind != "where":
+            arguments = tuple(self._number(argument) for argument in arguments)
+        simple = _simple(kind, arguments)
+        if simple is not None:
+            return simple
+        key = (kind, arguments)
+        if key not in self._known:
+            name = f"{kind}{len(self.operations)}"
+            width = max((self.widths[a] for a in arguments if isinstance(a, str)), default=0)
+            self.operations.append(Op(name, kind, arguments, width))
+            self._known[key], self.widths[name] = name, width
+            if kind in _CONDITIONS:
+                self._conditions.add(name)
+        return self._known[key]
+
+    def _number(self, value: Value) -> Value:
+        """A condition as 0 or 1, any other value as it is."""
+        return self.emit("where", value, 1.0, 0.0) if value in self._conditions else value
+
+    def _reduction(self, node: fx.Node, name: str, arguments: tuple[Any, ...]) -> Value:
+        given = node.args[0]
+        assert isinstance(given, fx.Node)
+        shape = tuple(given.meta["val"].shape)
+        if len(arguments) < 2 or [dim % len(shape) for dim in arguments[1]] != [1] or len(shape) != 2:
+            raise Untraceable(f"{name} over anything but the units of a row")
+        value = self._number(self._as_value(arguments[0]))
+        if isinstance(value, float) or self.widths[value] == 0:
+            # One number a row, spread over the units before: its sum is that number times their count.
+            total = self.emit("mul", value, float(shape[1]))
+        else:
+            total = f"sum{len(self.operations)}"
+            key = ("sum", value)
+            if key not in self._known:
+                self.operations.append(Op(total, "sum", (value,), 0))
+                self._known[key], self.widths[total] = total, 0
+            total = self._known[key]
+        return self.emit("div", total, float(shape[1])) if name == "aten.mean" else total
+
+    def _power(self, arguments: tuple[Any, ...]) -> Value:
+        base, exponent = self._as_value(arguments[0]), arguments[1]
+        if exponent in (2, 3):
+            square = self.emit("mul", base, base)
+            return square if exponent == 2 else self.emit("mul", square, base)
+        if exponent in (0.5, -0.5, -1):
+            return self.emit({0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal"}[exponent], base)
+        raise Untraceable(f"a power of {exponent}: write it as products, or as exp(y log x)")
+
+    def _clamp(self, arguments: tuple[Any, ...]) -> Value:
+        value, *ends = arguments
+        for kind, end in zip(("maximum", "minimum"), ends, strict=False):
+            if end is not None:
+                value = self.emit(kind, self._as_value(value), self._as_value(end))
+        return self._as_value(value)
+
+
+def _simple(kind: str, arguments: tuple[Value, ...]) -> Value | None:
+    """What an operation comes to where nothing need be computed."""
+    if kind == "add" and arguments[1] == 0.0:
+        return arguments[0]
+    if kind == "add" and arguments[0] == 0.0:
+        return arguments[1]
+    if kind == "sub" and arguments[1] == 0.0:
+        return arguments[0]
+    if kind in ("mul", "div") and arguments[1] == 1.0:
+        return arguments[0]
+    if kind == "mul" and arguments[0] == 1.0:
+        return arguments[1]
+    if kind == "neg" and isinstance(arguments[0], float) and not math.isnan(arguments[0]):
+        return -arguments[0]
+    return None
+
+
+def _silu(x: torch.Tensor) -> torch.Tensor:
+    return x * torch.sigmoid(x)
+
+
+def _silu_backward(d: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    s = torch.sigmoid(x)
+    return d * (s * (1 + x * (1 - s)))
+
+
+def _mish(x: torch.Tensor) -> torch.Tensor:
+    return x * torch.tanh(torch.log1p(torch.exp(-torch.abs(x))) + torch.relu(x))
+
+
+def _mish_backward(d: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    w = torch.tanh(torch.log1p(torch.exp(-torch.abs(x))) + torch.relu(x))
+    return d * (w + x * torch.sigmoid(x) * (1 - w * w))
+
+
+def traced_graph(function: Callable[..., tuple[torch.Tensor, ...]], values: list[torch.Tensor]) -> fx.Graph:
+    """The function as a graph of PyTorch's core operators, what nobody reads left out.
+
+    Raises:
+        Untraceable: it decides by numbers, or anything else that PyTorch's tracer cannot follow.
+    """
+    from torch._decomp import core_aten_decompositions, get_decompositions
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    aten = torch.ops.aten
+    further = get_decompositions(
+        [aten.gelu, aten.gelu_backward, aten.elu, aten.elu_backward, aten.leaky_relu, aten.leaky_relu_backward,
+         aten.hardtanh, aten.hardtanh_backward, aten.softplus_backward]
+    )  # fmt: skip
+    # PyTorch's own write into memory that they make, which is no list of operations.
+    ours = {
+        aten.silu.default: _silu, aten.silu_backward.default: _silu_backward,
+        aten.mish.default: _mish, aten.mish_backward.default: _mish_backward,
+    }  # fmt: skip
+    table = {**dict(core_aten_decompositions()), **further, **ours}
+    try:
+        module = make_fx(torch.func.functionalize(function), decomposition_table=table)(*values)
+    except Exception as error:  # whatever a user's formula or the tracer raises, the reference can still run it
+        first = (str(error).splitlines() or [""])[0]
+        raise Untraceable(f"its step cannot be traced ({type(error).__name__}: {first})") from error
+    module.graph.eliminate_dead_code()
+    return module.graph
