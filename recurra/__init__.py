@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         RNNCell,
         StackMasks,
         Step,
+        explain,
         from_keras,
         to_keras,
     )
@@ -38,7 +39,7 @@ _HOMES = {
     "recurra.errors": ("InputError", "RecurraError"),
     "recurra.layers": (
         *("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"),
-        *("LockedDropout", "Readout", "Recurrent", "StackMasks", "Step", "from_keras", "to_keras"),
+        *("LockedDropout", "Readout", "Recurrent", "StackMasks", "Step", "explain", "from_keras", "to_keras"),
     ),
     "recurra.training": ("truncated",),
 }
@@ -64,6 +65,7 @@ __all__ = [
     "Step",
     "__version__",
     "count_parameters",
+    "explain",
     "find_cell",
     "from_keras",
     "load",

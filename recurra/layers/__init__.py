@@ -1,6 +1,7 @@
 """The torch.nn modules people import."""
 
 from recurra.layers.dropout import LockedDropout
+from recurra.layers.explanation import Explanation, explain
 from recurra.layers.keras_weights import from_keras, to_keras
 from recurra.layers.masks import StackMasks
 from recurra.layers.namesakes import GRU, LSTM, RNN
@@ -12,6 +13,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Explanation",
     "GRUCell",
     "LSTMCell",
     "LockedDropout",
@@ -20,6 +22,7 @@ __all__ = [
     "Recurrent",
     "StackMasks",
     "Step",
+    "explain",
     "from_keras",
     "to_keras",
 ]

@@ -43,6 +43,12 @@ def check_engine(name: str, engine: str) -> None:
         raise InputError(f"{name}: there is no engine {engine!r}. {nearest(engine, ENGINES)}")
 
 
+def check_recompute(name: str, recompute: bool | int) -> None:
+    """True, False or a number of steps."""
+    if not isinstance(recompute, int) or recompute < 0:
+        raise InputError(f"{name}: recompute={recompute!r} must be True, False or a number of steps")
+
+
 def zoneout_rates(name: str, cell: Cell, zoneout: float | Mapping[str, float]) -> dict[str, float]:
     """The rate of each state that is zoned out, from one for all or one by name."""
     rates = dict(zoneout) if isinstance(zoneout, Mapping) else dict.fromkeys(cell.states, float(zoneout))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,11 +11,12 @@ from torch import Generator, Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra.cells import Activation, Cell, Gates, Initialisation, State, States, Weights, find_cell
-from recurra.engine import Choice, Masks, Request, Result, choose, run
+from recurra.engine import Masks, Request, Result, explain, run
 from recurra.errors import InputError
 from recurra.layers import options
 from recurra.layers.checks import check_state
 from recurra.layers.connections import connect, fill_highway, register_highway
+from recurra.layers.explanation import Explanation
 from recurra.layers.masks import Drops, StackMasks, check_masks, no_masks
 from recurra.layers.parameters import Place, fill, gather, register, stack_of
 from recurra.layers.sequences import Entered, enter
@@ -53,6 +55,9 @@ class Recurrent(nn.Module):
         highway: every layer above the first mixes its input and its output by a learned gate.
         init: how the parameters begin.
         learn_initial_state: start from parameters, at first 0, where no state is given.
+        recompute: for long sequences, keep only the state of every so many steps for the backward pass and compute what
+            lies between again; True for √T steps, with which memory beside x and y grows as √T. Costs another forward
+            pass. False keeps all.
         engine: "auto" or the name of one engine.
         device: as torch.nn.
         dtype: as torch.nn.
@@ -83,6 +88,7 @@ class Recurrent(nn.Module):
         highway: bool = False,
         init: Initialisation | None = None,
         learn_initial_state: bool = False,
+        recompute: bool | int = False,
         engine: str = "auto",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -98,7 +104,8 @@ class Recurrent(nn.Module):
         self.layer_norm, self.recurrent_dropout, self.weight_drop = layer_norm, recurrent_dropout, weight_drop
         self.zoneout = options.zoneout_rates(name, self.cell, zoneout)
         self.residual, self.highway = residual, highway
-        self.init, self.learn_initial_state, self.engine = init or Initialisation(), learn_initial_state, engine
+        self.init, self.learn_initial_state = init or Initialisation(), learn_initial_state
+        self.recompute, self.engine = recompute, engine
         self._check()
         self._places = stack_of(self.cell, input_size, self._units, proj_size, 1 + bidirectional)
         self._check_connections()
@@ -117,6 +124,7 @@ class Recurrent(nn.Module):
         options.check_count(name, "input_size", self.input_size)
         options.check_rate(name, "dropout", self.dropout)
         options.check_engine(name, self.engine)
+        options.check_recompute(name, self.recompute)
         options.check_projection(name, self.proj_size, self._units)
         drops = {"recurrent_dropout": self.recurrent_dropout, "weight_drop": self.weight_drop}
         options.check_recurrent_drops(name, self.cell, drops)
@@ -263,17 +271,22 @@ class Recurrent(nn.Module):
         if drop is not None:
             weights = weights._replace(hh=weights.hh * drop)
         around = Masks(masks.recurrent[index], zoneout)
-        return Request(self.cell, x, state, weights, lengths=lengths, reverse=place.reverse, masks=around, keep=keep)
+        steps = math.isqrt(len(x)) if self.recompute is True else int(self.recompute)
+        return Request(self.cell, x, state, weights, lengths, place.reverse, around, keep, steps)
 
-    def explain(self, x: Tensor | PackedSequence, *, lengths: Tensor | None = None) -> Choice:
-        """Which engine runs the first layer on such an input, and why."""
+    def explain(self, x: Tensor | PackedSequence, *, lengths: Tensor | None = None) -> Explanation:
+        """What runs each layer and direction on such an input, why, and what it keeps for the backward pass."""
         given = self._enter(x, lengths)
         T, rows = given.x.shape[:2]
         # From a generator of its own: asking must not move the global one.
         generator = torch.Generator(self._recurrent_weights[0].device).manual_seed(0)
         masks = self.draw_masks(rows, T, generator) if self.training else no_masks(self._places)
-        request = self._request(given.x, self.initial_state(rows)[0], given.lengths, masks, 0, False)
-        return choose(request, self.engine)
+        states, found = self.initial_state(rows), {}
+        for index, place in enumerate(self._places):
+            features = given.x if place.layer == 0 else given.x.new_empty(T, rows, place.input)
+            request = self._request(features, states[index], given.lengths, masks, index, False)
+            found[place.suffix.removeprefix("_")] = explain(request, self.engine)
+        return Explanation(found)
 
     def extra_repr(self) -> str:
         """The arguments that are not at their defaults, as torch.nn prints them."""
@@ -284,6 +297,6 @@ class Recurrent(nn.Module):
         defaults: dict[str, object] = {"proj_size": 0, "num_layers": layers, "bias": True, "batch_first": False}
         defaults |= {"dropout": 0.0, "locked_dropout": False, "bidirectional": False, "layer_norm": False}
         defaults |= {"recurrent_dropout": 0.0, "weight_drop": 0.0, "zoneout": {}, "residual": False, "highway": False}
-        defaults |= {"learn_initial_state": False, "engine": "auto"}
+        defaults |= {"learn_initial_state": False, "recompute": False, "engine": "auto"}
         values = {name: getattr(self, name) for name in defaults}
         return [f"{name}={value}" for name, value in values.items() if value != defaults[name]]

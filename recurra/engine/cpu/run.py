@@ -27,7 +27,7 @@ def cpu(request: Request) -> Result:
     cell, weights, variant = request.cell, request.weights, variant_of(request)
     loops = kernel(cell, variant, request.x.dtype)
     names, tensors = _inputs(request, loops)
-    plan = _Plan(loops, Sequences.of(request), tuple(names), len(cell.states), request.recompute)
+    plan = _Plan(loops, Sequences.of(request), tuple(names), len(cell.states), _piece(request))
     outputs = _Loops.apply(plan, *tensors)
     n = len(cell.states)
     y, last, shown = outputs[0], State(**dict(zip(cell.states, outputs[1 : n + 1], strict=True))), outputs[n + 1 :]
@@ -35,6 +35,11 @@ def cpu(request: Request) -> Result:
         y = F.linear(y, weights.hr)  # (T, B, P)
     kept = Gates(**dict(zip(cell.formula.shown, shown, strict=True))) if variant.shown else None
     return Result(y, last, kept if kept is not None or not request.keep else Gates())
+
+
+def _piece(request: Request) -> int:
+    """Steps to compute again at a time; 0 where all is kept."""
+    return request.recompute if request.recompute < len(request.x) and torch.is_grad_enabled() else 0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,72 @@
+"""What would run a request, why, and what it would keep for the backward pass, in words."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from recurra.engine.cpu.fits import programs_of, variant_of
+from recurra.engine.request import Request
+from recurra.engine.run import choose
+from recurra.engine.trace import Op, Programs, Value
+
+
+class Explained(NamedTuple):
+    """One direction of one layer."""
+
+    engine: str
+    why: str
+    kept: str
+
+    def __str__(self) -> str:
+        return f"{self.engine}: {self.why}. Kept for the backward pass: {self.kept}"
+
+
+def explain(request: Request, engine: str = "auto") -> Explained:
+    """What `run` would do with the request."""
+    chosen, why = choose(request, engine)
+    return Explained(chosen, why, _kept(request, chosen))
+
+
+def _kept(request: Request, engine: str) -> str:
+    if not torch.is_grad_enabled():
+        return "nothing, no gradient is wanted"
+    states = f"the {'states' if len(request.cell.states) > 1 else 'state'} {', '.join(request.cell.states)}"
+    if 0 < request.recompute < len(request.x):
+        return f"{states} of every {request.recompute}th step; what lies between is computed again"
+    if engine == "native":
+        return "what torch.nn's kernel keeps"
+    if engine == "unroll":
+        return "every intermediate result, by PyTorch's autograd"
+    programs = programs_of(request.cell, variant_of(request), request.x.dtype)
+    values = [_formula(programs, name) for name in programs.kept]
+    T, B = request.x.shape[:2]
+    numbers = sum(programs.kept_width(name) for name in programs.kept) + len(programs.kept_sums)
+    numbers += sum(tensor.shape[-1] for tensor in request.state)
+    size = numbers * T * B * request.x.element_size() / 2**20
+    sums = [f"{len(programs.kept_sums)} sums a row"] if programs.kept_sums else []
+    return f"of every step {', '.join([states, *values, *sums])}; {size:.1f} MiB"
+
+
+def _formula(programs: Programs, name: str, depth: int = 3) -> str:
+    """A value in the notation of the cells: σ(x.i + u.i)."""
+    if name.startswith("a."):
+        return f"x.{name[2:]} + u.{name[2:]}"
+    op = programs.forward.operations.get(name)
+    if op is None:
+        return name
+    if depth == 0:
+        return "…"
+    return _written(op, [_argument(programs, argument, depth - 1) for argument in op.arguments])
+
+
+def _argument(programs: Programs, value: Value, depth: int) -> str:
+    return _formula(programs, value, depth) if isinstance(value, str) else f"{value:g}"
+
+
+def _written(op: Op, arguments: list[str]) -> str:
+    signs = {"add": "+", "sub": "-", "mul": "·", "div": "/"}
+    if op.kind in signs:
+        return "(" + f" {signs[op.kind]} ".join(arguments) + ")"
+    return f"{'σ' if op.kind == 'sigmoid' else op.kind}({', '.join(arguments)})"
