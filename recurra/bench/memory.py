@@ -26,9 +26,9 @@ class Peaks:
     shape: Shape
     engine: str
     before: dict[str, int]
-    """With everything imported, the weights and the batch made, and no step run."""
+    """Resident after a step on two rows, which has imported, compiled and packed what there is to."""
     peak: dict[str, int]
-    """The most there ever was, with one training step run; compiling is in it."""
+    """The most there ever was, with the step on the whole batch run."""
 
     def as_json(self) -> dict[str, Any]:
         """The row as `recurra bench --memory --json` prints it."""
@@ -62,24 +62,24 @@ def measure(who: str, cell: str, shape: str, engine: str, threads: int) -> dict[
     """One training step of one contestant in this process: its engine, and memory in bytes before and at the peak."""
     import torch
 
-    from recurra.bench.contestants import make_batch, make_layer, timed_pass, torch_namesake
+    from recurra.bench.contestants import Batch, make_batch, make_layer, timed_pass, torch_namesake
 
     torch.set_num_threads(threads)
     batch = make_batch(parse_shape(shape))
     layer = make_layer(find_subject(cell), parse_shape(shape), "unroll" if who == "eager" else engine)
     runs = torch_namesake(layer) if who == "torch.nn" else layer
     assert runs is not None
-    call = timed_pass(runs, batch, "training")
-    before = peak_memory()
+    timed_pass(runs, Batch(batch.x[:, :2], batch.dy[:, :2]), "training")()
+    call, before = timed_pass(runs, batch, "training"), _memory("VmRSS")
     call()
-    return {"before": before, "peak": peak_memory(), "engine": layer.explain(batch.x).engine}
+    return {"before": before, "peak": _memory("VmHWM"), "engine": layer.explain(batch.x).engine}
 
 
-def peak_memory() -> int:
-    """The most resident memory this process ever had, in bytes."""
+def _memory(field: str) -> int:
+    """Resident memory of this process in bytes, now (VmRSS) or at its peak (VmHWM); elsewhere than on Linux its peak."""
     status = Path("/proc/self/status")
     if status.exists():
         # Not ru_maxrss there: Linux lets a new process inherit its parent's, and a parent with torch loaded is large.
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        line = next(line for line in status.read_text().splitlines() if line.startswith(f"{field}:"))
         return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
