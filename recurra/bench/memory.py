@@ -76,7 +76,7 @@ def measure(who: str, cell: str, shape: str, engine: str, threads: int) -> dict[
 
 
 def _memory(field: str) -> int:
-    """Resident memory of this process in bytes, now (VmRSS) or at its peak (VmHWM); elsewhere than on Linux its peak."""
+    """Resident memory of this process in bytes, now (VmRSS) or at its peak (VmHWM); its peak where it is not Linux."""
     status = Path("/proc/self/status")
     if status.exists():
         # Not ru_maxrss there: Linux lets a new process inherit its parent's, and a parent with torch loaded is large.
