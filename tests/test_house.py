@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "recurra"
 # Top to bottom. The single files are the errors, which everyone may raise, and what the command line is a skin over.
 FLOORS = ["errors", "cells", "engine", "layers", "data", "decoding", "training", "tasks", "diagnosis", "bundle"]
-FLOORS += ["serving", "recipe", "api", "cli"]
+FLOORS += ["serving", "bench", "recipe", "api", "cli"]
 FILES = sorted(path for path in ROOT.rglob("*.py") if path not in (ROOT / "__init__.py", ROOT / "__main__.py"))
 
 

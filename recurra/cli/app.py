@@ -33,6 +33,7 @@ app.command("recurra.cli.evaluate:evaluate", name="evaluate", help="Measure how 
 app.command("recurra.cli.score:score", name="score", help="Tell how surprising each line is to a language model.")
 app.command("recurra.cli.info:info", name="info", help="Show what a model is and how it scored.")
 app.command("recurra.cli.cells:cells", name="cells", help="List the recurrent cells.")
+app.command("recurra.cli.bench:bench", name="bench", help="Measure how fast cells run, beside what else runs them.")
 
 INTERRUPTED = 130
 _OUT_OF_MEMORY = ("allocate memory", "not enough memory", "out of memory")

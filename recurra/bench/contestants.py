@@ -1,0 +1,148 @@
+"""One layer of a cell in every way there is to run it, as calls that take nothing and can be timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+
+from recurra.bench.subjects import Shape
+from recurra.cells import GRU, LSTM, Cell, Elman
+from recurra.errors import InputError
+from recurra.layers import Recurrent
+
+PASSES = ("forward", "training")
+"""Without gradients; and with those of all weights and of x, which take a backward pass."""
+
+_NAMESAKES: list[tuple[Cell, Callable[[int, int], nn.Module]]] = [
+    (LSTM(), nn.LSTM),
+    (GRU(), nn.GRU),
+    (Elman("tanh"), partial(nn.RNN, nonlinearity="tanh")),
+    (Elman("relu"), partial(nn.RNN, nonlinearity="relu")),
+]
+
+
+class Batch(NamedTuple):
+    """What every contestant computes on."""
+
+    x: Tensor
+    """(T, B, I)."""
+    dy: Tensor
+    """The gradient that comes back to y, (T, B, H): random, as the layers above would send it."""
+
+
+class Contestants(NamedTuple):
+    """The layers that are compared, by name, `recurra` first; all have the same weights."""
+
+    engine: str
+    """The engine that `recurra` runs on."""
+    calls: dict[str, Callable[[], Any]]
+
+
+def make_batch(shape: Shape) -> Batch:
+    """Random numbers of those sizes, the same ones every time."""
+    generator = Generator().manual_seed(0)
+    T, B, I, H = shape
+    return Batch(torch.randn(T, B, I, generator=generator), torch.randn(T, B, H, generator=generator))
+
+
+def make_layer(cell: Cell, shape: Shape, engine: str) -> Recurrent:
+    """A layer of the cell, its weights the same ones every time."""
+    layer = Recurrent(cell, shape.I, shape.H, engine=engine)
+    layer.reset_parameters(Generator().manual_seed(1))
+    return layer
+
+
+def timed_pass(layer: nn.Module, batch: Batch, kind: str, **more: Any) -> Callable[[], Any]:
+    """The call that runs a layer on the batch, as `kind` of `PASSES` says; returns y, or the gradients.
+
+    Args:
+        layer: of recurra or of torch.nn.
+        batch: what it runs on.
+        kind: "forward" or "training".
+        **more: further arguments of the layer, such as lengths.
+    """
+    if kind == "forward":
+        return partial(_forward, layer, batch.x, more)
+    x = batch.x.clone().requires_grad_()
+    return partial(_training, layer, x, batch.dy, more)
+
+
+def _forward(layer: nn.Module, x: Tensor, more: dict[str, Any]) -> Tensor:
+    with torch.no_grad():
+        y: Tensor = layer(x, **more)[0]
+    return y
+
+
+def _training(layer: nn.Module, x: Tensor, dy: Tensor, more: dict[str, Any]) -> tuple[Tensor, ...]:
+    # Not .backward(): gradients that are there already would be added to, an addition the others do not have.
+    return torch.autograd.grad(layer(x, **more)[0], (x, *layer.parameters()), dy)
+
+
+def gather(cell: Cell, shape: Shape, kind: str, engine: str) -> Contestants:
+    """All contestants for a cell: recurra, the eager loop, torch.nn and jax.lax.scan where they have the cell.
+
+    Where "auto" leaves the cell to torch.nn's kernel the compiled loops run beside, as "cpu".
+
+    Raises:
+        InputError: the engine asked for cannot run the cell.
+    """
+    batch, ours = make_batch(shape), make_layer(cell, shape, engine)
+    layers: dict[str, nn.Module] = {"recurra": ours, "eager": make_layer(cell, shape, "unroll")}
+    chosen = ours.explain(batch.x).engine
+    if chosen == "native" and engine == "auto" and _runs(cpu := make_layer(cell, shape, "cpu"), batch.x):
+        layers["cpu"] = cpu
+    namesake = torch_namesake(ours)
+    if namesake is not None:
+        layers["torch.nn"] = namesake
+    calls = {name: timed_pass(layer, batch, kind) for name, layer in layers.items()}
+    scan = _jax_scan(ours, batch, kind)
+    return Contestants(chosen, calls if scan is None else {**calls, "jax": scan})
+
+
+def has_namesake(cell: Cell) -> bool:
+    """Whether torch.nn has a layer of exactly this cell."""
+    return _namesake(cell) is not None
+
+
+def torch_namesake(layer: Recurrent) -> nn.Module | None:
+    """torch.nn's layer of the same cell, with the same weights; None where it has none."""
+    make = _namesake(layer.cell)
+    if make is None:
+        return None
+    assert isinstance(layer.hidden_size, int)
+    namesake = make(layer.input_size, layer.hidden_size)
+    namesake.load_state_dict(layer.state_dict())
+    return namesake
+
+
+def _namesake(cell: Cell) -> Callable[[int, int], nn.Module] | None:
+    return next((make for known, make in _NAMESAKES if known == cell), None)
+
+
+def jax_is_installed() -> bool:
+    """Whether jax.lax.scan can be compared with."""
+    try:
+        import jax  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _jax_scan(layer: Recurrent, batch: Batch, kind: str) -> Callable[[], Any] | None:
+    if not jax_is_installed():
+        return None
+    from recurra.bench.jax_scan import jax_pass
+
+    return jax_pass(layer.cell, layer.weights("_l0"), batch.x, batch.dy, kind)
+
+
+def _runs(layer: Recurrent, x: Tensor) -> bool:
+    try:
+        layer.explain(x)
+    except InputError:
+        return False
+    return True
