@@ -5,7 +5,9 @@ Everything is computed in float64 at the states that the layer came to, whatever
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -44,25 +46,29 @@ class Linearised:
         return flat(unroll(replace(self._request, state=State(**dict(parts)))).state)
 
     def push(self, block: Tensor) -> Tensor:
-        """J times each column, (rows, S, m), by forward-mode derivatives."""
-
-        def column(v: Tensor) -> Any:
-            return torch.func.jvp(self._advance, (self._at,), (v,))[1]
-
-        return torch.func.vmap(column, in_dims=2, out_dims=2)(block)
+        """J times each column, (rows, S, m)."""
+        # Uᵀ J is linear in U: its own pull is J. Forward-mode derivatives of torch bring TorchScript, and its warnings.
+        back: Any = torch.func.vjp(self._pull, torch.zeros_like(self._at))[1]
+        pushed: Tensor = torch.func.vmap(lambda v: back(v)[0], in_dims=2, out_dims=2)(block)
+        return pushed
 
     def pull(self, block: Tensor) -> Tensor:
-        """The transpose of J times each column, (rows, S, m), by backpropagation."""
-        _, back = torch.func.vjp(self._advance, self._at)
-        return torch.func.vmap(lambda v: back(v)[0], in_dims=2, out_dims=2)(block)
+        """The transpose of J times each column, (rows, S, m)."""
+        pulled: Tensor = torch.func.vmap(self._pull, in_dims=2, out_dims=2)(block)
+        return pulled
+
+    @cached_property
+    def _pull(self) -> Callable[[Tensor], Tensor]:
+        back: Any = torch.func.vjp(self._advance, self._at)[1]
+        return lambda v: back(v)[0]
 
 
 def lyapunov_exponents(trajectory: Trajectory, *, count: int = LEADING, rows: int = ROWS) -> Tensor:
     """The leading Lyapunov exponents, nats per step, (min(count, S),), the largest first.
 
-    A block of tangent vectors is pushed along each row and made orthonormal after every step (QR; Benettin et al. 1980);
-    an exponent is the mean log of what a direction was stretched by, over the rows and over the steps after the first
-    quarter, in which the directions fall in line.
+    A block of tangent vectors is pushed along each row and made orthonormal after every step (by QR; Benettin et al.
+    1980). An exponent is the mean log of what a direction was stretched by, over the rows and over the steps after the
+    first quarter, in which the directions fall in line.
     """
     chosen, steps = span(trajectory, rows)
     Q = _block(trajectory, len(chosen), min(count, trajectory.size))

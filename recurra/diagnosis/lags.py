@@ -76,7 +76,8 @@ def chosen_places(present: Tensor) -> Tensor:
     length, first = present.sum(0), present.int().argmax(0)  # (B,)
     shares = torch.linspace(FROM, 1, TIMES, device=present.device, dtype=torch.float64)
     places = (shares[:, None] * (length - 1).clamp(min=0)).round().long() + first  # (times, B)
-    return torch.unique(places, dim=0)
+    unique: Tensor = torch.unique(places, dim=0)
+    return unique
 
 
 def _norm(pairs: list[tuple[Tensor | None, Tensor]]) -> Tensor:

@@ -38,6 +38,12 @@ def shadow(module: nn.Module, run_layer: RunLayer) -> Any:
     return made
 
 
+def forward(made: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The output of a shadow for what its module was called with; no hooks are called."""
+    # torch.nn calls the first argument `input`, recurra `x`.
+    return made.forward(*args, **{"x" if name == "input" else name: value for name, value in kwargs.items()})
+
+
 def _namesake(module: nn.Module) -> Any:
     """A recurra layer of the same kind and sizes, its parameters without numbers."""
     empty: dict[str, Any] = {"bias": module.bias, "device": "meta"}

@@ -122,4 +122,3 @@ def span(trajectory: Trajectory, count: int) -> tuple[Tensor, range]:
     rows = present.sum(0).argsort(descending=True, stable=True)[:count]
     shared = present[:, rows].all(1).nonzero().flatten().tolist()
     return rows, range(shared[0], shared[-1] + 1) if shared else range(0)
-

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from recurra.diagnosis.shadow import SINGLE_STEPS, shadow
+from recurra.diagnosis.shadow import SINGLE_STEPS, forward, shadow
 from recurra.diagnosis.trajectory import Trajectory, record
 from recurra.diagnosis.untouched import substituted
 from recurra.engine import Request, Result
@@ -77,10 +77,7 @@ def _recorded(sequence: Sequence, args: tuple[Any, ...], kwargs: dict[str, Any])
         sequence.trajectories[place].steps += steps
         return result
 
-    # torch.nn calls the first argument `input`, recurra `x`.
-    if "input" in kwargs:
-        args, kwargs = (kwargs["input"], *args), {key: kwargs[key] for key in kwargs if key != "input"}
-    output = shadow(module, run_layer).forward(*args, **kwargs)
+    output = forward(shadow(module, run_layer), args, kwargs)
     _name(sequence)
     if isinstance(module, SINGLE_STEPS):
         sequence.ends = list(tensors(output))
@@ -117,4 +114,3 @@ def _name(sequence: Sequence) -> None:
     for place, trajectory in enumerate(sequence.trajectories):
         layer = f" layer {place // directions + 1}" if len(sequence.trajectories) > directions else ""
         trajectory.name = sequence.name + layer + (" reverse" if trajectory.reverse else "")
-
