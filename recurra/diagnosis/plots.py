@@ -35,19 +35,19 @@ class Theme:
     """Grid lines and what is only there for comparison."""
     series: tuple[str, ...]
     """Lines, in the order they are taken."""
-    amounts: str
-    """Colour map of amounts from 0 to 1: little is near the paper."""
-    ratios: str
-    """Colour map of logarithms: 0, nothing lost and nothing gained, is near the paper."""
+    amounts: tuple[str, ...]
+    """Colours of amounts from 0 to 1, evenly spaced: little is near the paper."""
+    ratios: tuple[str, ...]
+    """Colours of logarithms, evenly spaced: 0, nothing lost and nothing gained, is near the paper."""
 
 
 LIGHT = Theme(
     "light", "#ffffff", "#1f2328", "#c8ccd2", ("#0072b2", "#d55e00", "#009e73", "#b5509c", "#8a6d00", "#4d4d4d"),
-    "cividis_r", "RdBu_r",
+    ("#ffffff", "#7fb5d9", "#0072b2", "#06304f"), ("#0b3c6f", "#4f94c9", "#ffffff", "#ef8a55", "#8f2410"),
 )  # fmt: skip
 DARK = Theme(
     "dark", "#16191d", "#e6e8eb", "#454b54", ("#56b4e9", "#ff8a3d", "#2fd1a4", "#ee9cd2", "#f0e442", "#c9ced6"),
-    "cividis", "berlin",
+    ("#16191d", "#1f5c87", "#56b4e9", "#dff1fc"), ("#62b4f0", "#265b86", "#16191d", "#94421c", "#ff9a5c"),
 )  # fmt: skip
 THEMES = (LIGHT, DARK)
 
@@ -164,14 +164,17 @@ def heat_map(
     x: Sequence[float],
     y: Sequence[float],
     *,
-    colours: str,
+    colours: Sequence[str],
     limits: tuple[float, float],
     told: str | None,
 ) -> Any:
     """A map of values (len(y), len(x)) over the centres x and y, with its scale beside it where `told` names it."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    shades = LinearSegmentedColormap.from_list("shades", list(colours))
     # An image of some hundred small polygons would make an SVG of megabytes.
     mesh = axes.pcolormesh(
-        list(x), list(y), values, cmap=colours, vmin=limits[0], vmax=limits[1], shading="nearest", rasterized=True
+        list(x), list(y), values, cmap=shades, vmin=limits[0], vmax=limits[1], shading="nearest", rasterized=True
     )
     axes.grid(False)
     if told is not None:
