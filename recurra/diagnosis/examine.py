@@ -60,11 +60,11 @@ def diagnose(network: nn.Module, batch: Any, loss: LossOf | None = None) -> Diag
         del output, total
         trajectories = [trajectory for sequence in sequences for trajectory in sequence.trajectories]
         measured = [_measure(trajectory, lags[id(trajectory)]) for trajectory in trajectories]
+    context = None if loss is None else useful_context(network, batch, loss, sequences)
     layers = tuple(
-        Layer(measures, judge(measures, trajectory.cell, has_bias=_has_bias(trajectory)))
+        Layer(measures, judge(measures, trajectory.cell, has_bias=_has_bias(trajectory), context=context))
         for measures, trajectory in zip(measured, trajectories, strict=True)
     )
-    context = None if loss is None else useful_context(network, batch, loss, sequences)
     return Diagnosis(layers, context)
 
 

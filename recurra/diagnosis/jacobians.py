@@ -1,6 +1,6 @@
 """Products of a layer with the Jacobian of one step, and what they tell of many steps: exponents and singular values.
 
-Everything is computed in float64 at the states that the layer came to, whatever the network's dtype.
+Computed at the states that the layer came to, in float64 for small layers and in float32 or more for large ones.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EXACT = 64
 """Numbers in the state up to which a product of Jacobians is computed whole."""
 LEADING = 8
 """How many exponents and singular values are told."""
-_TURNS = 16
+_TURNS = 8
 _SPARE = 4  # further random directions, which sharpen the leading singular values of a large layer
 
 
@@ -34,10 +34,11 @@ class Linearised:
     Args:
         step: the step.
         rows: int64 (rows,), which of the batch.
+        dtype: of the computation.
     """
 
-    def __init__(self, step: Step, rows: Tensor) -> None:
-        request = _selected(step.request, rows)
+    def __init__(self, step: Step, rows: Tensor, dtype: torch.dtype) -> None:
+        request = _selected(step.request, rows, dtype)
         self._at, self._sizes = flat(request.state), [tensor.shape[-1] for tensor in request.state]
         self._request = request
 
@@ -74,8 +75,8 @@ def lyapunov_exponents(trajectory: Trajectory, *, count: int = LEADING, rows: in
     Q = _block(trajectory, len(chosen), min(count, trajectory.size))
     logs = list[Tensor]()
     for place in steps:
-        Q, R = torch.linalg.qr(Linearised(trajectory.steps[place], chosen).push(Q))
-        logs.append(R.diagonal(dim1=-2, dim2=-1).abs().log())  # (rows, m)
+        Q, R = torch.linalg.qr(Linearised(trajectory.steps[place], chosen, Q.dtype).push(Q))
+        logs.append(R.double().diagonal(dim1=-2, dim2=-1).abs().log())  # (rows, m)
     kept = torch.stack(logs[len(logs) // 4 :]) if logs else Q.new_full((1, 1, Q.shape[-1]), torch.nan)
     return kept.mean((0, 1)).sort(descending=True).values
 
@@ -85,18 +86,18 @@ def singular_values(trajectory: Trajectory, *, longest: int = 64, rows: int = RO
 
     Geometric means over the rows, along their last steps. The state of a small layer, up to `EXACT` numbers, is pushed
     whole; of a large one the range of the product is found from random vectors and the product's transpose taken of it
-    (Halko, Martinsson & Tropp 2011, algorithms 4.4 and 5.1): values a few per cent too small at most.
+    (Halko, Martinsson & Tropp 2011, algorithms 4.4 and 5.1): the largest come out a few per cent too small at most.
     """
     chosen, steps = span(trajectory, rows)
     size = trajectory.size
     exact = size <= EXACT
     longest = 1 << (min(longest, len(steps)).bit_length() - 1) if len(steps) else 0
-    maps = [Linearised(trajectory.steps[place], chosen) for place in steps[len(steps) - longest :]]
     Q = _block(trajectory, len(chosen), size if exact else min(size, LEADING + _SPARE))
-    found, product = dict[int, Tensor](), Q.mT @ Q
+    maps = [Linearised(trajectory.steps[place], chosen, Q.dtype) for place in steps[len(steps) - longest :]]
+    found, product = dict[int, Tensor](), (Q.mT @ Q).double()
     for k, linear in enumerate(maps, 1):
         Q, R = torch.linalg.qr(linear.push(Q))
-        product = R @ product
+        product = R.double() @ product
         if k & (k - 1) == 0:
             found[k] = _values(product if exact else _pulled(maps[:k], Q))
     return found
@@ -106,10 +107,10 @@ def _pulled(maps: list[Linearised], Q: Tensor) -> Tensor:
     """A small matrix with the leading singular values of P = J_k … J_1, from a basis Q of what P makes of a block."""
     # A product over few steps has no leading directions yet that stand out: there the block goes to and fro.
     for turn in range(_TURNS // len(maps), -1, -1):
-        product = torch.eye(Q.shape[-1], dtype=Q.dtype, device=Q.device)
+        product = torch.eye(Q.shape[-1], dtype=torch.float64, device=Q.device)
         for linear in reversed(maps):
             Q, R = torch.linalg.qr(linear.pull(Q))
-            product = R @ product
+            product = R.double() @ product
         for linear in maps if turn else ():
             Q, _ = torch.linalg.qr(linear.push(Q))
     return product
@@ -128,15 +129,17 @@ def _block(trajectory: Trajectory, rows: int, columns: int) -> Tensor:
     generator = Generator().manual_seed(0)
     start = torch.randn(trajectory.size, columns, generator=generator, dtype=torch.float64)
     Q: Tensor = torch.linalg.qr(start)[0]
-    return Q.to(trajectory.steps[0].after.h.device).expand(rows, -1, -1)
+    like = trajectory.steps[0].after.h
+    dtype = torch.float64 if trajectory.size <= EXACT else torch.promote_types(like.dtype, torch.float32)
+    return Q.to(like.device, dtype).expand(rows, -1, -1)
 
 
-def _selected(request: Request, rows: Tensor) -> Request:
-    """The request of some rows in float64, cut from the graph."""
+def _selected(request: Request, rows: Tensor, dtype: torch.dtype) -> Request:
+    """The request of some rows in another dtype, cut from the graph."""
 
     def of(nest: Any) -> Any:
         if isinstance(nest, torch.Tensor):
-            return nest.detach().double()
+            return nest.detach().to(dtype)
         if isinstance(nest, tuple):
             parts = [of(item) for item in nest]
             return type(nest)(*parts) if hasattr(nest, "_fields") else tuple(parts)

@@ -10,7 +10,7 @@ from torch import Tensor
 from recurra.diagnosis.reading import Reading
 from recurra.diagnosis.trajectory import Trajectory
 
-TIMES = 8
+TIMES = 4
 """How many times of the loss are looked at."""
 FROM = 0.75
 """The share of a row's steps before the first of them: lags up to there are measured from all of them."""

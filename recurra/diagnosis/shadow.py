@@ -23,11 +23,12 @@ def shadow(module: nn.Module, run_layer: RunLayer) -> Any:
     """A recurra layer that computes what the module does, on the module's own parameters, by way of `run_layer`.
 
     Args:
-        module: one of `SEQUENCES` or `SINGLE_STEPS`; it is not changed, and its hooks are not called.
+        module: one of `SEQUENCES` or `SINGLE_STEPS`; it is not changed.
         run_layer: runs each layer and direction.
     """
     if isinstance(module, Recurrent | Step):
         made = copy.copy(module)
+        made.__dict__.pop("forward", None)  # of one that is stood in for
     else:
         made = _namesake(module)
         for name in made._parameters:
@@ -39,7 +40,7 @@ def shadow(module: nn.Module, run_layer: RunLayer) -> Any:
 
 
 def forward(made: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The output of a shadow for what its module was called with; no hooks are called."""
+    """The output of a shadow for what its module was called with."""
     # torch.nn calls the first argument `input`, recurra `x`.
     return made.forward(*args, **{"x" if name == "input" else name: value for name, value in kwargs.items()})
 

@@ -23,7 +23,5 @@ DEAD = 1e-6
 """A unit is dead if |h| stays below this at every step of every row."""
 REMARKABLE = 0.05
 """A share of dead or stuck units that is worth a remark."""
-USEFUL = 0.05
+USEFUL = 0.02
 """A context is as useful as any longer one if no more than this share of the gain over one step is missing."""
-EDGE = 0.05
-"""A window of truncated backpropagation is too short if more than this is left of the gradient at its start."""

@@ -6,20 +6,26 @@ import math
 
 from recurra.cells import Cell, Elman
 from recurra.diagnosis import thresholds
+from recurra.diagnosis.context import Context
 from recurra.diagnosis.findings import Measures, Verdict
 
 
-def judge(measures: Measures, cell: Cell, *, has_bias: bool = True) -> Verdict:
+def judge(measures: Measures, cell: Cell, *, has_bias: bool = True, context: Context | None = None) -> Verdict:
     """The verdict on a layer, by `thresholds`.
 
     Args:
         measures: the layer's numbers.
         cell: its cell, which decides what can be changed.
         has_bias: whether the layer has biases, among them that of a forget gate.
+        context: how much context the network makes use of, where that is known.
     """
     kind = _kind(measures)
     sentences = [_gradient_sentence(kind, measures, cell), *_remarks(measures)]
-    advice = [*_ADVICE.get(kind, _none)(measures, cell, has_bias), *_remedies(measures)]
+    advice = [
+        *_needed(kind, measures, context),
+        *_ADVICE.get(kind, _none)(measures, cell, has_bias),
+        *_remedies(measures),
+    ]
     return Verdict(kind, " ".join(sentences), tuple(advice))
 
 
@@ -76,14 +82,28 @@ def _remarks(measures: Measures) -> list[str]:
     if measures.exponents and measures.exponents[0] > thresholds.CHAOTIC:
         what = "chaotic: nearby states part" if measures.growth < 1.01 else "unstable: nearby states part"
         found.append(f"The dynamics are {what} by {measures.exponents[0]:+.3f} nats a step (Lyapunov exponent).")
-    for use in measures.gates:
-        if use.saturated > thresholds.MOSTLY:
-            found.append(f"{use.gate} is saturated {use.saturated:.0%} of the time.")
-        if use.stuck > thresholds.REMARKABLE:
-            found.append(f"{use.gate} is stuck at one end in {use.stuck:.0%} of the units.")
+    saturated = [f"{use.gate} {use.saturated:.0%}" for use in measures.gates if use.saturated > thresholds.MOSTLY]
+    stuck = [f"{use.gate} {use.stuck:.0%}" for use in measures.gates if use.stuck > thresholds.REMARKABLE]
+    if saturated:
+        found.append(f"Saturated most of the time: {', '.join(saturated)}.")
+    if stuck:
+        found.append(f"Units stuck at one end: {', '.join(stuck)}.")
     if measures.dead > thresholds.REMARKABLE:
         found.append(f"{measures.dead:.0%} of the units are dead: their h is always 0.")
     return found
+
+
+def _needed(kind: str, measures: Measures, context: Context | None) -> list[str]:
+    """Whether a gradient that fades does any harm."""
+    if context is None or kind not in ("vanishes", "fades"):
+        return []
+    if measures.memory is None or context.useful <= measures.memory:
+        reach = measures.horizon if measures.memory is None else measures.memory
+        return [
+            f"It does no harm that can be measured here: {context.useful} steps of context are all that the loss gains "
+            f"from, and the gradient reaches back {reach}."
+        ]
+    return [f"The loss gains from {context.useful} steps of context, more than the gradient reaches back."]
 
 
 def _remedies(measures: Measures) -> list[str]:

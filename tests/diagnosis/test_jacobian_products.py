@@ -43,7 +43,7 @@ def test_pushes_and_pulls_are_products_with_the_jacobian(name):
     layer = recurra.Recurrent(MADE[name](), 3, 4, dtype=torch.float64)
     x = torch.randn(5, 2, 3, dtype=torch.float64)
     trajectory = trajectory_of(layer, x)
-    linear = Linearised(trajectory.steps[-1], torch.tensor([1]))
+    linear = Linearised(trajectory.steps[-1], torch.tensor([1]), torch.float64)
     before = layer(x[:4, 1:])[1][0]
 
     def after(vector):
@@ -72,8 +72,9 @@ def test_those_of_a_large_layer_come_from_random_vectors(monkeypatch):
     monkeypatch.setattr(jacobians, "EXACT", 80)
     exact = singular_values(trajectory)
     for k in exact:
-        torch.testing.assert_close(approximate[k][:4], exact[k][:4], rtol=0.05, atol=0)
-        assert (approximate[k] <= exact[k] * (1 + 1e-9)).all()
+        torch.testing.assert_close(approximate[k][:2], exact[k][:2], rtol=0.05, atol=0)
+        torch.testing.assert_close(approximate[k], exact[k], rtol=0.2, atol=0)
+        assert (approximate[k] <= exact[k] * (1 + 1e-4)).all()
 
 
 def test_steps_that_a_row_has_not_are_left_out():
