@@ -14,7 +14,7 @@ from recurra.diagnosis.context import useful_context
 from recurra.diagnosis.findings import Diagnosis, Layer, Measures
 from recurra.diagnosis.gates import dead_units, gate_use
 from recurra.diagnosis.jacobians import lyapunov_exponents, singular_values
-from recurra.diagnosis.lags import Lags, gradient_by_lag
+from recurra.diagnosis.lags import TIMES, Lags, gradient_by_lag
 from recurra.diagnosis.reading import check_loss, read
 from recurra.diagnosis.trajectory import Trajectory
 from recurra.diagnosis.untouched import call, evaluating
@@ -56,7 +56,7 @@ def diagnose(network: nn.Module, batch: Any, loss: LossOf | None = None) -> Diag
         if not sequences:
             raise InputError(f"{type(network).__name__}: its recurrent layers were not called on this batch")
         total = check_loss((loss or _projected)(output), type(network).__name__)
-        lags = _lags(total, sequences)
+        lags = lags_of(total, sequences)
         del output, total
         trajectories = [trajectory for sequence in sequences for trajectory in sequence.trajectories]
         measured = [_measure(trajectory, lags[id(trajectory)]) for trajectory in trajectories]
@@ -77,14 +77,14 @@ def _projected(output: Any) -> Tensor:
     return (first * signs.to(first)).sum()
 
 
-def _lags(loss: Tensor, sequences: list[Sequence]) -> dict[int, Lags]:
-    """The gradient by lag of every layer, by the identity of its trajectory."""
+def lags_of(loss: Tensor, sequences: list[Sequence], *, times: int = TIMES) -> dict[int, Lags]:
+    """The gradient by lag of every layer, by the identity of its trajectory; the loss as in `diagnose`."""
     found: dict[int, Lags] = {}
     for sequence in sequences:
         top = _aligned(sequence, sequences)
         for reverse in {one.reverse for one in sequence.trajectories}:
             layers = [one for one in sequence.trajectories if one.reverse is reverse]
-            lags = gradient_by_lag(layers, read(loss, top, reverse=reverse))
+            lags = gradient_by_lag(layers, read(loss, top, reverse=reverse), times=times)
             found |= {id(layer): of_layer for layer, of_layer in zip(layers, lags, strict=True)}
     return found
 

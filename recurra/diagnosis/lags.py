@@ -39,7 +39,7 @@ class Lags:
         return (self.norms.nan_to_num(0.0, torch.inf) > 0).any(1)
 
 
-def gradient_by_lag(trajectories: list[Trajectory], reading: Reading) -> list[Lags]:
+def gradient_by_lag(trajectories: list[Trajectory], reading: Reading, *, times: int = TIMES) -> list[Lags]:
     """The norms of ∂L_t/∂s_{t-k} for all k, exactly, by one backward pass for each of some times t.
 
     s is the whole state of a layer, (h, c) for an LSTM, and the derivative a total one: also through the layers above.
@@ -48,13 +48,14 @@ def gradient_by_lag(trajectories: list[Trajectory], reading: Reading) -> list[La
         trajectories: layers of one sequence, all of one direction; in those that run from the end the state k steps
             before is the one at t + k.
         reading: which part of the loss belongs to a time.
+        times: how many times of the loss are looked at, at most.
 
     Returns:
-        For each layer its norms at up to `TIMES` times in the last quarter of each row.
+        For each layer its norms at those times, in the last quarter of each row.
     """
     present, reverse = trajectories[0].present, trajectories[0].reverse  # (steps, B)
     steps = len(present)
-    places = chosen_places(present)  # (times, B), in the order of processing
+    places = chosen_places(present, times)  # (times, B), in the order of processing
     nodes = [list(step.after) for one in trajectories for step in one.steps]
     inputs = [tensor for state in nodes for tensor in state]
     found: list[list[Tensor]] = [[] for _ in trajectories]
@@ -67,14 +68,15 @@ def gradient_by_lag(trajectories: list[Trajectory], reading: Reading) -> list[La
     return [Lags(torch.stack(norms)) for norms in found]
 
 
-def chosen_places(present: Tensor) -> Tensor:
+def chosen_places(present: Tensor, times: int) -> Tensor:
     """Steps at which the loss is looked at, int64 (times, B), counted in the order of processing.
 
     Args:
         present: bool (steps, B), an unbroken run in each row.
+        times: how many, at most; the last step is always one.
     """
     length, first = present.sum(0), present.int().argmax(0)  # (B,)
-    shares = torch.linspace(FROM, 1, TIMES, device=present.device, dtype=torch.float64)
+    shares = torch.linspace(1, FROM, times, device=present.device, dtype=torch.float64)
     places = (shares[:, None] * (length - 1).clamp(min=0)).round().long() + first  # (times, B)
     unique: Tensor = torch.unique(places, dim=0)
     return unique
