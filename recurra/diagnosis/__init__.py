@@ -4,5 +4,6 @@ from recurra.diagnosis.context import Context
 from recurra.diagnosis.examine import diagnose
 from recurra.diagnosis.findings import Diagnosis, Layer, Measures, Verdict
 from recurra.diagnosis.gates import GateUse
+from recurra.diagnosis.monitor import TrainingMonitor
 
-__all__ = ["Context", "Diagnosis", "GateUse", "Layer", "Measures", "Verdict", "diagnose"]
+__all__ = ["Context", "Diagnosis", "GateUse", "Layer", "Measures", "TrainingMonitor", "Verdict", "diagnose"]
