@@ -34,6 +34,7 @@ app.command("recurra.cli.score:score", name="score", help="Tell how surprising e
 app.command("recurra.cli.diagnose:diagnose", name="diagnose", help="Tell why a model learns over time, or does not.")
 app.command("recurra.cli.info:info", name="info", help="Show what a model is and how it scored.")
 app.command("recurra.cli.study:study", name="study", help="Rerun the classic experiments on gradients through time.")
+app.command("recurra.cli.units:units", name="units", help="Colour a text by what any unit of a model does.")
 app.command("recurra.cli.cells:cells", name="cells", help="List the recurrent cells.")
 
 INTERRUPTED = 130

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 UNITS = 64
-ROWS = 64
-DELAYS = (10, 30, 100, 200)
-UPDATES = 1000
+ROWS = 32
+DELAYS = (10, 30, 60, 120)
+UPDATES = 1500
 TESTED = 512
 TEST_EVERY = 100
 SOLVED = 0.99
@@ -40,8 +40,8 @@ class Contestant(NamedTuple):
 
 CONTESTANTS = {
     "RNN (tanh)": Contestant("elman", 1e-3),
-    "LSTM": Contestant("lstm", 1e-2, chrono=True),
-    "GRU": Contestant("gru", 1e-2, chrono=True),
+    "LSTM": Contestant("lstm", 2e-2, chrono=True),
+    "GRU": Contestant("gru", 2e-2, chrono=True),
     "orthogonal ReLU RNN": Contestant("orthogonal_rnn", 3e-3),
 }
 
