@@ -12,6 +12,7 @@ from torch import Tensor
 from recurra.cells import Cell, Gates, State
 from recurra.engine import Masks, Request, Result
 from recurra.engine.unroll import unroll
+from recurra.errors import InputError
 
 
 class Step(NamedTuple):
@@ -62,7 +63,15 @@ def record(request: Request) -> tuple[Result, list[Step]]:
 
     Each tensor of each state becomes a node of its own: c_t is not known to h_t, so that the gradient with respect to
     the state (h_t, c_t) is that of its numbers as a vector, which is what Jacobians of a step multiply.
+
+    Raises:
+        InputError: there is no step or no row.
     """
+    if not request.x.shape[0] or not request.x.shape[1]:
+        raise InputError(
+            f"diagnose: a recurrent layer was given x {tuple(request.x.shape)}, (time, batch, features): "
+            "expected a step and a row at least"
+        )
     weights = request.weights._replace(hh=request.cell.recurrent_weight(request.weights.hh))
     order = range(len(request.x))
     state, steps = request.state, list[Step]()

@@ -68,6 +68,7 @@ def test_what_overflows_is_named_with_its_step():
     assert found.verdict.kind == "not finite"
     assert "not finite from step 1" in found.verdict.text
     assert "grows 1e+03 times a step" in found.verdict.text
+    assert (found.measures.exponents, found.measures.singular_values) == ((), {})
 
 
 def test_a_layer_cut_off_from_the_loss_is_silent():
@@ -156,6 +157,30 @@ def test_torchs_layers_measure_as_their_namesakes(kind):
     for one, two in zip(diagnose(theirs, x).layers, diagnose(ours, x).layers, strict=True):
         assert one.measures.gradient == two.measures.gradient
         assert one.measures.exponents == two.measures.exponents
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 4), (9, 0, 4)])
+def test_a_batch_of_nothing_gets_a_line(shape):
+    with pytest.raises(InputError, match="expected a step and a row at least"):
+        diagnose(nn.GRU(4, 8), torch.randn(shape))
+
+
+def test_one_step_is_too_short_to_tell():
+    (layer,) = diagnose(nn.LSTM(4, 8), torch.randn(1, 2, 4)).layers
+    assert layer.verdict.kind == "too short"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_other_dtypes_are_measured(dtype):
+    (layer,) = diagnose(nn.GRU(4, 8).to(dtype), torch.randn(30, 2, 4, dtype=dtype)).layers
+    assert 0.3 < layer.measures.rate < 0.95
+
+
+def test_frozen_weights_and_parametrised_ones_are_measured():
+    layer = torch.nn.utils.parametrizations.orthogonal(nn.RNN(4, 16), "weight_hh_l0").requires_grad_(False)
+    (found,) = diagnose(layer, 0.01 * torch.randn(60, 2, 4)).layers
+    assert found.verdict.kind in ("keeps", "fades")  # an orthogonal W_hh, near the linear part of tanh
+    assert not any(parameter.requires_grad for parameter in layer.parameters())
 
 
 def test_findings_are_json():

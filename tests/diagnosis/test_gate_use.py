@@ -46,6 +46,7 @@ def test_dead_units_and_steps_past_the_end():
     layer = recurra.RNN(2, 4, nonlinearity="relu")
     with torch.no_grad():
         layer.bias_ih_l0.copy_(torch.tensor([-99.0, -99.0, -99.0, 99.0]))
+        layer.weight_hh_l0.zero_()
     uses, trajectory = use_of(layer, torch.randn(6, 3, 2), lengths=torch.tensor([6, 2, 0]))
     assert dead_units(trajectory) == 0.75
     assert uses["h"].saturated == 0  # a function without bounds saturates nowhere

@@ -157,3 +157,17 @@ def test_a_loss_of_the_last_state_is_the_loss_at_the_end():
     torch.testing.assert_close(state.norms[-1], output.norms[-1])
     # Times without a loss have no part in the mean.
     torch.testing.assert_close(state.mean, state.norms[-1].mean(-1))
+
+
+@pytest.mark.parametrize("kind", [recurra.RNN, nn.RNN, lambda *sizes: recurra.Recurrent("elman", *sizes)])
+def test_what_reads_output_and_last_state_counts_each_once(kind):
+    network = nn.Module()
+    network.layer = kind(I, H)
+
+    def forward(x):
+        y, last = network.layer(x)
+        return y.sum() + (last if isinstance(last, torch.Tensor) else last[0].h).sum()
+
+    network.forward = forward
+    (lags,) = measured(network, torch.randn(T, B, I))
+    torch.testing.assert_close(lags.norms[-1, 0], torch.full((B,), 2 * H**0.5, dtype=torch.float64))

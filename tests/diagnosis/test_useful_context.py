@@ -42,6 +42,15 @@ def test_every_context_is_read_at_the_same_positions():
     assert len(set(found.losses)) == 1
 
 
+def test_a_state_that_is_given_is_part_of_the_whole_context_alone():
+    x, layer = torch.randn(64, 4, 4), nn.GRU(4, 3)
+    fresh, given = (
+        diagnose(layer, batch, lambda out: out[0].sum(-1)).context for batch in ((x,), (x, torch.full((1, 4, 3), 50.0)))
+    )
+    assert fresh.losses[:-1] == given.losses[:-1]
+    assert fresh.losses[-1] != given.losses[-1]
+
+
 def test_it_is_not_told_where_it_cannot_be():
     x = torch.randn(64, 2, 4)
     assert diagnose(nn.GRU(4, 3), x, lambda out: out[0].sum()).context is None
