@@ -12,8 +12,8 @@ from torch import Generator, nn
 from recurra.cells import Initialisation
 from recurra.diagnosis import plots
 from recurra.diagnosis.report import Table
+from recurra.diagnosis.studies.problems import PROBLEMS, Problem
 from recurra.diagnosis.studies.study import Finding, Setting
-from recurra.diagnosis.studies.tasks import PROBLEMS, Problem
 from recurra.layers import Readout, Recurrent
 
 if TYPE_CHECKING:

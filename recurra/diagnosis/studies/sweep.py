@@ -121,12 +121,26 @@ def lyapunov_exponent(networks: Networks, state: State, *, steps: int, generator
     total = torch.zeros(state.h.shape[:2], dtype=torch.float64)
     for t in range(steps):
         step = networks.with_noise(networks.noise(generator))
-        state, tangent = torch.func.jvp(step, (state,), (tangent,))[:2]
+        state, tangent = _pushed(step, state, tangent)
         length = torch.stack([part.square().sum(-1) for part in tangent]).sum(0).sqrt()  # (P, ROWS)
         tangent = _scaled(tangent, 1 / length)
         if t >= steps // 4:
             total += length.log()
     return total.mean(1) / (steps - steps // 4)
+
+
+def _pushed(step: Callable[[State], State], state: State, tangent: State) -> tuple[State, State]:
+    """The next state, and the Jacobian of the step times the tangent.
+
+    By differentiating the product with the transpose, which is linear in what it multiplies: forward mode in PyTorch
+    compiles scripts at its first use, with a warning of their deprecation.
+    """
+    at = state.map(lambda part: part.detach().requires_grad_())
+    new = step(at)
+    arriving = new.map(lambda part: torch.zeros_like(part, requires_grad=True))
+    back = torch.autograd.grad(list(new), list(at), list(arriving), create_graph=True)
+    pushed = torch.autograd.grad(back, list(arriving), list(tangent))
+    return new.detach(), State(**dict(zip(state._fields, pushed, strict=True)))
 
 
 def _scaled(state: State, factors: Tensor) -> State:

@@ -128,8 +128,8 @@ def _in_words(windows: list[int], mean: dict[str, Tensor]) -> list[str]:
     listed = ", ".join(f"{steps} for {group}" for steps, group in zip(enough, mean, strict=True))
     return [
         f"Of the gradient of W_hh over {windows[-1]} steps a window leaves, as cosine and share of its length: {told}.",
-        f"The shortest window tried (powers of two) with a cosine of 0.95 or more: {listed}. The output layer's own part "
-        "is whole in any window: it asks for h, not for where h came from.",
+        f"The shortest window tried (powers of two) with a cosine of 0.95 or more: {listed}. The output layer's own "
+        "part is whole in any window: it asks for h, not for where h came from.",
     ]
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from recurra.cells import States, where
 from recurra.errors import InputError
@@ -19,6 +18,9 @@ Activations = npt.NDArray[np.float16]
 PARTS = 32
 PRIMED = 512
 """Tokens each part but the first is read from before it begins: what a state remembers for longer is lost."""
+
+_GREATEST = 65504.0
+"""Of float16: a state beyond is as good as there."""
 
 
 def shown_state(network: Network, state: str | None = None) -> str:
@@ -36,7 +38,7 @@ def shown_state(network: Network, state: str | None = None) -> str:
 def activations(
     network: Network, tokens: npt.NDArray[np.int64], *, state: str, tell: Callable[[str], None] = lambda line: None
 ) -> list[Activations]:
-    """The state after each token, for each layer (N, H); c as tanh(c), which is between -1 and 1.
+    """The state after each token, for each layer (N, H).
 
     The text is read in equal parts side by side, each from 512 tokens before it.
 
@@ -51,7 +53,6 @@ def activations(
     length = math.ceil(len(tokens) / parts)
     starts = np.arange(parts) * length
     kept = [np.zeros((parts, length, layer.h.shape[-1]), np.float16) for layer in network.initial_state(1)]
-    squash: Callable[[Tensor], Tensor] = torch.tanh if state != "h" else torch.clone
     fresh = states = network.initial_state(parts)
     first = torch.arange(parts)[:, None] == 0
     with torch.inference_mode():
@@ -63,7 +64,7 @@ def activations(
             if step % 1000 == 0:
                 tell(f"read {max(0, step) * parts:,} of {len(tokens):,} tokens")
             for place, one in enumerate(states) if step >= 0 else ():
-                kept[place][:, step] = squash(getattr(one, state)).numpy()
+                kept[place][:, step] = getattr(one, state).clamp(-_GREATEST, _GREATEST).numpy()
     return [layer.reshape(parts * length, -1)[: len(tokens)] for layer in kept]
 
 

@@ -29,7 +29,7 @@ def units_page(
         title: its headline.
         lead: what model and text these are.
         pieces: the text as the model read it, a piece a token, N of them.
-        layers: activations, (N, H) each, between -1 and 1.
+        layers: activations, (N, H) each.
         trackers: the ranking, features in order, best units first.
     """
     packed = [_pack(layer) for layer in layers]
@@ -41,8 +41,8 @@ def units_page(
     }
     folder = resources.files("recurra.diagnosis.units")
     script, style = ((folder / name).read_text("utf-8") for name in ("page.js", "page.css"))
-    # "</" would end the script element that holds the text.
-    held = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    # "</script" and "<!--" in the text would end or swallow the element that holds it.
+    held = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     body = (
         f"<header><h1>{escape(title)}</h1><p>{escape(lead)}</p></header>\n<aside>{_CONTROLS}{_ranking(trackers)}</aside>\n"
         '<div id="text" tabindex="0"></div>\n<canvas id="map" title="the whole text; click to go there"></canvas>\n'
@@ -59,11 +59,13 @@ _CONTROLS = """
 <p id="told">Point at a character for its activation.</p>
 """
 
+_HOW = "Chosen and ordered on the first half of the text; scored on the second, among places of the same character."
+
 
 def _ranking(trackers: Sequence[Tracker]) -> str:
     if not trackers:
         return "<h2>Units that track something</h2><p>No feature is there often enough in this text to be judged.</p>"
-    parts = ["<p>Chosen on the first half of the text, scored on the second, among places of the same character.</p>"]
+    parts = [f"<p>{_HOW}</p>"]
     for feature, group in groupby(trackers, key=lambda one: one.feature):
         ranked = list(group)
         parts.append(f"<h2>{escape(feature)}</h2><p>{escape(ranked[0].measure)}</p>")
@@ -90,10 +92,12 @@ def _pack(layer: Activations) -> list[tuple[str, tuple[float, float]]]:
 
 
 def _packed(values: npt.NDArray[np.float32]) -> tuple[str, tuple[float, float]]:
-    # Around 0 and as wide as all but the rarest values, so that a unit which never leaves a small range is seen too.
-    bound = float(np.quantile(np.abs(values), 0.995)) or 1.0
-    levels = np.clip((values / bound + 1) / 2 * (_LEVELS - 1) + 0.5, 0, _LEVELS - 1).astype(np.uint8)
+    # Between the rarest hundredths: a cell that counts far from 0 shows its ups and downs too.
+    low, high = (float(bound) for bound in np.quantile(values, (0.01, 0.99)))
+    middle, reach = (low + high) / 2, (high - low) / 2 or 1.0
+    levels = np.clip(((values - middle) / reach + 1) / 2 * (_LEVELS - 1) + 0.5, 0, _LEVELS - 1).astype(np.uint8)
     if len(levels) % 2:
         levels = np.append(levels, np.uint8(0))
     pairs = (levels[0::2] << 4) | levels[1::2]
-    return base64.b64encode(zlib.compress(pairs.tobytes(), 6)).decode(), (round(-bound, 4), round(bound, 4))
+    packed = base64.b64encode(zlib.compress(pairs.tobytes(), 6)).decode()
+    return packed, (round(middle - reach, 4), round(middle + reach, 4))

@@ -65,7 +65,8 @@ def _pieces(unit: Unit, tokens: np.ndarray) -> list[str]:
     if unit.per_character:
         return list(unit.decode(tokens))
     decoder = unit.decoder()
-    return [decoder.push(int(token)) for token in tokens]
+    # Bytes that are no text have no place in a page.
+    return [decoder.push(int(token)).encode("utf-8", "replace").decode() for token in tokens]
 
 
 def _by_token(pieces: Sequence[str]) -> list[Feature]:
