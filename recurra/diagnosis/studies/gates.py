@@ -23,8 +23,8 @@ LAGS = 100
 CELLS = {"lstm": "LSTM", "gru": "GRU", "coupled_lstm": "coupled-gate LSTM"}
 SCALES = [2 ** (power / 2) for power in range(-8, 17)]
 """s of W_hh ~ N(0, s/n), from 1/16 to 256."""
-BIASES = [0.5 * half for half in range(-2, 15)]
-"""The forget bias (GRU: the bias of z, which weighs the old state), from -1 to 7."""
+BIASES = [0.5 * half for half in range(-2, 13)]
+"""The forget bias (GRU: the bias of z, which weighs the old state), from -1 to 6."""
 SHOWN = (0.0, 1.0, 3.0, 5.0)
 """Biases whose gradient by lag is shown."""
 USUAL = SCALES[5]
@@ -136,7 +136,7 @@ def _draw(figure: Figure, theme: plots.Theme, gradients: dict[str, Tensor]) -> N
         above.set_xscale("log", base=2)
         plots.label(above, "weight scale s", "forget bias b" if column == 0 else "", CELLS[name])
         _draw_lags(below, theme, values[:, SCALES.index(USUAL)], first=column == 0)
-    panels[0, 1].text(SCALES[1], 6.2, "in the line: factor of ten", color=theme.ink)
+    panels[0, 1].text(SCALES[1], 5.4, "in the line: factor of ten", color=theme.ink)
 
 
 def _draw_lags(axes: Axes, theme: plots.Theme, gradients: Tensor, *, first: bool) -> None:
