@@ -143,7 +143,7 @@ def _draw(
     for axes, (problem, lines) in zip(panels, outcomes.items(), strict=True):
         chance = PROBLEMS[problem].chance
         axes.axhline(chance, color=theme.ink, linewidth=1.2, linestyle="-")
-        axes.annotate("chance", (delays[0], chance), (0, 5), textcoords="offset points")
+        axes.annotate("chance", (delays[0], chance), (0, -18), textcoords="offset points")
         for place, (name, line) in enumerate(lines.items()):
             # Lines that lie on each other at 1 are told apart by markers of falling size.
             axes.plot(
@@ -156,4 +156,4 @@ def _draw(
         axes.set_ylim(0, 1.06)
         first = axes is panels[0]
         plots.label(axes, "delay (steps)", "share of right answers" if first else "", PROBLEMS[problem].title)
-    panels[0].legend(loc="lower left", bbox_to_anchor=(0, 0.22))
+    panels[0].legend(loc="lower left", bbox_to_anchor=(0, 0.35))
