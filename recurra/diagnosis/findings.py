@@ -41,8 +41,8 @@ class Measures:
 
     @property
     def left(self) -> tuple[float, ...]:
-        """The gradient by lag as a share of that at lag 0; empty where no gradient arrives."""
-        first = self.gradient[0] if self.gradient else 0.0
+        """The gradient by lag as a share of that at lag 0, or at the first lag that has one; empty where none has."""
+        first = next((norm for norm in self.gradient if norm), 0.0)
         return tuple(norm / first for norm in self.gradient) if first else ()
 
     @property

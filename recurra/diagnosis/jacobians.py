@@ -24,6 +24,7 @@ EXACT = 64
 """Numbers in the state up to which a product of Jacobians is computed whole."""
 LEADING = 8
 """How many exponents and singular values are told."""
+_SEED = 7_919  # not 0, from which many a network is drawn: its weights would be where the directions start
 _TURNS = 8
 _SPARE = 4  # further random directions, which sharpen the leading singular values of a large layer
 
@@ -126,7 +127,7 @@ def _values(product: Tensor) -> Tensor:
 
 def _block(trajectory: Trajectory, rows: int, columns: int) -> Tensor:
     """The same random orthonormal columns for each row, (rows, S, columns)."""
-    generator = Generator().manual_seed(0)
+    generator = Generator().manual_seed(_SEED)
     start = torch.randn(trajectory.size, columns, generator=generator, dtype=torch.float64)
     Q: Tensor = torch.linalg.qr(start)[0]
     like = trajectory.steps[0].after.h

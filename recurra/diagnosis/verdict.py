@@ -128,25 +128,26 @@ def _none(measures: Measures, cell: Cell, has_bias: bool) -> list[str]:
 
 def _longer(measures: Measures, cell: Cell, has_bias: bool) -> list[str]:
     """What makes a gradient last."""
-    reach = measures.memory if measures.memory is not None else measures.horizon
-    window = f"Until then a window (update_every, reach_back) of more than {reach} steps gains nothing."
+    reach = measures.memory
+    told = f"Until then a window (update_every, reach_back) of more than {reach} steps gains nothing."
+    window = [] if reach is None else [told]
     if cell.memory and has_bias:
         keep = thresholds.KEPT ** (1 / thresholds.HORIZON)
         bias = math.log(keep / (1 - keep))
         told = f"chrono={2 * thresholds.HORIZON}, for dependencies of so many steps, or forget_bias={bias:.1f}"
         return [
             f"To remember longer start with {told} (a tenth is then left after {thresholds.HORIZON} steps).",
-            window,
+            *window,
         ]
     if cell.memory:
-        return ["To remember longer give the layer biases (bias=True) and a forget bias.", window]
+        return ["To remember longer give the layer biases (bias=True) and a forget bias.", *window]
     gated = "or a gated cell (lstm, gru)"
     if isinstance(cell, Elman) and cell.activation == "relu":
         return [
             f"Start from W_hh ~ N(0, 2/n) (recurrent='normal', variance=2), identity or orthogonal, {gated}.",
-            window,
+            *window,
         ]
-    return [f"Start from orthogonal recurrent weights (recurrent='orthogonal'), {gated}.", window]
+    return [f"Start from orthogonal recurrent weights (recurrent='orthogonal'), {gated}.", *window]
 
 
 def _smaller(measures: Measures, cell: Cell, has_bias: bool) -> list[str]:
@@ -171,7 +172,7 @@ def _tame(measures: Measures, cell: Cell, has_bias: bool) -> list[str]:
 
 
 def _attach(measures: Measures, cell: Cell, has_bias: bool) -> list[str]:
-    return ["Look for a detach(), an unused output, or a layer of zeros between it and the loss."]
+    return ["Look for a detach(), an unused output, zeros or saturated units between it and the loss."]
 
 
 def _lengthen(measures: Measures, cell: Cell, has_bias: bool) -> list[str]:

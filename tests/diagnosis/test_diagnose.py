@@ -85,6 +85,16 @@ def test_a_layer_cut_off_from_the_loss_is_silent():
     assert (below.measures.name, above.measures.name) == ("below", "above")
 
 
+def test_a_loss_that_reads_late_is_not_silent():
+    def late(output):
+        return torch.cat([output[0][:3] * 0, output[0][:-3]]).sum(-1)
+
+    (found,) = diagnose(nn.GRU(4, 8), torch.randn(40, 2, 4), late).layers
+    assert found.measures.gradient[:3] == (0, 0, 0)
+    assert found.measures.left[3] == 1
+    assert found.verdict.kind == "vanishes"
+
+
 class Stranger(nn.Module):
     """Somebody's tagger: packed, batch first, dropout, frozen embedding, a buffer, and numbers drawn in forward."""
 

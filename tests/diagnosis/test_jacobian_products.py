@@ -27,7 +27,7 @@ def test_a_linear_recurrence_has_the_logs_of_its_eigenvalues():
     eigenvalues = torch.tensor([1.03, 0.8, 0.6, 0.4, 0.2], dtype=torch.float64)
     vectors = torch.randn(5, 5, dtype=torch.float64)
     layer = linear(vectors @ eigenvalues.diag() @ vectors.inverse())
-    found = lyapunov_exponents(trajectory_of(layer, torch.randn(60, 2, 1, dtype=torch.float64)))
+    found = lyapunov_exponents(trajectory_of(layer, torch.randn(200, 2, 1, dtype=torch.float64)))
     torch.testing.assert_close(found, eigenvalues.log(), rtol=0, atol=1e-3)
 
 
