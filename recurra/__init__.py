@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recurra.api import load, train
     from recurra.cells import Cell, Gates, Initialisation, State, count_parameters, find_cell
+    from recurra.diagnosis import diagnose
     from recurra.errors import InputError, RecurraError
     from recurra.layers import (
         GRU,
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "recurra.api": ("load", "train"),
     "recurra.cells": ("Cell", "Gates", "Initialisation", "State", "count_parameters", "find_cell"),
+    "recurra.diagnosis": ("diagnose",),
     "recurra.errors": ("InputError", "RecurraError"),
     "recurra.layers": (
         *("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"),
@@ -65,6 +67,7 @@ __all__ = [
     "Step",
     "__version__",
     "count_parameters",
+    "diagnose",
     "explain",
     "find_cell",
     "from_keras",

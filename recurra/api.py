@@ -18,6 +18,7 @@ import torch
 
 from recurra import bundle
 from recurra.cells import Cell, find_cell
+from recurra.diagnosis import TrainingMonitor
 from recurra.errors import InputError, nearest
 from recurra.recipe import Recipe, make_options, read_recipe, write_recipe
 from recurra.tasks import TASKS, Job, Task
@@ -216,13 +217,15 @@ def _fit(run: _Run, job: Job, *, resume: bool) -> Any:
         bundle.save(run.out, model, metrics={**metrics, **told}, summary=job.summary())
 
     reserve = job.final_seconds(model) if options.max_minutes is not None and not resume else 0.0
+    trainable = job.trainable(model, seed=options.seed, rank=rank, world_size=world_size)
     result = run_training(
-        job.trainable(model, seed=options.seed, rank=rank, world_size=world_size),
+        trainable,
         options,
         run.out / bundle.TRAINING,
         save_best=save_best,
         resume=resume,
         progress=run.progress,
+        monitor=TrainingMonitor(trainable),
         log_file=run.out / bundle.LOG,
         started=run.started - reserve,
     )

@@ -31,7 +31,10 @@ app.command("recurra.cli.train:app", name="train", help="Train a model on files.
 app.command("recurra.cli.generate:generate", name="generate", help="Write on from a prompt with a language model.")
 app.command("recurra.cli.evaluate:evaluate", name="evaluate", help="Measure how well a model does on files.")
 app.command("recurra.cli.score:score", name="score", help="Tell how surprising each line is to a language model.")
+app.command("recurra.cli.diagnose:diagnose", name="diagnose", help="Tell why a model learns over time, or does not.")
 app.command("recurra.cli.info:info", name="info", help="Show what a model is and how it scored.")
+app.command("recurra.cli.study:study", name="study", help="Rerun the classic experiments on gradients through time.")
+app.command("recurra.cli.units:units", name="units", help="Colour a text by what any unit of a model does.")
 app.command("recurra.cli.cells:cells", name="cells", help="List the recurrent cells.")
 app.command("recurra.cli.bench:bench", name="bench", help="Measure how fast cells run, beside what else runs them.")
 

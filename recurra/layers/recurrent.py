@@ -247,12 +247,16 @@ class Recurrent(nn.Module):
                 x = self._dropped(x, masks.between[layer - 1])
             for index in range(first, first + 1 + self.bidirectional):
                 request = self._request(x, states[index], given.lengths, masks, index, keep)
-                results.append(run(request, self.engine))
+                results.append(self.run_layer(request))
             outputs = [result.y for result in results[first:]]
             x = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]  # (T, B, D·P)
             if layer:
                 x = connect(self, layer, below, x)
         return x, results
+
+    def run_layer(self, request: Request) -> Result:
+        """Runs one layer in one direction: the place to look on, or to run it another way."""
+        return run(request, self.engine)
 
     def _dropped(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """What a layer above the first reads, of what the layer below gave."""

@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 
 from recurra import cells
 from recurra.cells import Activation, Cell, Initialisation, State, Weights, find_cell
-from recurra.engine import Request, run
+from recurra.engine import Request, Result, run
 from recurra.errors import InputError
 from recurra.layers import options
 from recurra.layers.checks import check_state
@@ -97,8 +97,12 @@ class Step(nn.Module):
         elif single:
             state = state.map(lambda tensor: tensor[None])
         check_state(name, state, self.cell, tuple(self._place.states.values()), len(rows))
-        new = run(Request(self.cell, rows[None], state, self.weights()), "unroll").state
+        new = self.run_layer(Request(self.cell, rows[None], state, self.weights())).state
         return new.map(lambda tensor: tensor[0]) if single else new
+
+    def run_layer(self, request: Request) -> Result:
+        """Runs the step, on the reference: the place to look on, as `Recurrent.run_layer`."""
+        return run(request, "unroll")
 
     def extra_repr(self) -> str:
         """The cell and the sizes."""

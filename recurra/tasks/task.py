@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 from recurra.training import Trainable
 
@@ -36,6 +36,15 @@ class Model(Protocol):
     def files(self) -> dict[str, str]:
         """The task's own files, name to text: vocabulary, tokenizer."""
         ...
+
+
+class Probe(NamedTuple):
+    """A batch for who examines a network; `Model.probe(files, prepared, rows=…, steps=…)` of a task that has one."""
+
+    batch: tuple[Any, ...]
+    """What the network is called with."""
+    loss: Callable[[Any], Tensor]
+    """From its output to the losses, nats, one a step and row."""
 
 
 class Job(Protocol):

@@ -4,6 +4,7 @@ from recurra.training.checkpoint import read_checkpoint
 from recurra.training.loop import Result, train
 from recurra.training.machine import describe_machine
 from recurra.training.meter import Interval
+from recurra.training.monitor import Monitor
 from recurra.training.optimizers import OPTIMIZERS
 from recurra.training.options import TrainingOptions
 from recurra.training.progress import LiveProgress, PlainProgress, Progress, Silent, choose_progress
@@ -20,6 +21,7 @@ __all__ = [
     "Interval",
     "LiveProgress",
     "Loss",
+    "Monitor",
     "PlainProgress",
     "Progress",
     "Result",

@@ -1,7 +1,7 @@
 """The log of a run: one JSON object a line in `log.jsonl`, and the same for TensorBoard on request.
 
-Events: "header" (options, machine), "train" (an interval), "validation", "resume", "end". A resumed run cuts the file
-back to where its checkpoint was written, so that no line is there twice.
+Events: "header" (options, machine), "train" (an interval), "validation", "monitor", "resume", "end". A resumed run cuts
+the file back to where its checkpoint was written, so that no line is there twice.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from recurra.training import log
 from recurra.training.budget import plan_by_trial
 from recurra.training.checkpoint import NAME, keeping_last
 from recurra.training.generators import seed_generators
+from recurra.training.monitor import Monitor
 from recurra.training.options import TrainingOptions
 from recurra.training.plan import make_plan
 from recurra.training.progress import Progress, Silent
@@ -57,6 +58,7 @@ def train(
     save_best: SaveBest,
     resume: bool = False,
     progress: Progress | None = None,
+    monitor: Monitor | None = None,
     log_file: str | Path | None = None,
     extra_header: dict[str, Any] | None = None,
     started: float | None = None,
@@ -77,6 +79,7 @@ def train(
             without held-out data once, at the end, with an empty dict. The best of an earlier session is not repeated.
         resume: Go on from the folder's checkpoint.
         progress: What a person sees; nothing by default.
+        monitor: Measures where `options.monitor` says so, and explains a number that is not finite.
         log_file: Gets a line of JSON an interval; `log.jsonl` in the folder by default.
         extra_header: Added to the first line of the log.
         started: When `options.max_minutes` began to run, on `clock`; now by default.
@@ -92,8 +95,10 @@ def train(
     """
     started = clock() if started is None else started
     folder, progress = Path(folder), progress or Silent()
+    if options.monitor and monitor is None:
+        raise InputError("monitor=True, but nothing to measure with was given: pass monitor= to train")
     with Interruption() as interruption, _opened(trainable, options, clock) as session:
-        keep = 0
+        session.monitor, keep = monitor, 0
         if resume:
             keep = _restore(session, folder, progress)
         else:

@@ -22,7 +22,7 @@ def loss_failure(session: Session, batch: Any, generator: Tensor, value: float) 
         value: The loss.
     """
     named = _first_parameter(session) or _first_module(session, batch, generator)
-    return _failure(session, f"the loss is {value}: {named}")
+    return _failure(session, f"the loss is {value}: {named}", batch=batch)
 
 
 def gradient_failure(session: Session, norm: float) -> RecurraError:
@@ -56,12 +56,15 @@ def weights_failure(session: Session) -> RecurraError | None:
     return _failure(session, f"{named} after the update", step=session.step) if named else None
 
 
-def _failure(session: Session, what: str, *, step: int | None = None) -> RecurraError:
+def _failure(session: Session, what: str, *, step: int | None = None, batch: Any = None) -> RecurraError:
     norms = ", ".join(f"{norm:.3g}" for norm in session.meter.last_norms) or "none yet"
     options = session.options
     clipping = "--clip 1" if options.clip is None else f"--clip below {options.clip:g}"
+    found = "" if session.monitor is None else session.monitor.explain(batch, None if batch is None else session.carry)
+    explained = f" Diagnosis: {found}" if found else ""
     return RecurraError(
-        f"update {step or session.step + 1}: {what}. Last gradient norms: {norms}. Stopped; the last checkpoint stays. "
+        f"update {step or session.step + 1}: {what}.{explained} Last gradient norms: {norms}. Stopped; the last "
+        "checkpoint stays. "
         f"Try --learning-rate below {options.learning_rate:g}, {clipping}, more --warmup-steps, or --precision float32"
     )
 

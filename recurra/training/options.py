@@ -79,6 +79,9 @@ class TrainingOptions:
     stops improving, as AWD-LSTM with optimizer sgd and schedule constant)."""
     averaging_interval: int = 5
     """Validations without a new lowest loss after which nonmonotone averaging begins."""
+    monitor: bool = False
+    """Measure, at updates 1, 2, 4, 8, … and at every validation, the gradient by lag and the saturation of each
+    recurrent layer on a probe batch, and how far the update moved each weight. Takes time on top of max_minutes."""
     tensorboard: bool = False
     """Also write the log for TensorBoard, to the folder tensorboard."""
 

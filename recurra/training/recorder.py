@@ -119,6 +119,11 @@ class Recorder:
         self._write("validation", step=session.step, **metrics, best=best, seconds=session.trained())
         self._chart("validation", metrics)
 
+    def monitor(self, values: dict[str, float]) -> None:
+        """Log what a monitor measured."""
+        self._write("monitor", step=self.session.step, **values)
+        self._chart("monitor", values)
+
     def save_best(self, metrics: dict[str, float]) -> None:
         """Have the caller save the model as it is now; weights that are not finite are not saved."""
         self._check_weights()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from recurra.training.checkpoint import NAME
+from recurra.training.monitor import copies, is_due, update_ratios
 from recurra.training.nonfinite import validation_failure
 from recurra.training.recorder import Recorder
 from recurra.training.session import Session
@@ -24,7 +25,7 @@ def run(session: Session, recorder: Recorder, interruption: Interruption, *, res
     saved_at = session.clock()
     while not session.stopped:
         learning_rate = session.learning_rate()
-        update(session, learning_rate)
+        _update(session, recorder, learning_rate)
         recorder.advance()
         stops, saves, logs = _due(session, interruption, saved_at)
         if logs:
@@ -45,6 +46,20 @@ def run(session: Session, recorder: Recorder, interruption: Interruption, *, res
                 f"interrupted after update {session.step} of {session.plan.total_steps}; everything is in "
                 f"{recorder.folder / NAME}. Go on with --resume"
             )
+
+
+def _update(session: Session, recorder: Recorder, learning_rate: float) -> None:
+    """One update, and what a monitor has to say of it."""
+    step, monitor = session.step + 1, session.monitor if session.options.monitor else None
+    if monitor is None or not session.processes.is_main or not (is_due(step) or session.plan.validates(step)):
+        return update(session, learning_rate)
+    named = [(name, value) for name, value in session.trainable.network.named_parameters() if value.requires_grad]
+    before = copies(named)
+    update(session, learning_rate)
+    with _paused(session):
+        ratios = {f"{name}/update_to_weight": ratio for name, ratio in update_ratios(before, named).items()}
+        recorder.monitor(monitor.measure() | ratios)
+    return None
 
 
 def _due(session: Session, interruption: Interruption, saved_at: float) -> tuple[bool, bool, bool]:

@@ -13,6 +13,7 @@ from recurra.training.averaging import Average
 from recurra.training.carry import from_plain, tensors_to, to_plain
 from recurra.training.generators import capture_generators, restore_generators
 from recurra.training.meter import Meter
+from recurra.training.monitor import Monitor
 from recurra.training.optimizers import make_optimizer
 from recurra.training.options import TrainingOptions
 from recurra.training.plan import Plan
@@ -45,6 +46,7 @@ class Session:
         step: Updates done.
         seconds: Trained until the last checkpoint or start, over all sessions.
         stopped: Why the run ended; empty while it has not.
+        monitor: Looks at the network; None where nobody does.
     """
 
     trainable: Trainable
@@ -63,6 +65,7 @@ class Session:
     step: int = 0
     seconds: float = 0.0
     stopped: str = ""
+    monitor: Monitor | None = None
     _since: float = 0.0
 
     @property

@@ -17,8 +17,11 @@ from recurra.tasks.fields import read_fields
 from recurra.tasks.language_model.evaluation import loss_by_position, loss_of, predicted_characters, scores_of
 from recurra.tasks.language_model.network import Network, make_cell
 from recurra.tasks.language_model.options import NetworkOptions
+from recurra.tasks.language_model.probing import probe
 from recurra.tasks.language_model.scoring import Score, score_lines
+from recurra.tasks.language_model.text import VALID, reopen
 from recurra.tasks.language_model.writing import make_wish, write
+from recurra.tasks.task import Probe
 
 
 class LanguageModel:
@@ -142,6 +145,26 @@ class LanguageModel:
         if batch_size < 1:
             raise InputError(f"batch_size={batch_size}: expected a whole number of 1 or more")
         return score_lines(self.network, self.unit, lines, batch_size)
+
+    def probe(self, files: Sequence[Path], prepared: Path, *, rows: int, steps: int) -> Probe:
+        """Windows of a text and their losses, for who examines the network.
+
+        Args:
+            files: the text; none for the part that was held out when the model was trained.
+            prepared: the folder in which training left that part.
+            rows: windows at most.
+            steps: of each at most.
+
+        Raises:
+            InputError: a file that cannot be read, or none while training left nothing.
+        """
+        if not files:
+            if not (prepared / VALID).exists():
+                raise InputError(f"{prepared}: the text that was held out is not there: name a text file")
+            return probe(self.network, reopen(prepared).valid.tokens, rows=rows, steps=steps)
+        with tempfile.TemporaryDirectory() as aside:
+            corpus = encode(open_text(files, raw=self.unit.raw), self.unit, Path(aside) / "probed.bin")
+            return probe(self.network, corpus.tokens, rows=rows, steps=steps)
 
     def unknown_in(self, text: str) -> list[str]:
         """The symbols of a text that training never had, each once."""

@@ -1,0 +1,153 @@
+"""What truncated backpropagation leaves of the gradient: windows against the whole sequence, on a trained model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recurra.cells import States, detach
+from recurra.diagnosis import plots
+from recurra.diagnosis.report import Table
+from recurra.diagnosis.studies.study import Finding, Setting
+from recurra.errors import InputError
+from recurra.tasks.language_model import Network
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STEPS = 1024
+ROWS = 8
+REPEATS = 4
+PRIMED = 256
+"""Tokens read before the gradient is taken, so that no state is fresh."""
+GROUPS = {"all parameters": "", "W_hh": "recurrent.weight_hh", "W_ih": "recurrent.weight_ih"}
+"""What is shown, by the beginning of the parameters' names."""
+
+
+def truncation(setting: Setting) -> Finding:
+    """Compares the gradient of the mean loss of 1024 steps with the sum of those of its windows.
+
+    A window's gradient goes back to the window's start: the state carries, the graph does not. The direction of what is
+    left is the cosine, its length the ratio of norms; 1 is nothing lost.
+    """
+    if setting.trained is None:
+        raise InputError("truncation: this study needs a trained language model: give it Setting.trained")
+    model, text = setting.trained()
+    steps = 256 if setting.quick else STEPS
+    windows = [2**power for power in range(steps.bit_length())]
+    network = model.network
+    compared = torch.stack(
+        [
+            _compare(setting, network, tokens, windows)
+            for tokens in _pieces(model.unit.encode(text), steps, 2 if setting.quick else REPEATS)
+        ]
+    )  # (repeats, windows, groups, 2)
+    mean = compared.mean(0)
+    sentences = _in_words(windows, dict(zip(GROUPS, mean.unbind(1), strict=True)))
+    head = ["window (steps)", *(f"{what}, {group}" for group in GROUPS for what in ("cosine", "ratio of norms"))]
+    rows = [[str(window), *mean[at].flatten().tolist()] for at, window in enumerate(windows)]
+    numbers = {
+        "steps": steps,
+        "sequences": ROWS * len(compared),
+        "windows": windows,
+        **{
+            group: {"cosine": mean[:, place, 0].tolist(), "ratio_of_norms": mean[:, place, 1].tolist()}
+            for place, group in enumerate(GROUPS)
+        },
+    }
+
+    def draw(figure: Figure, theme: plots.Theme) -> None:
+        _draw(figure, theme, windows, compared)
+
+    alt = "Two rising curves over the window's length: cosine and ratio of norms, both 1 for the whole sequence."
+    return Finding(sentences, numbers, plots.picture(draw, alt, size=(12, 5)), [Table(head, rows)])
+
+
+def _pieces(tokens: np.ndarray, steps: int, repeats: int) -> list[Tensor]:
+    """For each repeat tokens of rows that lie evenly in the text, (PRIMED + steps + 1, ROWS) int64."""
+    length, rows = PRIMED + steps + 1, ROWS * repeats
+    if len(tokens) < rows + length:
+        raise InputError(f"truncation: the text has {len(tokens):,} tokens, expected {rows + length:,} or more")
+    starts = np.linspace(0, len(tokens) - length, rows).astype(np.int64)
+    places = starts[None] + np.arange(length)[:, None]  # (length, rows)
+    return list(torch.from_numpy(tokens[places].astype(np.int64)).split(ROWS, 1))
+
+
+def _compare(setting: Setting, network: Network, tokens: Tensor, windows: list[int]) -> Tensor:
+    """Cosine and ratio of norms for each window and group, (windows, groups, 2)."""
+    network.eval()
+    with torch.no_grad():
+        state = network(tokens[:PRIMED], network.initial_state(tokens.shape[1])).state
+    tokens = tokens[PRIMED:]
+    setting.tell(f"windows of 1 to {windows[-1]} steps, {tokens.shape[1]} sequences")
+    gradients = [_gradient(network, tokens, state, window) for window in windows]
+    whole = gradients[-1]
+    return torch.stack([torch.stack([_alike(one, whole, start) for start in GROUPS.values()]) for one in gradients])
+
+
+def _gradient(network: Network, tokens: Tensor, state: States, window: int) -> dict[str, Tensor]:
+    """The gradient of the mean loss, by parameter, each loss reaching back to its window's start."""
+    names, parameters = zip(*network.named_parameters(), strict=True)
+    total = [torch.zeros_like(parameter) for parameter in parameters]
+    steps = len(tokens) - 1
+    for start in range(0, steps, window):
+        end = min(start + window, steps)
+        output = network(tokens[start:end], detach(state))
+        loss = F.cross_entropy(output.scores.flatten(0, 1), tokens[start + 1 : end + 1].flatten(), reduction="sum")
+        state = output.state
+        for sum_, part in zip(total, torch.autograd.grad(loss / (steps * tokens.shape[1]), parameters), strict=True):
+            sum_ += part
+    return dict(zip(names, total, strict=True))
+
+
+def _alike(one: dict[str, Tensor], whole: dict[str, Tensor], start: str) -> Tensor:
+    """Cosine and ratio of norms of the parameters whose names begin so, (2,)."""
+    a, b = (
+        torch.cat([tensor.flatten() for name, tensor in gradient.items() if name.startswith(start)]).double()
+        for gradient in (one, whole)
+    )
+    return torch.stack([F.cosine_similarity(a, b, 0), a.norm() / b.norm()])
+
+
+def _in_words(windows: list[int], mean: dict[str, Tensor]) -> list[str]:
+    """Sentences on cosine and ratio of norms by group, (windows, 2) each."""
+    cosine, ratio = mean["W_hh"].unbind(-1)
+    told = "; ".join(
+        f"one of {window} steps {float(cosine[at]):.3f} and {float(ratio[at]):.0%}"
+        for at, window in enumerate(windows)
+        if window in (1, 16, 64)
+    )
+    enough = [
+        next(window for window, value in zip(windows, each[:, 0], strict=True) if value >= 0.95)
+        for each in mean.values()
+    ]
+    listed = ", ".join(f"{steps} for {group}" for steps, group in zip(enough, mean, strict=True))
+    return [
+        f"Of the gradient of W_hh over {windows[-1]} steps a window leaves, as cosine and share of its length: {told}.",
+        f"The shortest window tried (powers of two) with a cosine of 0.95 or more: {listed}. The output layer's own "
+        "part is whole in any window: it asks for h, not for where h came from.",
+    ]
+
+
+def _draw(figure: Figure, theme: plots.Theme, windows: list[int], compared: Tensor) -> None:
+    panels = figure.subplots(1, 2, sharex=True)
+    names = {"all parameters": "all parameters", "W_hh": "W$_{hh}$", "W_ih": "W$_{ih}$"}
+    told = ("cosine with the full gradient", "norm over the full gradient's")
+    for which, axes in enumerate(panels):
+        for place, group in enumerate(GROUPS):
+            values = compared[:, :, place, which]  # (repeats, windows)
+            colour = theme.series[place]
+            axes.fill_between(windows, values.amin(0), values.amax(0), color=colour, alpha=0.18, linewidth=0)
+            axes.plot(
+                windows, values.mean(0), color=colour, linestyle=plots.STROKES[place], marker=plots.MARKERS[place],
+                label=names[group],
+            )  # fmt: skip
+        axes.axhline(1, color=theme.ink, linewidth=1)
+        axes.set_xscale("log", base=2)
+        axes.set_ylim(0, None)
+        plots.label(axes, "window (steps)", told[which], ("Direction", "Length")[which])
+    panels[1].legend(loc="lower right")

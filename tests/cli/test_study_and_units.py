@@ -1,0 +1,58 @@
+"""The verbs `study` and `units` as a person meets them."""
+
+import pytest
+
+from recurra.cli.app import main
+
+
+@pytest.fixture
+def command(capsys):
+    """Runs the command line in this process: exit code, stdout, stderr."""
+
+    def run(*arguments):
+        code = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            code = stop.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def test_study_tells_what_it_found_and_where(command, tmp_path):
+    code, out, err = command("study", "vanish", "--quick", "--out", tmp_path / "study")
+    assert code == 0
+    assert "W_hh ~ N(0, 1.5/n)" in out
+    assert out.splitlines()[-1] == str(tmp_path / "study" / "report.html")
+    assert "vanish: done in" in err
+
+
+def test_study_of_a_model_reads_what_was_held_out(command, trained, tmp_path):
+    code, out, _ = command("study", "truncation", "--quick", "--model", trained, "--out", tmp_path)
+    assert code == 0
+    assert "cosine" in out
+
+
+def test_units_writes_a_page(command, trained, text, tmp_path):
+    code, out, _ = command("units", trained, text, "--out", tmp_path / "units.html", "--characters", 5000)
+    assert code == 0
+    assert "position in the line" in out
+    assert "5,000 tokens" in (tmp_path / "units.html").read_text()
+
+
+def test_what_is_wrong_is_told_in_a_line(command, trained, text, tmp_path):
+    for arguments, told in (
+        (["study", "vanishes", "--out", tmp_path], "there is no study 'vanishes'. Did you mean 'vanish'?"),
+        (["study", "vanish", "--out", text], "File exists"),
+        (["units", trained, text, "--out", tmp_path / "u", "--characters", 10], "the text has 10 tokens"),
+        (["units", trained, text, "--out", tmp_path / "u", "--state", "m"], "the cell has the states h, c"),
+        (["units", trained, text, "--out", tmp_path / "nowhere" / "u"], "No such file"),
+    ):
+        code, out, err = command(*arguments)
+        assert code in (1, 2)
+        assert told in err
+        assert not out
+        assert len(err.splitlines()[-1:]) == 1
+    assert "Traceback" not in err
