@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         GRU,
         LSTM,
         RNN,
+        ConditionalRandomField,
         GRUCell,
         LockedDropout,
         LSTMCell,
@@ -38,7 +39,8 @@ _HOMES = {
     "recurra.errors": ("InputError", "RecurraError"),
     "recurra.layers": (
         *("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"),
-        *("LockedDropout", "Readout", "Recurrent", "StackMasks", "Step", "from_keras", "to_keras"),
+        *("ConditionalRandomField", "LockedDropout", "Readout", "Recurrent", "StackMasks", "Step"),
+        *("from_keras", "to_keras"),
     ),
     "recurra.training": ("truncated",),
 }
@@ -49,6 +51,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Cell",
+    "ConditionalRandomField",
     "GRUCell",
     "Gates",
     "Initialisation",

@@ -1,5 +1,6 @@
 """The torch.nn modules people import."""
 
+from recurra.layers.crf import BestPath, ConditionalRandomField
 from recurra.layers.dropout import LockedDropout
 from recurra.layers.keras_weights import from_keras, to_keras
 from recurra.layers.masks import StackMasks
@@ -12,6 +13,8 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "BestPath",
+    "ConditionalRandomField",
     "GRUCell",
     "LSTMCell",
     "LockedDropout",
