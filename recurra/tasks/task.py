@@ -37,6 +37,10 @@ class Model(Protocol):
         """The task's own files, name to text: vocabulary, tokenizer."""
         ...
 
+    def evaluate(self, files: Any, folder: Any = None, **options: Any) -> dict[str, Any]:
+        """Every score on files; `folder` is for what is written meanwhile, the options are the task's own."""
+        ...
+
 
 class Job(Protocol):
     """A training run's data, checked and encoded, and what is made of it."""
@@ -80,6 +84,9 @@ class Task:
         reopen: options by group and the folder of an earlier `prepare`, to the same `Job`.
         load: a bundle's config, its folder and perhaps a cell, to a model without weights.
         usage: lines of a shell that use a trained model in a folder, for its card.
+        report: the scores of `Model.evaluate` as a person reads them.
+        files: the names of the task's own files in a bundle, of which some may be absent.
+        scratch: what the names of the files begin with that `prepare` writes.
     """
 
     name: str
@@ -91,3 +98,6 @@ class Task:
     reopen: Callable[[Mapping[str, Any], Path], Job]
     load: Callable[..., Any]
     usage: Callable[[str], str]
+    report: Callable[[dict[str, Any]], str]
+    files: tuple[str, ...]
+    scratch: tuple[str, ...]

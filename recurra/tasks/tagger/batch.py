@@ -1,0 +1,133 @@
+"""Sentences as the network reads them: padded, with each distinct word spelt once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from recurra.tasks.tagger.corpus import UNSEEN
+from recurra.tasks.tagger.vocabulary import UNKNOWN, Vocabulary, folded
+
+Ids = npt.NDArray[np.int64]
+# Of longer words the first and the last half: the characters of a word cost what those of the longest in its group do.
+LONGEST_WORD = 40
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some sentences, time first.
+
+    Args:
+        words: int64 (T, B), 0 for unknown words and padding.
+        forms: int64 (T, B), the column of each word in `characters`.
+        characters: int64 (C, U), the spelling of the U distinct words.
+        spelt: int64 (U,), how many characters each has.
+        features: int64 (F, T, B).
+        lengths: int64 (B,).
+        labels: int64 (L, T, B), -1 past a row's length and where training never had the label; (0, T, B) without.
+        vectors: int64 (T, B), rows of the pretrained vectors, 0 for words without one; None where there are none.
+        states: (T, B, H) of a language model; None where there is none.
+    """
+
+    words: Tensor
+    forms: Tensor
+    characters: Tensor
+    spelt: Tensor
+    features: Tensor
+    lengths: Tensor
+    labels: Tensor
+    vectors: Tensor | None = None
+    states: Tensor | None = None
+
+    @property
+    def count(self) -> int:
+        """How many words there are."""
+        return int(self.lengths.sum())
+
+    def with_words(self, words: Tensor) -> Batch:
+        """The batch with other word numbers, (T, B)."""
+        return replace(self, words=words)
+
+    @property
+    def fresh(self) -> bool:
+        """Sentences begin from no state."""
+        return True
+
+
+class Forms:
+    """Distinct words as numbers, looked up once each.
+
+    Args:
+        forms: the words.
+        vocabulary: their numbers.
+        vectors: word to row of the pretrained vectors, where there are any.
+    """
+
+    def __init__(self, forms: Sequence[str], vocabulary: Vocabulary, vectors: dict[str, int] | None = None) -> None:
+        numbers, characters = vocabulary.word_ids, vocabulary.character_ids
+        self.words = np.array([numbers.get(folded(form), UNKNOWN) for form in forms], dtype=np.int64)
+        spelt = [[characters.get(character, UNKNOWN) for character in _shortened(form)] for form in forms]
+        self.lengths = np.array([len(one) for one in spelt], dtype=np.int64)
+        self._flat = np.array([number for one in spelt for number in one], dtype=np.int64)
+        self._starts = np.concatenate([[0], self.lengths.cumsum()])
+        self.vectors = None if vectors is None else np.array([_row(form, vectors) for form in forms], dtype=np.int64)
+
+    def spell(self, numbers: Ids) -> tuple[Tensor, Tensor]:
+        """The characters of some forms, (C, U), and how many each has, (U,)."""
+        lengths = self.lengths[numbers]
+        steps = np.arange(lengths.max(initial=0))[:, None]  # (C, 1)
+        inside = steps < lengths
+        places = np.where(inside, self._starts[numbers] + steps, 0)
+        return torch.from_numpy(np.where(inside, self._flat[places], 0)), torch.from_numpy(lengths)
+
+
+def make_batch(rows: Sequence[npt.NDArray[np.int32]], forms: Forms, *, features: int) -> Batch:
+    """Pads sentences of rows (T, 1 + F + L): place among the forms, features, labels.
+
+    Args:
+        rows: the sentences.
+        forms: what the places of the words mean.
+        features: how many feature columns there are, F.
+    """
+    lengths = np.array([len(one) for one in rows], dtype=np.int64)
+    T, B = int(lengths.max()), len(rows)
+    flat = np.concatenate(rows).astype(np.int64)  # (N, 1 + F + L)
+    inside = np.arange(T) < lengths[:, None]  # (B, T)
+    used, own = np.unique(flat[:, 0], return_inverse=True)
+    characters, spelt = forms.spell(used)
+
+    def padded(values: Ids, padding: int = 0) -> Tensor:
+        """(T, B) of one value a word."""
+        full = np.full((B, T), padding, dtype=np.int64)
+        full[inside] = values
+        return torch.from_numpy(full.T.copy())
+
+    def stacked(columns: Ids, padding: int = 0) -> Tensor:
+        tensors = [padded(column, padding) for column in columns.T]
+        return torch.stack(tensors) if tensors else torch.zeros(0, T, B, dtype=torch.int64)
+
+    return Batch(
+        words=padded(forms.words[flat[:, 0]]),
+        forms=padded(own.reshape(-1)),
+        characters=characters,
+        spelt=spelt,
+        features=stacked(flat[:, 1 : 1 + features]),
+        lengths=torch.from_numpy(lengths),
+        labels=stacked(flat[:, 1 + features :], UNSEEN),
+        vectors=None if forms.vectors is None else padded(forms.vectors[flat[:, 0]]),
+    )
+
+
+def _shortened(word: str) -> str:
+    half = LONGEST_WORD // 2
+    return word if len(word) <= LONGEST_WORD else word[:half] + word[-half:]
+
+
+def _row(word: str, vectors: dict[str, int]) -> int:
+    """The row of a word's vector, as it is spelt or in lower case; 0 where it has none."""
+    return vectors.get(word) or vectors.get(folded(word), 0)

@@ -1,0 +1,264 @@
+"""A trained tagger: it tags, evaluates and tags word by word."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from recurra.cells import Cell
+from recurra.data.sentences import Sentence
+from recurra.data.spans import SCHEMES, convert
+from recurra.errors import InputError
+from recurra.tasks.fields import read_fields
+from recurra.tasks.language_model.network import make_cell
+from recurra.tasks.tagger.batch import Forms
+from recurra.tasks.tagger.corpus import encoded_features
+from recurra.tasks.tagger.examples import CODED, Examples
+from recurra.tasks.tagger.layout import Layout
+from recurra.tasks.tagger.network import Sizes, TaggerNetwork
+from recurra.tasks.tagger.options import NetworkOptions
+from recurra.tasks.tagger.predict import WINDOW_WORDS, Predicted, evaluating, predict, windows
+from recurra.tasks.tagger.vocabulary import Vocabulary, distinct, load_vocabulary
+
+# A word with the values of its feature columns, or alone.
+Word = str | tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tagged:
+    """A sentence with the labels that a tagger gives it.
+
+    Args:
+        sentence: the sentence as it was read.
+        labels: for each label, by name, the value of each word.
+        probabilities: for each label the probability of each word's value; None where nobody asked.
+    """
+
+    sentence: Sentence
+    labels: dict[str, list[str]]
+    probabilities: dict[str, list[float]] | None
+
+
+class Tagger:
+    """A network and what its numbers mean: `recurra.load(DIR)` of a folder that `recurra train tagger` made.
+
+    Args:
+        network: the network.
+        vocabulary: words, characters, features and labels by number.
+        layout: the columns of the files that it learned from.
+        options: the network's sizes, kept for `config`.
+        scheme: how the files' labels mark spans; None where they mark none.
+    """
+
+    name: ClassVar[str] = "tagger"
+
+    def __init__(
+        self,
+        network: TaggerNetwork,
+        vocabulary: Vocabulary,
+        layout: Layout,
+        options: NetworkOptions,
+        scheme: str | None,
+    ) -> None:
+        self.network, self.vocabulary, self.layout = network, vocabulary, layout
+        self.options, self.scheme = options, scheme
+        self._shown = [_shown(values, scheme) for values in vocabulary.labels]
+
+    @classmethod
+    def new(
+        cls,
+        vocabulary: Vocabulary,
+        layout: Layout,
+        options: NetworkOptions,
+        scheme: str | None,
+        cell: Cell | None = None,
+    ) -> Tagger:
+        """A tagger with weights not yet trained, from torch's global generator."""
+        sizes = Sizes(
+            words=len(vocabulary.words),
+            characters=len(vocabulary.characters),
+            features=[len(values) for values in vocabulary.features],
+            labels=vocabulary.labels,
+            spans=scheme is not None,
+        )
+        return cls(TaggerNetwork(sizes, options, cell=cell), vocabulary, layout, options, scheme)
+
+    def config(self) -> dict[str, Any]:
+        """What rebuilds the tagger beside its vocabulary, as JSON can hold it."""
+        return {
+            "layout": self.layout.config(),
+            "network": dataclasses.asdict(self.options),
+            "scheme": self.scheme,
+        }
+
+    def settings(self) -> dict[str, Any]:
+        """The options of training that this tagger settles, for a run that starts from it."""
+        return dataclasses.asdict(self.options)
+
+    def files(self) -> dict[str, str]:
+        """The task's own files: the vocabulary."""
+        return self.vocabulary.files()
+
+    @classmethod
+    def from_files(cls, config: dict[str, Any], folder: Path, *, cell: Cell | None = None) -> Tagger:
+        """The tagger that `config` and the files in `folder` describe, its weights still to be loaded.
+
+        Raises:
+            InputError: a field is missing, unknown or of another kind, or does not fit the vocabulary.
+        """
+        path = folder / "config.json"
+        if config.keys() != {"layout", "network", "scheme"} or not isinstance(config["network"], dict):
+            raise InputError(f"{path}: the model's fields are {sorted(config)}, expected layout, network and scheme")
+        if config["scheme"] not in (None, *SCHEMES):
+            raise InputError(f"{path}: scheme is {config['scheme']!r}, expected null or one of {', '.join(SCHEMES)}")
+        layout = Layout.from_config(config["layout"], where=f"{path}: layout")
+        options = read_fields(NetworkOptions, config["network"], where=f"{path}: network")
+        if cell is None and ":" in options.cell:
+            raise InputError(
+                f"{folder}: was trained with a cell of somebody's own, {options.cell}. Loading runs no code by itself: "
+                f"pass --cell {options.cell} (cell=… in Python)"
+            )
+        vocabulary = load_vocabulary(folder, layout)
+        return cls.new(vocabulary, layout, options, config["scheme"], cell or make_cell(options))
+
+    def forms(self, words: Sequence[str]) -> Forms:
+        """Distinct words as numbers."""
+        return Forms(words, self.vocabulary)
+
+    def tag(self, sentences: Iterable[Sequence[Word]], *, label: str | None = None) -> list[list[str]]:
+        """The labels of sentences.
+
+        Args:
+            sentences: each a list of words; of a tagger with feature columns, words are tuples (word, feature, …).
+            label: which of the tagger's labels, such as "xpos"; the first where None.
+
+        Returns:
+            A list of labels for each sentence, one a word.
+
+        Raises:
+            InputError: a word that is empty or lacks its features, a label that the tagger does not have.
+        """
+        names = self.layout.names
+        if label is not None and label not in names:
+            raise InputError(f"label={label!r}: this tagger has {', '.join(names)}")
+        given = [as_sentence(words, self.layout, place) for place, words in enumerate(sentences)]
+        return [tagged.labels[label or names[0]] for tagged in self.annotate(given)]
+
+    def annotate(
+        self, sentences: Iterable[Sentence], *, probabilities: bool = False, window: int = WINDOW_WORDS
+    ) -> Iterator[Tagged]:
+        """Sentences with all their labels, in order, read as they are needed.
+
+        Args:
+            sentences: with the layout's feature columns in their rows; labels are not read.
+            probabilities: also the probability of each label.
+            window: about how many words are held at once.
+        """
+        for held in windows(sentences, window):
+            for sentence, predicted in zip(held, self._predict(held, probabilities), strict=True):
+                yield self._tagged(sentence, predicted)
+
+    def evaluate(
+        self,
+        files: str | Path | Sequence[str | Path],
+        folder: str | Path | None = None,
+        *,
+        repair: bool = False,
+    ) -> dict[str, Any]:
+        """How well the tagger does on files with labels, laid out as those it learned from.
+
+        Args:
+            files: a file or several.
+            folder: of no use here; files are read as a stream.
+            repair: mend span labels that are not well formed, in place of refusing them.
+
+        Returns:
+            What `recurra.tasks.tagger.evaluation.evaluate` returns.
+
+        Raises:
+            InputError: no files, or one that cannot be read, with file and line.
+        """
+        from recurra.tasks.tagger.evaluation import evaluate
+
+        paths = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
+        if not paths:
+            raise InputError("no files to evaluate on: name at least one")
+        return evaluate(self, Examples(paths, self.layout, self.scheme, repair))
+
+    def _predict(self, sentences: list[Sentence], probabilities: bool) -> list[Predicted]:
+        words, rows = self.encode(sentences)
+        with evaluating(self.network):
+            features = len(self.layout.features)
+            return predict(self.network, rows, self.forms(words), features=features, probabilities=probabilities)
+
+    def encode(self, sentences: list[Sentence]) -> tuple[list[str], list[npt.NDArray[np.int32]]]:
+        """The distinct words, and of each sentence the rows (T, 1 + F) that `predict` wants."""
+        words, numbered = distinct(sentence.words for sentence in sentences)
+        rows = []
+        for sentence, numbers in zip(sentences, numbered, strict=True):
+            columns = [numbers, *encoded_features(self.layout.features_in(sentence), self.vocabulary)]
+            rows.append(np.array(columns, dtype=np.int32).T)
+        return words, rows
+
+    def named(self, label: int, numbers: Sequence[int]) -> list[str]:
+        """The values of a label by name, as the files spell them."""
+        values = self.vocabulary.labels[label]
+        names = [values[number] for number in numbers]
+        return names if self.scheme is None else convert(names, self.scheme)
+
+    def _tagged(self, sentence: Sentence, predicted: Predicted) -> Tagged:
+        names = self.layout.names
+        if not sentence.words:
+            return Tagged(sentence, {name: [] for name in names}, None)
+        labels = {name: self.named(place, predicted.labels[place]) for place, name in enumerate(names)}
+        if predicted.probabilities is None:
+            return Tagged(sentence, labels, None)
+        shares = {}
+        for place, name in enumerate(names):
+            same = self._shown[place]
+            told = predicted.probabilities[place]
+            shares[name] = [
+                float(row[same.get(value, [])].sum()) for row, value in zip(told, labels[name], strict=True)
+            ]
+        return Tagged(sentence, labels, shares)
+
+
+def _shown(values: Sequence[str], scheme: str | None) -> dict[str, list[int]]:
+    """Each value as files spell it, to the numbers that mean it: in BIO, B-PER is B-PER or S-PER of the network."""
+    same: dict[str, list[int]] = {}
+    for number, value in enumerate(values):
+        shown = value
+        if scheme not in (None, CODED):
+            shown = value.replace("S-", "B-", 1) if value.startswith("S-") else value
+            shown = shown.replace("E-", "I-", 1) if shown.startswith("E-") else shown
+        same.setdefault(shown, []).append(number)
+    return same
+
+
+def as_sentence(words: Sequence[Word], layout: Layout, place: int) -> Sentence:
+    """A sentence given in Python, as if it came from a file.
+
+    Raises:
+        InputError: a string in place of a list, an empty word, a word without its features.
+    """
+    if isinstance(words, str):
+        raise InputError(f"sentence {place} is the string {words[:40]!r}, expected a list of words: divide it first")
+    rows, forms = [], []
+    for word in words:
+        parts = (word,) if isinstance(word, str) else tuple(word)
+        if len(parts) != 1 + len(layout.features):
+            wanted = f"a tuple of the word and {len(layout.features)} features" if layout.features else "a string"
+            raise InputError(f"sentence {place}: {word!r}, expected {wanted}")
+        if not all(isinstance(part, str) and part for part in parts):
+            raise InputError(f"sentence {place}: {word!r}, expected words that are not empty")
+        row = [""] * layout.columns
+        for column, part in zip((layout.word, *layout.features), parts, strict=True):
+            row[column] = part
+        rows.append(row)
+        forms.append(parts[0])
+    return Sentence(forms, rows)
