@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -61,10 +61,6 @@ class Layout:
         if self.format == "conllu":
             return read_conllu(file, name)
         return read_columns(file, name, word=self.word, separator=self.separator, columns=self.columns)
-
-    def fewer(self, columns: int) -> Layout:
-        """The same for files without labels, of so many columns."""
-        return replace(self, columns=columns)
 
     def labels_in(self, sentence: Sentence) -> list[list[str]]:
         """For each label its column of the sentence."""

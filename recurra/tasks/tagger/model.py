@@ -23,6 +23,7 @@ from recurra.tasks.tagger.layout import Layout
 from recurra.tasks.tagger.network import Sizes, TaggerNetwork
 from recurra.tasks.tagger.options import NetworkOptions
 from recurra.tasks.tagger.predict import WINDOW_WORDS, Predicted, evaluating, predict, windows
+from recurra.tasks.tagger.streaming import TaggerStream
 from recurra.tasks.tagger.vocabulary import Vocabulary, distinct, load_vocabulary
 
 # A word with the values of its feature columns, or alone.
@@ -67,7 +68,11 @@ class Tagger:
     ) -> None:
         self.network, self.vocabulary, self.layout = network, vocabulary, layout
         self.options, self.scheme = options, scheme
-        self._shown = [_shown(values, scheme) for values in vocabulary.labels]
+        # Each value as files spell it, to the numbers that mean it.
+        self._numbers = [dict[str, list[int]]() for _ in vocabulary.labels]
+        for numbers, values in zip(self._numbers, vocabulary.labels, strict=True):
+            for number, value in enumerate(values):
+                numbers.setdefault(_spelt(value, scheme), []).append(number)
 
     @classmethod
     def new(
@@ -146,8 +151,20 @@ class Tagger:
         names = self.layout.names
         if label is not None and label not in names:
             raise InputError(f"label={label!r}: this tagger has {', '.join(names)}")
-        given = [as_sentence(words, self.layout, place) for place, words in enumerate(sentences)]
+        given = [self.given(words, place=place) for place, words in enumerate(sentences)]
         return [tagged.labels[label or names[0]] for tagged in self.annotate(given)]
+
+    def given(self, words: Sequence[Word], *, place: int) -> Sentence:
+        """Words given in Python as a sentence; `place` is its number, for errors."""
+        return as_sentence(words, self.layout, place)
+
+    def stream(self) -> TaggerStream:
+        """A sentence to be tagged word by word, as they arrive.
+
+        Raises:
+            InputError: the tagger reads from both ends, or chooses the labels of a sentence together.
+        """
+        return TaggerStream(self)
 
     def annotate(
         self, sentences: Iterable[Sentence], *, probabilities: bool = False, window: int = WINDOW_WORDS
@@ -211,6 +228,10 @@ class Tagger:
         names = [values[number] for number in numbers]
         return names if self.scheme is None else convert(names, self.scheme)
 
+    def as_spelt(self, value: str) -> str:
+        """A single value of a label as the files spell it."""
+        return _spelt(value, self.scheme)
+
     def _tagged(self, sentence: Sentence, predicted: Predicted) -> Tagged:
         names = self.layout.names
         if not sentence.words:
@@ -220,7 +241,7 @@ class Tagger:
             return Tagged(sentence, labels, None)
         shares = {}
         for place, name in enumerate(names):
-            same = self._shown[place]
+            same = self._numbers[place]
             told = predicted.probabilities[place]
             shares[name] = [
                 float(row[same.get(value, [])].sum()) for row, value in zip(told, labels[name], strict=True)
@@ -228,16 +249,11 @@ class Tagger:
         return Tagged(sentence, labels, shares)
 
 
-def _shown(values: Sequence[str], scheme: str | None) -> dict[str, list[int]]:
-    """Each value as files spell it, to the numbers that mean it: in BIO, B-PER is B-PER or S-PER of the network."""
-    same: dict[str, list[int]] = {}
-    for number, value in enumerate(values):
-        shown = value
-        if scheme not in (None, CODED):
-            shown = value.replace("S-", "B-", 1) if value.startswith("S-") else value
-            shown = shown.replace("E-", "I-", 1) if shown.startswith("E-") else shown
-        same.setdefault(shown, []).append(number)
-    return same
+def _spelt(value: str, scheme: str | None) -> str:
+    """A value as files spell it: in BIO, the network's S-PER and E-PER are B-PER and I-PER."""
+    if scheme in (None, CODED) or value[:2] not in ("S-", "E-"):
+        return value
+    return ("B" if value[0] == "S" else "I") + value[1:]
 
 
 def as_sentence(words: Sequence[Word], layout: Layout, place: int) -> Sentence:

@@ -85,10 +85,11 @@ def windows(items: Iterable[Any], words: int = WINDOW_WORDS) -> Iterator[list[An
     """Sentences in lists of about so many words; each in a list of its own for 0 words."""
     iterator = iter(items)
     while held := list(islice(iterator, 1)):
-        count = len(held[0].words)
+        # An empty sentence counts as a word, so that a file of empty lines is not held whole.
+        count = max(1, len(held[0].words))
         while count < words and (more := list(islice(iterator, 1))):
             held += more
-            count += len(more[0].words)
+            count += max(1, len(more[0].words))
         yield held
 
 
