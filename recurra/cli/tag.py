@@ -47,8 +47,9 @@ def tag(
     file
         What to tag; stdin where it is left out.
     came_as
-        conllu, columns, or text: a sentence a line, words apart by spaces. Default: conllu for *.conllu; other files as
-        the tagger's training files if those were columns, else text; stdin as text.
+        conllu, columns, or text: a sentence a line, words apart by spaces. Default: conllu for *.conllu, columns for
+        *.conll, *.tsv, *.bio and *.iob; other files as the tagger's training files if those were columns, else text;
+        stdin as text, or as columns where the tagger reads features.
     to
         conllu, columns, json (an object a line), or terminal: coloured text. Default: as it came; for text, terminal
         if the result goes to one, else columns.

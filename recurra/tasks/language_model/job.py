@@ -71,7 +71,11 @@ class LanguageModelJob:
 
 
 def _prepare(
-    files: Sequence[Path], options: Mapping[str, Any], folder: Path, like: LanguageModel | None
+    files: Sequence[Path],
+    options: Mapping[str, Any],
+    folder: Path,
+    like: LanguageModel | None,
+    models: Mapping[str, Any],
 ) -> LanguageModelJob:
     window: WindowOptions = options["window"]
     least = window.batch_size * (window.update_every or 1) + 1

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from recurra.tasks.tagger.corpus import UNSEEN
+from recurra.tasks.tagger.corpus import UNSEEN, Coded
+from recurra.tasks.tagger.states import States
 from recurra.tasks.tagger.vocabulary import UNKNOWN, Vocabulary, folded
 
 Ids = npt.NDArray[np.int64]
@@ -86,17 +87,17 @@ class Forms:
         return torch.from_numpy(np.where(inside, self._flat[places], 0)), torch.from_numpy(lengths)
 
 
-def make_batch(rows: Sequence[npt.NDArray[np.int32]], forms: Forms, *, features: int) -> Batch:
-    """Pads sentences of rows (T, 1 + F + L): place among the forms, features, labels.
+def make_batch(sentences: Sequence[Coded], forms: Forms, *, features: int) -> Batch:
+    """Pads sentences.
 
     Args:
-        rows: the sentences.
+        sentences: as numbers, with or without labels.
         forms: what the places of the words mean.
         features: how many feature columns there are, F.
     """
-    lengths = np.array([len(one) for one in rows], dtype=np.int64)
-    T, B = int(lengths.max()), len(rows)
-    flat = np.concatenate(rows).astype(np.int64)  # (N, 1 + F + L)
+    lengths = np.array([len(one.rows) for one in sentences], dtype=np.int64)
+    T, B = int(lengths.max()), len(sentences)
+    flat = np.concatenate([one.rows for one in sentences]).astype(np.int64)  # (N, 1 + F + L)
     inside = np.arange(T) < lengths[:, None]  # (B, T)
     used, own = np.unique(flat[:, 0], return_inverse=True)
     characters, spelt = forms.spell(used)
@@ -119,8 +120,18 @@ def make_batch(rows: Sequence[npt.NDArray[np.int32]], forms: Forms, *, features:
         features=stacked(flat[:, 1 : 1 + features]),
         lengths=torch.from_numpy(lengths),
         labels=stacked(flat[:, 1 + features :], UNSEEN),
+        states=_padded_states([one.states for one in sentences if one.states is not None], inside),
         vectors=None if forms.vectors is None else padded(forms.vectors[flat[:, 0]]),
     )
+
+
+def _padded_states(states: list[States], inside: npt.NDArray[np.bool_]) -> Tensor | None:
+    """The states of all sentences as float32 (T, B, H), 0 past a row's length."""
+    if not states:
+        return None
+    padded = np.zeros((*inside.shape, states[0].shape[1]), dtype=np.float32)  # (B, T, H)
+    padded[inside] = np.concatenate(states)
+    return torch.from_numpy(padded.transpose(1, 0, 2).copy())
 
 
 def _shortened(word: str) -> str:

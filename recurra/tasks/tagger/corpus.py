@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,24 @@ import numpy.typing as npt
 from recurra.data.sentences import Sentence
 from recurra.errors import InputError
 from recurra.tasks.tagger.layout import Layout
+from recurra.tasks.tagger.states import States
 from recurra.tasks.tagger.vocabulary import UNKNOWN, Vocabulary
+from recurra.tasks.tagger.windows import windows
 
 Ids = npt.NDArray[np.int32]
+# From the words of sentences to their states, (T, H) each.
+StateReader = Callable[[Sequence[Sequence[str]]], list[States]]
 # A label that training never had: no loss can be told, and whatever is predicted is wrong.
 UNSEEN = -1
+
+
+class Coded(NamedTuple):
+    """A sentence as numbers."""
+
+    rows: Ids
+    """(T, 1 + F) or, with labels, (T, 1 + F + L): place among some forms, features, labels."""
+    states: States | None = None
+    """(T, H) of a language model; None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +45,7 @@ class TaggedCorpus:
         starts: (S + 1,) int64, a memory map: where each sentence begins, and where the last ends.
         forms: the distinct words as they are spelt.
         features: how many feature columns there are, F.
+        states: (N, H) float16 of a language model, a memory map; None where there is none.
         unseen: of each label, the first values that the vocabulary lacks, with how often they occur.
     """
 
@@ -40,6 +54,7 @@ class TaggedCorpus:
     forms: list[str]
     features: int
     unseen: list[dict[str, int]]
+    states: States | None = None
 
     def __len__(self) -> int:
         """How many sentences there are."""
@@ -55,9 +70,10 @@ class TaggedCorpus:
         """Words of each sentence, (S,)."""
         return np.diff(self.starts)
 
-    def sentence(self, number: int) -> Ids:
-        """The rows of a sentence, (T, 1 + F + L)."""
-        return self.rows[self.starts[number] : self.starts[number + 1]]
+    def sentence(self, number: int) -> Coded:
+        """A sentence with its labels."""
+        place = slice(self.starts[number], self.starts[number + 1])
+        return Coded(self.rows[place], None if self.states is None else self.states[place])
 
     def form_counts(self) -> npt.NDArray[np.int64]:
         """How often each form occurs, (len(forms),)."""
@@ -74,11 +90,21 @@ class TaggedCorpus:
         width = 1 + told["features"] + len(told["unseen"])
         rows = _map(folder / f"{name}.rows.bin", np.int32, told["words"] * width).reshape(-1, width)
         starts = _map(folder / f"{name}.starts.bin", np.int64, told["sentences"] + 1)
-        return cls(rows, starts, told["forms"], told["features"], told["unseen"])
+        states = None
+        if told["states"]:
+            path = folder / f"{name}.states.bin"
+            states = _map(path, np.float16, told["words"] * told["states"]).reshape(-1, told["states"])
+        return cls(rows, starts, told["forms"], told["features"], told["unseen"], states)
 
 
 def encode(
-    sentences: Iterable[Sentence], layout: Layout, vocabulary: Vocabulary, folder: Path, name: str
+    sentences: Iterable[Sentence],
+    layout: Layout,
+    vocabulary: Vocabulary,
+    folder: Path,
+    name: str,
+    *,
+    read: StateReader | None = None,
 ) -> TaggedCorpus:
     """Writes sentences as numbers, one at a time.
 
@@ -88,7 +114,11 @@ def encode(
         vocabulary: numbers of features and labels; words are kept as they are spelt.
         folder: where the files go.
         name: what they begin with.
+        read: gives the states of a language model, where the tagger has one.
     """
+    sizes = [0]
+    if read is not None:
+        sentences = _with_states(sentences, read, folder / f"{name}.states.bin", sizes)
     forms: dict[str, int] = {}
     unseen: list[dict[str, int]] = [{} for _ in layout.labels]
     starts, count = array("q", [0]), 0
@@ -107,8 +137,19 @@ def encode(
     with (folder / f"{name}.starts.bin").open("wb") as file:
         starts.tofile(file)
     told = {"words": count, "sentences": len(starts) - 1, "features": len(layout.features), "unseen": unseen}
+    told["states"] = sizes[0]
     (folder / f"{name}.json").write_text(json.dumps({**told, "forms": list(forms)}), encoding="utf-8")
     return TaggedCorpus.open(folder, name)
+
+
+def _with_states(sentences: Iterable[Sentence], read: StateReader, path: Path, sizes: list[int]) -> Iterator[Sentence]:
+    """The same sentences; on the way their states are written to a file, and their size told in `sizes`."""
+    with path.open("wb") as file:
+        for held in windows(sentences):
+            for states in read([sentence.words for sentence in held]):
+                sizes[0] = states.shape[1]
+                file.write(states.tobytes())
+            yield from held
 
 
 def encoded_features(columns: Sequence[Sequence[str]], vocabulary: Vocabulary) -> list[list[int]]:

@@ -12,8 +12,9 @@ from recurra.errors import InputError
 from recurra.tasks.tagger.corpus import UNSEEN
 from recurra.tasks.tagger.examples import CODED, Examples
 from recurra.tasks.tagger.model import Tagger
-from recurra.tasks.tagger.predict import evaluating, loss_of, predict, windows
+from recurra.tasks.tagger.predict import evaluating, loss_of, predict
 from recurra.tasks.tagger.scores import Tally
+from recurra.tasks.tagger.windows import windows
 
 # Scores of the first label that stand beside those of all labels, where a script finds them.
 _FIRST = ("f1", "precision", "recall", "accuracy", "accuracy_known", "accuracy_unknown", "accuracy_sentences")
@@ -63,14 +64,15 @@ def _placed(examples: Examples) -> Any:
 
 def _add(model: Tagger, sentences: list[Sentence], places: list[str], tallies: list[Tally]) -> tuple[float, int]:
     """Count some sentences; their loss in nats and how many words they have."""
-    forms, rows = model.encode(sentences)
+    forms, coded = model.encode(sentences)
     looked_up = model.forms(forms)
     features = len(model.layout.features)
     labelled = [
-        np.concatenate([row, _numbers(model, sentence)], axis=1) for row, sentence in zip(rows, sentences, strict=True)
+        one._replace(rows=np.concatenate([one.rows, _numbers(model, sentence)], axis=1))
+        for one, sentence in zip(coded, sentences, strict=True)
     ]
     told = loss_of(model.network, labelled, looked_up, features=features)
-    found = predict(model.network, rows, looked_up, features=features)
+    found = predict(model.network, coded, looked_up, features=features)
     for sentence, predicted, place in zip(sentences, found, places, strict=True):
         known = [model.vocabulary.knows(word) for word in sentence.words]
         for number, (tally, gold) in enumerate(zip(tallies, model.layout.labels_in(sentence), strict=True)):

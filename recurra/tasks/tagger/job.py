@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from recurra.tasks.fields import field_names
+from recurra.tasks.tagger.beside import FILE as WORDS
 from recurra.tasks.tagger.model import Tagger
 from recurra.tasks.tagger.options import BatchOptions, FileOptions, NetworkOptions
-from recurra.tasks.tagger.prepared import DATA, TRAIN, VALID, Prepared, prepare, reopen
+from recurra.tasks.tagger.prepared import DATA, TRAIN, VALID, VECTORS, Prepared, Start, prepare, reopen
 from recurra.tasks.tagger.report import report
 from recurra.tasks.tagger.training import Training, corpus_scores, trial_seconds
 from recurra.tasks.tagger.vocabulary import FILE
@@ -35,7 +36,7 @@ class TaggerJob:
 
     def new_model(self) -> Tagger:
         """A tagger for the data's vocabulary."""
-        return Tagger.new(self.data.vocabulary, self.data.layout, self.network, self.data.scheme)
+        return Tagger.new(self.data.vocabulary, self.data.layout, self.network, self.data.scheme, self.data.beside)
 
     def trainable(self, model: Tagger, *, seed: int, rank: int, world_size: int) -> Training:
         """Batches of the training sentences and their loss."""
@@ -53,9 +54,12 @@ class TaggerJob:
         return scores
 
 
-def _prepare(files: Sequence[Path], options: Mapping[str, Any], folder: Path, like: Tagger | None) -> TaggerJob:
-    start = None if like is None else (like.vocabulary, like.layout, like.scheme)
-    return TaggerJob(prepare(files, options["files"], folder, start=start), options["network"], options["batches"])
+def _prepare(
+    files: Sequence[Path], options: Mapping[str, Any], folder: Path, like: Tagger | None, models: Mapping[str, Any]
+) -> TaggerJob:
+    start = None if like is None else Start(like.vocabulary, like.layout, like.scheme, like.beside)
+    data = prepare(files, options["files"], folder, start=start, language_model=models.get("language_model"))
+    return TaggerJob(data, options["network"], options["batches"])
 
 
 def _reopen(options: Mapping[str, Any], folder: Path) -> TaggerJob:
@@ -74,12 +78,13 @@ TASK = Task(
     title="tagger",
     options={"files": FileOptions, "network": NetworkOptions, "batches": BatchOptions},
     training={"epochs": 30.0, "learning_rate": 3e-3, "beta2": 0.99},
-    shape=frozenset(field_names(NetworkOptions)) - _FREE,
+    shape=frozenset(field_names(NetworkOptions)) - _FREE | {"vectors", "max_vectors", "language_model"},
     prepare=_prepare,
     reopen=_reopen,
     load=Tagger.from_files,
     usage=_usage,
     report=report,
-    files=(FILE,),
-    scratch=(f"{TRAIN}.", f"{VALID}.", FILE, DATA),
+    files=(FILE, WORDS),
+    scratch=(f"{TRAIN}.", f"{VALID}.", FILE, DATA, WORDS, VECTORS),
+    models=("language_model",),
 )

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from recurra.cells import Cell
 from recurra.data.sentences import Sentence
@@ -17,17 +16,21 @@ from recurra.errors import InputError
 from recurra.tasks.fields import read_fields
 from recurra.tasks.language_model.network import make_cell
 from recurra.tasks.tagger.batch import Forms
-from recurra.tasks.tagger.corpus import encoded_features
+from recurra.tasks.tagger.beside import NOTHING, Beside, load_beside
+from recurra.tasks.tagger.corpus import Coded, StateReader, encoded_features
 from recurra.tasks.tagger.examples import CODED, Examples
 from recurra.tasks.tagger.layout import Layout
 from recurra.tasks.tagger.network import Sizes, TaggerNetwork
 from recurra.tasks.tagger.options import NetworkOptions
-from recurra.tasks.tagger.predict import WINDOW_WORDS, Predicted, evaluating, predict, windows
+from recurra.tasks.tagger.predict import Predicted, evaluating, predict
+from recurra.tasks.tagger.states import reader_of
 from recurra.tasks.tagger.streaming import TaggerStream
 from recurra.tasks.tagger.vocabulary import Vocabulary, distinct, load_vocabulary
+from recurra.tasks.tagger.windows import WINDOW_WORDS, windows
 
 # A word with the values of its feature columns, or alone.
 Word = str | tuple[str, ...]
+_FIELDS = {"layout", "network", "scheme", "vectors", "language_model"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Tagger:
         layout: the columns of the files that it learned from.
         options: the network's sizes, kept for `config`.
         scheme: how the files' labels mark spans; None where they mark none.
+        beside: pretrained vectors and a language model, where it has them.
     """
 
     name: ClassVar[str] = "tagger"
@@ -65,9 +69,10 @@ class Tagger:
         layout: Layout,
         options: NetworkOptions,
         scheme: str | None,
+        beside: Beside = NOTHING,
     ) -> None:
         self.network, self.vocabulary, self.layout = network, vocabulary, layout
-        self.options, self.scheme = options, scheme
+        self.options, self.scheme, self.beside = options, scheme, beside
         # Each value as files spell it, to the numbers that mean it.
         self._numbers = [dict[str, list[int]]() for _ in vocabulary.labels]
         for numbers, values in zip(self._numbers, vocabulary.labels, strict=True):
@@ -81,6 +86,7 @@ class Tagger:
         layout: Layout,
         options: NetworkOptions,
         scheme: str | None,
+        beside: Beside = NOTHING,
         cell: Cell | None = None,
     ) -> Tagger:
         """A tagger with weights not yet trained, from torch's global generator."""
@@ -90,8 +96,13 @@ class Tagger:
             features=[len(values) for values in vocabulary.features],
             labels=vocabulary.labels,
             spans=scheme is not None,
+            vectors=beside.size,
         )
-        return cls(TaggerNetwork(sizes, options, cell=cell), vocabulary, layout, options, scheme)
+        own = beside.language_model
+        network = TaggerNetwork(sizes, options, cell=cell, language_model=None if own is None else own.network)
+        if beside.matrix is not None:
+            network.set_vectors(beside.matrix)
+        return cls(network, vocabulary, layout, options, scheme, beside)
 
     def config(self) -> dict[str, Any]:
         """What rebuilds the tagger beside its vocabulary, as JSON can hold it."""
@@ -99,15 +110,16 @@ class Tagger:
             "layout": self.layout.config(),
             "network": dataclasses.asdict(self.options),
             "scheme": self.scheme,
+            **self.beside.config(),
         }
 
     def settings(self) -> dict[str, Any]:
         """The options of training that this tagger settles, for a run that starts from it."""
-        return dataclasses.asdict(self.options)
+        return {**dataclasses.asdict(self.options), "vectors": None, "max_vectors": None, "language_model": None}
 
     def files(self) -> dict[str, str]:
-        """The task's own files: the vocabulary."""
-        return self.vocabulary.files()
+        """The task's own files: the vocabulary, the words that have vectors, the language model's unit."""
+        return {**self.vocabulary.files(), **self.beside.files()}
 
     @classmethod
     def from_files(cls, config: dict[str, Any], folder: Path, *, cell: Cell | None = None) -> Tagger:
@@ -117,8 +129,9 @@ class Tagger:
             InputError: a field is missing, unknown or of another kind, or does not fit the vocabulary.
         """
         path = folder / "config.json"
-        if config.keys() != {"layout", "network", "scheme"} or not isinstance(config["network"], dict):
-            raise InputError(f"{path}: the model's fields are {sorted(config)}, expected layout, network and scheme")
+        if config.keys() != _FIELDS or not isinstance(config["network"], dict):
+            wanted = ", ".join(sorted(_FIELDS))
+            raise InputError(f"{path}: the model's fields are {sorted(config)}, expected {wanted}")
         if config["scheme"] not in (None, *SCHEMES):
             raise InputError(f"{path}: scheme is {config['scheme']!r}, expected null or one of {', '.join(SCHEMES)}")
         layout = Layout.from_config(config["layout"], where=f"{path}: layout")
@@ -128,12 +141,12 @@ class Tagger:
                 f"{folder}: was trained with a cell of somebody's own, {options.cell}. Loading runs no code by itself: "
                 f"pass --cell {options.cell} (cell=… in Python)"
             )
-        vocabulary = load_vocabulary(folder, layout)
-        return cls.new(vocabulary, layout, options, config["scheme"], cell or make_cell(options))
+        vocabulary, beside = load_vocabulary(folder, layout), load_beside(config, folder)
+        return cls.new(vocabulary, layout, options, config["scheme"], beside, cell or make_cell(options))
 
     def forms(self, words: Sequence[str]) -> Forms:
         """Distinct words as numbers."""
-        return Forms(words, self.vocabulary)
+        return Forms(words, self.vocabulary, self.beside.rows)
 
     def tag(self, sentences: Iterable[Sequence[Word]], *, label: str | None = None) -> list[list[str]]:
         """The labels of sentences.
@@ -208,19 +221,26 @@ class Tagger:
         return evaluate(self, Examples(paths, self.layout, self.scheme, repair))
 
     def _predict(self, sentences: list[Sentence], probabilities: bool) -> list[Predicted]:
-        words, rows = self.encode(sentences)
+        words, coded = self.encode(sentences)
         with evaluating(self.network):
             features = len(self.layout.features)
-            return predict(self.network, rows, self.forms(words), features=features, probabilities=probabilities)
+            return predict(self.network, coded, self.forms(words), features=features, probabilities=probabilities)
 
-    def encode(self, sentences: list[Sentence]) -> tuple[list[str], list[npt.NDArray[np.int32]]]:
-        """The distinct words, and of each sentence the rows (T, 1 + F) that `predict` wants."""
+    def encode(self, sentences: list[Sentence]) -> tuple[list[str], list[Coded]]:
+        """The distinct words, and the sentences as the numbers that `predict` wants."""
         words, numbered = distinct(sentence.words for sentence in sentences)
-        rows = []
-        for sentence, numbers in zip(sentences, numbered, strict=True):
+        read = self.state_reader()
+        states = read([sentence.words for sentence in sentences]) if read else [None] * len(sentences)
+        coded = []
+        for sentence, numbers, state in zip(sentences, numbered, states, strict=True):
             columns = [numbers, *encoded_features(self.layout.features_in(sentence), self.vocabulary)]
-            rows.append(np.array(columns, dtype=np.int32).T)
-        return words, rows
+            coded.append(Coded(np.array(columns, dtype=np.int32).T, state))
+        return words, coded
+
+    def state_reader(self) -> StateReader | None:
+        """What reads the states of the tagger's language model; None where it has none."""
+        own = self.beside.language_model
+        return None if own is None else reader_of(own.network, own.unit)
 
     def named(self, label: int, numbers: Sequence[int]) -> list[str]:
         """The values of a label by name, as the files spell them."""

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell, States
 from recurra.data.spans import rules
 from recurra.layers import ConditionalRandomField, LockedDropout, Readout, Recurrent
+from recurra.tasks.language_model import Network as LanguageNetwork
 from recurra.tasks.language_model.network import make_cell
 from recurra.tasks.tagger.batch import Batch
 from recurra.tasks.tagger.options import NetworkOptions
@@ -28,7 +31,6 @@ class Sizes:
         labels: for each label its values.
         spans: whether labels mark spans, coded as BIOES.
         vectors: rows and numbers a row of the pretrained vectors; None where there are none.
-        states: numbers of a language model's state; 0 where there is none.
     """
 
     words: int
@@ -37,7 +39,6 @@ class Sizes:
     labels: Sequence[Sequence[str]]
     spans: bool
     vectors: tuple[int, int] | None = None
-    states: int = 0
 
 
 class Output(NamedTuple):
@@ -59,15 +60,24 @@ class TaggerNetwork(nn.Module):
         sizes: what the data decides.
         options: what a person chose.
         cell: the recurrent cell; the one that `options` names where None.
+        language_model: a trained network whose states batches hold; it is kept with the tagger, and not trained.
 
     Raises:
         InputError: an option that does not fit.
     """
 
-    def __init__(self, sizes: Sizes, options: NetworkOptions, *, cell: Cell | None = None) -> None:
+    def __init__(
+        self,
+        sizes: Sizes,
+        options: NetworkOptions,
+        *,
+        cell: Cell | None = None,
+        language_model: LanguageNetwork | None = None,
+    ) -> None:
         super().__init__()
         cell = cell or make_cell(options)
-        width = sizes.states + (sizes.vectors[1] if sizes.vectors else 0)
+        self.language_model = None if language_model is None else language_model.requires_grad_(False).eval()
+        width = 0 if language_model is None else language_model.recurrent.output_size
         self.words = self.characters = self.spelling = self.vectors = None
         if options.word_size:
             self.words = _embedding(sizes.words + 1, options.word_size)
@@ -79,7 +89,8 @@ class TaggerNetwork(nn.Module):
             )
             width += 2 * options.spelling_size
         if sizes.vectors:
-            self.vectors = nn.Embedding(*sizes.vectors)
+            self.vectors = nn.Embedding(*sizes.vectors).requires_grad_(False)
+            width += sizes.vectors[1]
         self.features = nn.ModuleList(_embedding(size + 1, options.feature_size) for size in sizes.features)
         width += options.feature_size * len(self.features)
         self.drop_input, self.drop = LockedDropout(options.dropout), LockedDropout(options.dropout)
@@ -135,6 +146,13 @@ class TaggerNetwork(nn.Module):
         x = self.drop_input(self.characters(batch.characters))  # (C, U, E)
         _, (forward, backward) = self.spelling(x, lengths=batch.spelt)
         return torch.cat([forward.h, backward.h], -1)
+
+    def set_vectors(self, matrix: npt.NDArray[np.float32]) -> None:
+        """Fill in the pretrained vectors: `matrix` (V, D), after a row of zeros for words without one."""
+        assert self.vectors is not None
+        with torch.no_grad():
+            self.vectors.weight[0] = 0.0
+            self.vectors.weight[1:] = torch.from_numpy(matrix)
 
     def field(self, label: int) -> ConditionalRandomField | None:
         """The random field over a label; None where each label is chosen by itself."""

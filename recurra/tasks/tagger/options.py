@@ -41,6 +41,12 @@ class FileOptions:
     are, bioes with S- or E- among them, bio with B- alone."""
     repair: bool = False
     """Mend span labels that are not well formed, such as I- after O, in place of refusing them."""
+    vectors: Path | None = None
+    """Pretrained word vectors to read beside the word: .vec or .txt, gzipped or not. They are not trained."""
+    max_vectors: int | None = None
+    """Read only so many of them, the first. Default: all."""
+    language_model: Path | None = None
+    """The folder of a language model whose states are read beside the word. It is not trained."""
     min_count: int = 2
     """Words and characters that the training data has less often are unknown."""
 
@@ -62,6 +68,8 @@ class FileOptions:
             raise InputError(f"word_column and label_column are both {self.word_column}: name two")
         if not 0 < self.valid_share < 1:
             raise InputError(f"valid_share={self.valid_share}: expected more than 0 and less than 1, such as 0.1")
+        if self.max_vectors is not None and (self.vectors is None or self.max_vectors < 1):
+            raise InputError(f"max_vectors={self.max_vectors}: expected 1 or more, and a file of --vectors")
         if self.min_count < 1:
             raise InputError(f"min_count={self.min_count}: expected 1 or more")
 

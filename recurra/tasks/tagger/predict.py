@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from recurra.tasks.tagger.batch import Batch, Forms, make_batch
+from recurra.tasks.tagger.corpus import Coded
 from recurra.tasks.tagger.decode import decode, losses
 from recurra.tasks.tagger.network import TaggerNetwork
 
-Rows = npt.NDArray[np.int32]
-# Words held at once, and words of a batch, padding included. Of 1024, 2048, 4096 words a batch the second was fastest.
-WINDOW_WORDS = 16_384
+# Words of a batch, padding included.
 _BATCH_WORDS = 2048
 
 
@@ -37,19 +35,19 @@ class Losses(NamedTuple):
 
 
 def predict(
-    network: TaggerNetwork, rows: Sequence[Rows], forms: Forms, *, features: int, probabilities: bool = False
+    network: TaggerNetwork, sentences: Sequence[Coded], forms: Forms, *, features: int, probabilities: bool = False
 ) -> list[Predicted]:
     """The labels of sentences, in their order.
 
     Args:
         network: in evaluation mode.
-        rows: of each sentence (T, 1 + F), place among the forms and features; further columns are not read.
+        sentences: as numbers; labels are not read.
         forms: what the places mean.
         features: how many feature columns there are, F.
         probabilities: also those of all values.
     """
-    found: list[Predicted | None] = [None] * len(rows)
-    for numbers, batch in _batches([one[:, : 1 + features] for one in rows], forms, features):
+    found: list[Predicted | None] = [None] * len(sentences)
+    for numbers, batch in _batches([_unlabelled(one, features) for one in sentences], forms, features):
         decoded = decode(network, network(batch).scores, batch, probabilities=probabilities)
         labels = [one.labels.T.tolist() for one in decoded]
         shares = [one.probabilities for one in decoded]
@@ -59,38 +57,31 @@ def predict(
     return [one if one is not None else Predicted([], None) for one in found]
 
 
-def loss_of(network: TaggerNetwork, rows: Sequence[Rows], forms: Forms, *, features: int) -> Losses:
-    """The loss of sentences whose rows have labels too."""
+def loss_of(network: TaggerNetwork, sentences: Sequence[Coded], forms: Forms, *, features: int) -> Losses:
+    """The loss of sentences with labels."""
     totals: list[float] = []
     words = 0
-    for _, batch in _batches(rows, forms, features):
+    for _, batch in _batches(sentences, forms, features):
         told = [float(one) for one in losses(network, network(batch).scores, batch)]
         totals = [one + other for one, other in zip(totals or [0.0] * len(told), told, strict=True)]
         words += batch.count
     return Losses(totals, words)
 
 
-def _batches(rows: Sequence[Rows], forms: Forms, features: int) -> Iterator[tuple[list[int], Batch]]:
+def _batches(sentences: Sequence[Coded], forms: Forms, features: int) -> Iterator[tuple[list[int], Batch]]:
     """Batches of sentences of similar lengths, and which sentences they are; those without words are left out."""
-    order = sorted((number for number in range(len(rows)) if len(rows[number])), key=lambda number: -len(rows[number]))
+    lengths = [len(one.rows) for one in sentences]
+    order = sorted((number for number in range(len(lengths)) if lengths[number]), key=lambda number: -lengths[number])
     start = 0
     while start < len(order):
-        size = max(1, _BATCH_WORDS // len(rows[order[start]]))
+        size = max(1, _BATCH_WORDS // lengths[order[start]])
         numbers = order[start : start + size]
-        yield numbers, make_batch([rows[number] for number in numbers], forms, features=features)
+        yield numbers, make_batch([sentences[number] for number in numbers], forms, features=features)
         start += size
 
 
-def windows(items: Iterable[Any], words: int = WINDOW_WORDS) -> Iterator[list[Any]]:
-    """Sentences in lists of about so many words; each in a list of its own for 0 words."""
-    iterator = iter(items)
-    while held := list(islice(iterator, 1)):
-        # An empty sentence counts as a word, so that a file of empty lines is not held whole.
-        count = max(1, len(held[0].words))
-        while count < words and (more := list(islice(iterator, 1))):
-            held += more
-            count += max(1, len(more[0].words))
-        yield held
+def _unlabelled(one: Coded, features: int) -> Coded:
+    return one._replace(rows=one.rows[:, : 1 + features])
 
 
 def evaluating(network: TaggerNetwork) -> torch.inference_mode:

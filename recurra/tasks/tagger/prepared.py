@@ -7,19 +7,33 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from recurra.data.spans import scheme_of
 from recurra.data.text import check_file
+from recurra.data.vectors import read_vectors
 from recurra.errors import InputError
+from recurra.tasks.tagger.beside import NOTHING, Beside, load_beside, new_beside
 from recurra.tasks.tagger.corpus import TaggedCorpus, encode
 from recurra.tasks.tagger.examples import CODED, Examples
 from recurra.tasks.tagger.layout import Layout, format_of, layout_of
 from recurra.tasks.tagger.options import FileOptions
+from recurra.tasks.tagger.states import reader_of
 from recurra.tasks.tagger.vocabulary import Counts, Vocabulary, load_vocabulary
 
 TRAIN, VALID, DATA = "train", "valid", "tagger.json"
-Start = tuple[Vocabulary, Layout, str | None]
+VECTORS = "vectors.npy"
+
+
+class Start(NamedTuple):
+    """What a tagger to go on from settles."""
+
+    vocabulary: Vocabulary
+    layout: Layout
+    scheme: str | None
+    beside: Beside
 
 
 @dataclass(frozen=True)
@@ -33,6 +47,7 @@ class Prepared:
         train: the part to learn from.
         valid: the part held out.
         names: the training files, for the card.
+        beside: pretrained vectors and a language model, where they are read.
     """
 
     vocabulary: Vocabulary
@@ -41,6 +56,7 @@ class Prepared:
     train: TaggedCorpus
     valid: TaggedCorpus
     names: list[str]
+    beside: Beside = NOTHING
 
     def summary(self) -> str:
         """The training data in a line."""
@@ -56,6 +72,10 @@ class Prepared:
                 "" if self.scheme is None else f", which mark spans as {self.scheme.upper()} and are coded as BIOES"
             )
             lines.append(f"{name}: {len(values):,} labels{marked}")
+        if self.beside.words is not None:
+            rows = self.beside.rows or {}
+            with_vector = sum(1 for form in self.train.forms if form in rows or form.lower() in rows)
+            lines.append(f"pretrained vectors: {with_vector:,} of {len(self.train.forms):,} training words have one")
         counts = self.valid.form_counts()
         unknown = sum(
             int(count) for form, count in zip(self.valid.forms, counts, strict=True) if not self.vocabulary.knows(form)
@@ -71,7 +91,14 @@ class Prepared:
         return lines
 
 
-def prepare(files: Sequence[Path], options: FileOptions, folder: Path, *, start: Start | None = None) -> Prepared:
+def prepare(
+    files: Sequence[Path],
+    options: FileOptions,
+    folder: Path,
+    *,
+    start: Start | None = None,
+    language_model: Any = None,
+) -> Prepared:
     """Checks the files, builds the vocabulary and encodes the sentences into `folder`.
 
     Args:
@@ -79,6 +106,7 @@ def prepare(files: Sequence[Path], options: FileOptions, folder: Path, *, start:
         options: where they have what, and what is held out.
         folder: where the encoded sentences go.
         start: use this vocabulary, layout and scheme in place of those of the files.
+        language_model: whose states are read; None for none.
 
     Raises:
         InputError: a file that cannot be read or is not of the layout, no sentences to learn from or to hold out.
@@ -87,19 +115,25 @@ def prepare(files: Sequence[Path], options: FileOptions, folder: Path, *, start:
         raise InputError("no files to train on: name at least one, such as train.conllu")
     for path in (*files, *(options.valid or ())):
         check_file(path)
-    layout = layout_of(files, options) if start is None else start[1]
-    scheme = _scheme(Examples(files, layout), options) if start is None else start[2]
+    layout = layout_of(files, options) if start is None else start.layout
+    scheme = _scheme(Examples(files, layout), options) if start is None else start.scheme
+    beside = _beside(options, language_model) if start is None else start.beside
     train, valid = _divide(Examples(files, layout, scheme, options.repair), options)
-    vocabulary = start[0] if start is not None else _count(train, layout).vocabulary(options.min_count)
+    vocabulary = start.vocabulary if start is not None else _count(train, layout).vocabulary(options.min_count)
     folder.mkdir(parents=True, exist_ok=True)
+    own = beside.language_model
+    read = None if own is None else reader_of(own.network, own.unit)
     corpora = [
-        encode(part.coded(), layout, vocabulary, folder, name) for name, part in ((TRAIN, train), (VALID, valid))
+        encode(part.coded(), layout, vocabulary, folder, name, read=read)
+        for name, part in ((TRAIN, train), (VALID, valid))
     ]
-    prepared = Prepared(vocabulary, layout, scheme, corpora[0], corpora[1], [path.name for path in files])
+    prepared = Prepared(vocabulary, layout, scheme, corpora[0], corpora[1], [path.name for path in files], beside)
     _check(prepared, train, valid)
-    for name, content in vocabulary.files().items():
+    for name, content in {**vocabulary.files(), **beside.files()}.items():
         (folder / name).write_text(content, encoding="utf-8")
-    told = {"layout": layout.config(), "scheme": scheme, "names": prepared.names}
+    if beside.matrix is not None:
+        np.save(folder / VECTORS, beside.matrix)
+    told = {"layout": layout.config(), "scheme": scheme, "names": prepared.names, **beside.config()}
     (folder / DATA).write_text(json.dumps(told), encoding="utf-8")
     return prepared
 
@@ -114,7 +148,13 @@ def reopen(folder: Path) -> Prepared:
     layout = Layout.from_config(told["layout"], where=str(path))
     vocabulary = load_vocabulary(folder, layout)
     train, valid = TaggedCorpus.open(folder, TRAIN), TaggedCorpus.open(folder, VALID)
-    return Prepared(vocabulary, layout, told["scheme"], train, valid, told["names"])
+    # The weights, those of vectors and language model too, are in the checkpoint.
+    return Prepared(vocabulary, layout, told["scheme"], train, valid, told["names"], load_beside(told, folder))
+
+
+def _beside(options: FileOptions, language_model: Any) -> Beside:
+    vectors = None if options.vectors is None else read_vectors(options.vectors, most=options.max_vectors)
+    return new_beside(vectors, language_model)
 
 
 def _scheme(examples: Examples, options: FileOptions) -> str | None:

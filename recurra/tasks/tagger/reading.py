@@ -16,6 +16,7 @@ from recurra.errors import InputError, nearest
 from recurra.tasks.tagger.layout import Layout
 
 FORMATS = ("conllu", "columns", "text")
+_NAMES = {".conllu": "conllu", ".conll": "columns", ".tsv": "columns", ".bio": "columns", ".iob": "columns"}
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,9 @@ class Reading:
 
 
 def format_for(path: Path | None, layout: Layout) -> str:
-    """What a file is read as where nobody says: CoNLL-U by its name, else as the training files were, stdin as text."""
+    """What a file is read as where nobody says: by its name, else as the training files were, stdin as text."""
     if path is None:
         return "columns" if layout.features else "text"
-    if path.suffix == ".conllu":
-        return "conllu"
+    if path.suffix in _NAMES:
+        return _NAMES[path.suffix]
     return "columns" if layout.format == "columns" else "text"

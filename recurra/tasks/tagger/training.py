@@ -13,12 +13,13 @@ from torch import nn
 
 from recurra.data.token_batches import TokenBatches
 from recurra.tasks.tagger.batch import Batch, Forms, make_batch
-from recurra.tasks.tagger.corpus import TaggedCorpus
+from recurra.tasks.tagger.corpus import Coded, TaggedCorpus
 from recurra.tasks.tagger.decode import losses
 from recurra.tasks.tagger.model import Tagger
 from recurra.tasks.tagger.options import BatchOptions
-from recurra.tasks.tagger.predict import WINDOW_WORDS, evaluating, loss_of, predict
+from recurra.tasks.tagger.predict import evaluating, loss_of, predict
 from recurra.tasks.tagger.scores import Tally
+from recurra.tasks.tagger.windows import WINDOW_WORDS
 from recurra.training import Loss
 
 _TRIAL = 50
@@ -63,8 +64,8 @@ class Training:
         )
 
     def _batch(self, numbers: npt.NDArray[np.int64]) -> Batch:
-        rows = [self._train.sentence(number) for number in numbers.tolist()]
-        return make_batch(rows, self._forms, features=self._train.features)
+        sentences = [self._train.sentence(number) for number in numbers.tolist()]
+        return make_batch(sentences, self._forms, features=self._train.features)
 
     def loss(self, network: nn.Module, batch: Batch, state: Any) -> Loss:
         """The sum over labels of the cross-entropy, or of -log p of the path, of a batch."""
@@ -107,11 +108,11 @@ def corpus_scores(model: Tagger, corpus: TaggedCorpus, forms: Forms) -> dict[str
     known = [model.vocabulary.knows(form) for form in corpus.forms]
     unseen = "\0"  # no label is called that
     with evaluating(model.network):
-        for rows in _windows(corpus):
-            told = loss_of(model.network, rows, forms, features=corpus.features)
+        for sentences in _windows(corpus):
+            told = loss_of(model.network, sentences, forms, features=corpus.features)
             total, words = total + sum(told.totals), words + told.words
-            found = predict(model.network, rows, forms, features=corpus.features)
-            for row, predicted in zip(rows, found, strict=True):
+            found = predict(model.network, sentences, forms, features=corpus.features)
+            for (row, _), predicted in zip(sentences, found, strict=True):
                 numbers = row[:, 0].tolist()
                 for place, tally in enumerate(tallies):
                     values = model.vocabulary.labels[place]
@@ -134,17 +135,17 @@ def summary(model: Tagger, results: list[dict[str, Any]], loss: float) -> dict[s
 
 def trial_seconds(model: Tagger, corpus: TaggedCorpus, forms: Forms) -> float:
     """How long `corpus_scores` will take, by its first sentences."""
-    rows = [corpus.sentence(number) for number in range(min(_TRIAL, len(corpus)))]
+    sentences = [corpus.sentence(number) for number in range(min(_TRIAL, len(corpus)))]
     with evaluating(model.network):
         for _ in range(2):  # the first also compiles
             started = time.perf_counter()
-            predict(model.network, rows, forms, features=corpus.features)
-            loss_of(model.network, rows, forms, features=corpus.features)
+            predict(model.network, sentences, forms, features=corpus.features)
+            loss_of(model.network, sentences, forms, features=corpus.features)
             seconds = time.perf_counter() - started
-    return seconds * corpus.words / max(1, sum(map(len, rows)))
+    return seconds * corpus.words / max(1, sum(len(one.rows) for one in sentences))
 
 
-def _windows(corpus: TaggedCorpus) -> Iterator[list[npt.NDArray[np.int32]]]:
+def _windows(corpus: TaggedCorpus) -> Iterator[list[Coded]]:
     """The corpus in lists of sentences of about as many words as are tagged together."""
     starts = np.searchsorted(corpus.starts, np.arange(0, corpus.words, WINDOW_WORDS))
     for first, last in zip(starts, [*starts[1:], len(corpus)], strict=True):
