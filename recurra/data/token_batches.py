@@ -68,11 +68,10 @@ class TokenBatches(Generic[T]):
         """The numbers of the sequences of each batch of an epoch."""
         generator = np.random.default_rng([self._seed, epoch])
         order = generator.permutation(len(self._lengths))
-        mean = max(1.0, float(self._lengths.mean()))
-        window = max(1, round(_WINDOW * self._tokens / mean))
-        batches: list[Ids] = []
-        for start in range(0, len(order), window):
-            batches += self._cut(order[start : start + window])
+        # A sequence longer than a batch is one batch, however long.
+        ends = np.minimum(self._lengths[order], self._tokens).cumsum()
+        windows = np.flatnonzero(np.diff(ends // (_WINDOW * self._tokens))) + 1
+        batches = [batch for window in np.split(order, windows) for batch in self._cut(window)]
         return [batches[place] for place in generator.permutation(len(batches))]
 
     def _cut(self, numbers: Ids) -> list[Ids]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from recurra.tasks.tagger.corpus import UNSEEN, Coded
 from recurra.tasks.tagger.states import States
-from recurra.tasks.tagger.vocabulary import UNKNOWN, Vocabulary, folded
+from recurra.tasks.tagger.vocabulary import AFFIXES, UNKNOWN, Vocabulary, affixes_of, folded
 
 Ids = npt.NDArray[np.int64]
 # Of longer words the first and the last half: the characters of a word cost what those of the longest in its group do.
@@ -28,6 +28,7 @@ class Batch:
         forms: int64 (T, B), the column of each word in `characters`.
         characters: int64 (C, U), the spelling of the U distinct words.
         spelt: int64 (U,), how many characters each has.
+        affixes: int64 (A, U), the known beginnings and ends of each, and 0.
         features: int64 (F, T, B).
         lengths: int64 (B,).
         labels: int64 (L, T, B), -1 past a row's length and where training never had the label; (0, T, B) without.
@@ -39,6 +40,7 @@ class Batch:
     forms: Tensor
     characters: Tensor
     spelt: Tensor
+    affixes: Tensor
     features: Tensor
     lengths: Tensor
     labels: Tensor
@@ -75,8 +77,13 @@ class Forms:
         spelt = [[characters.get(character, UNKNOWN) for character in _shortened(form)] for form in forms]
         self.lengths = np.array([len(one) for one in spelt], dtype=np.int64)
         self._flat = np.array([number for one in spelt for number in one], dtype=np.int64)
+        self._affixes = _affixes(forms, vocabulary)
         self._starts = np.concatenate([[0], self.lengths.cumsum()])
         self.vectors = None if vectors is None else np.array([_row(form, vectors) for form in forms], dtype=np.int64)
+
+    def affixes(self, numbers: Ids) -> Tensor:
+        """The known beginnings and ends of some forms, (A, U)."""
+        return torch.from_numpy(self._affixes[numbers].T.copy())
 
     def spell(self, numbers: Ids) -> tuple[Tensor, Tensor]:
         """The characters of some forms, (C, U), and how many each has, (U,)."""
@@ -117,6 +124,7 @@ def make_batch(sentences: Sequence[Coded], forms: Forms, *, features: int) -> Ba
         forms=padded(own.reshape(-1)),
         characters=characters,
         spelt=spelt,
+        affixes=forms.affixes(used),
         features=stacked(flat[:, 1 : 1 + features]),
         lengths=torch.from_numpy(lengths),
         labels=stacked(flat[:, 1 + features :], UNSEEN),
@@ -137,6 +145,15 @@ def _padded_states(states: list[States], inside: npt.NDArray[np.bool_]) -> Tenso
 def _shortened(word: str) -> str:
     half = LONGEST_WORD // 2
     return word if len(word) <= LONGEST_WORD else word[:half] + word[-half:]
+
+
+def _affixes(forms: Sequence[str], vocabulary: Vocabulary) -> Ids:
+    """The known affixes of each form, (n, A)."""
+    table = np.zeros((len(forms), AFFIXES), dtype=np.int64)
+    for row, form in zip(table, forms, strict=True):
+        found = [vocabulary.affix_ids.get(affix, UNKNOWN) for affix in affixes_of(form)]
+        row[: len(found)] = found
+    return table
 
 
 def _row(word: str, vectors: dict[str, int]) -> int:

@@ -93,6 +93,7 @@ class Tagger:
         sizes = Sizes(
             words=len(vocabulary.words),
             characters=len(vocabulary.characters),
+            affixes=len(vocabulary.affixes),
             features=[len(values) for values in vocabulary.features],
             labels=vocabulary.labels,
             spans=scheme is not None,

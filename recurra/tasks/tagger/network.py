@@ -27,6 +27,7 @@ class Sizes:
     Args:
         words: words with a vector of their own.
         characters: how many characters there are.
+        affixes: how many beginnings and ends of words.
         features: for each feature column, how many values.
         labels: for each label its values.
         spans: whether labels mark spans, coded as BIOES.
@@ -35,6 +36,7 @@ class Sizes:
 
     words: int
     characters: int
+    affixes: int
     features: Sequence[int]
     labels: Sequence[Sequence[str]]
     spans: bool
@@ -51,7 +53,7 @@ class Output(NamedTuple):
 
 
 class TaggerNetwork(nn.Module):
-    """Scores of labels from a recurrent stack over x_t = [word; spelling; features; vector; state].
+    """Scores of labels from a recurrent stack over x_t = [word; spelling; affixes; features; vector; state].
 
     The spelling of a word is what a recurrent layer ends with that reads its characters, in both directions (Ling et
     al. 2015; Lample et al. 2016).
@@ -78,7 +80,7 @@ class TaggerNetwork(nn.Module):
         cell = cell or make_cell(options)
         self.language_model = None if language_model is None else language_model.requires_grad_(False).eval()
         width = 0 if language_model is None else language_model.recurrent.output_size
-        self.words = self.characters = self.spelling = self.vectors = None
+        self.words = self.characters = self.spelling = self.affixes = self.vectors = None
         if options.word_size:
             self.words = _embedding(sizes.words + 1, options.word_size)
             width += options.word_size
@@ -88,6 +90,9 @@ class TaggerNetwork(nn.Module):
                 cell, options.character_size, options.spelling_size, bidirectional=True, engine=options.engine
             )
             width += 2 * options.spelling_size
+        if options.affix_size:
+            self.affixes = _embedding(sizes.affixes + 1, options.affix_size)
+            width += options.affix_size
         if sizes.vectors:
             self.vectors = nn.Embedding(*sizes.vectors).requires_grad_(False)
             width += sizes.vectors[1]
@@ -132,6 +137,8 @@ class TaggerNetwork(nn.Module):
             parts.append(self.words(batch.words))  # (T, B, E)
         if self.characters is not None and self.spelling is not None:
             parts.append(self._spell(batch)[batch.forms])  # (T, B, 2·S)
+        if self.affixes is not None:
+            parts.append(self.affixes(batch.affixes).sum(0)[batch.forms])  # (A, U, E), (U, E), (T, B, E)
         if self.vectors is not None and batch.vectors is not None:
             parts.append(self.vectors(batch.vectors))
         parts += [embedding(values) for embedding, values in zip(self.features, batch.features, strict=True)]

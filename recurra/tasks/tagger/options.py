@@ -100,9 +100,11 @@ class NetworkOptions:
     """Numbers that stand for a character; 0 for a network without characters."""
     spelling_size: int = 75
     """Units of the recurrent layer that reads a word's characters, in each direction."""
+    affix_size: int = 50
+    """Numbers that stand for a beginning or end of words, such as -ing, up to four characters; 0 for none."""
     feature_size: int = 20
     """Numbers that stand for a value of a feature column."""
-    dropout: float = 0.4
+    dropout: float = 0.33
     """Share of what each recurrent layer reads and emits that is dropped while training, the same for a sentence."""
     decoder: str | None = None
     """softmax, each label by itself, or crf, a conditional random field over the sentence. Default: crf for spans."""
@@ -112,11 +114,13 @@ class NetworkOptions:
     def __post_init__(self) -> None:
         if self.decoder is not None and self.decoder not in DECODERS:
             raise InputError(f"there is no decoder {self.decoder!r}. {nearest(self.decoder, DECODERS)}")
-        for name, least in (("word_size", 0), ("character_size", 0), ("feature_size", 1)):
+        for name, least in (("word_size", 0), ("character_size", 0), ("affix_size", 0), ("feature_size", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"{name}={getattr(self, name)}: expected {least} or more")
-        if not self.word_size and not self.character_size:
-            raise InputError("word_size=0 and character_size=0: the network would read nothing. Give one of them")
+        if not (self.word_size or self.character_size or self.affix_size):
+            raise InputError(
+                "word_size=0, character_size=0 and affix_size=0: the network would read nothing. Give one of them"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +131,7 @@ class BatchOptions:
         InputError: a number out of range.
     """
 
-    batch_tokens: int = 1000
+    batch_tokens: int = 500
     """Words in a batch."""
     word_dropout: float = 0.5
     """α: a word that occurs n times in training is read as unknown in α / (α + n) of its occurrences."""

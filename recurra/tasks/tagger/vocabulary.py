@@ -18,7 +18,17 @@ from recurra.tasks.tagger.layout import Layout
 FILE = "vocabulary.json"
 FORMAT = 1
 UNKNOWN = 0
-_FIELDS = ("words", "rare", "characters", "features", "labels")
+_FIELDS = ("words", "rare", "characters", "affixes", "features", "labels")
+# How long the beginnings and ends of words are that have a vector, and how many distinct words must share one.
+_PREFIXES, _SUFFIXES, _LEAST_WORDS = (1, 2, 3), (1, 2, 3, 4), 3
+AFFIXES = len(_PREFIXES) + len(_SUFFIXES)
+
+
+def affixes_of(word: str) -> list[str]:
+    """The beginnings and ends of a word in lower case, such as un- and -ing; shorter than the word itself."""
+    word = folded(word)
+    begins = [f"{word[:size]}-" for size in _PREFIXES if size < len(word)]
+    return begins + [f"-{word[-size:]}" for size in _SUFFIXES if size < len(word)]
 
 
 def folded(word: str) -> str:
@@ -34,6 +44,7 @@ class Vocabulary:
         words: in lower case, most frequent first.
         rare: words in lower case that training had too seldom to have a number.
         characters: by code point.
+        affixes: beginnings and ends of words, such as un- and -ing.
         features: for each feature column its values.
         labels: for each label its values, as the network knows them.
     """
@@ -41,6 +52,7 @@ class Vocabulary:
     words: list[str]
     rare: list[str]
     characters: list[str]
+    affixes: list[str]
     features: list[list[str]]
     labels: list[list[str]]
 
@@ -53,6 +65,11 @@ class Vocabulary:
     def character_ids(self) -> dict[str, int]:
         """Character to number."""
         return {character: place for place, character in enumerate(self.characters, start=1)}
+
+    @cached_property
+    def affix_ids(self) -> dict[str, int]:
+        """Affix to number."""
+        return {affix: place for place, affix in enumerate(self.affixes, start=1)}
 
     @cached_property
     def feature_ids(self) -> list[dict[str, int]]:
@@ -117,10 +134,12 @@ class Counts:
             for character in word:
                 characters[character] += count
         words = self.folded()
+        affixes = Counter(affix for word in words for affix in affixes_of(word))
         return Vocabulary(
             words=[word for word in _ordered(words) if words[word] >= min_count],
             rare=[word for word in _ordered(words) if words[word] < min_count],
             characters=sorted(character for character, count in characters.items() if count >= min_count),
+            affixes=sorted(affix for affix, count in affixes.items() if count >= _LEAST_WORDS),
             features=[_ordered(counter) for counter in self.features],
             labels=[_ordered(counter) for counter in self.labels],
         )
@@ -146,7 +165,7 @@ def load_vocabulary(folder: Path, layout: Layout) -> Vocabulary:
         raise InputError(f"{path}: cannot be read as JSON ({error}). Restore the file, or train again") from None
     if not isinstance(content, dict) or content.keys() != {"format", *_FIELDS} or content["format"] != FORMAT:
         raise InputError(f"{path}: expected an object of format {FORMAT} with {', '.join(_FIELDS)}")
-    for name in ("words", "rare", "characters"):
+    for name in ("words", "rare", "characters", "affixes"):
         _check(path, name, content[name])
     for name, wanted in (("features", len(layout.features)), ("labels", len(layout.labels))):
         if not isinstance(content[name], list) or len(content[name]) != wanted:
