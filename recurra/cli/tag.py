@@ -12,7 +12,6 @@ from cyclopts import Parameter
 
 from recurra.cli.opening import open_model
 from recurra.data.lines import open_bytes, read_lines
-from recurra.errors import InputError
 from recurra.tasks.tagger.reading import Reading, format_for
 from recurra.tasks.tagger.writing import writer
 
@@ -63,9 +62,7 @@ def tag(
     cell
         module:Class, for a model that was trained with a cell of your own.
     """
-    tagger = open_model(model, cell)
-    if tagger.name != "tagger":
-        raise InputError(f"{model}: holds a model for {tagger.name!r}, which does not tag: expected 'tagger'")
+    tagger = open_model(model, cell, task="tagger", does="tag")
     chosen = "columns" if word_by_word else came_as or format_for(file, tagger.layout)
     with _opened(file) as (source, name):
         if word_by_word:

@@ -10,6 +10,7 @@ import torch
 import recurra
 from recurra.cli.app import main
 from recurra.errors import InputError
+from recurra.training import Silent
 
 
 @pytest.fixture(scope="module")
@@ -202,13 +203,15 @@ def trained_language(tmp_path_factory):
 def test_a_run_that_is_stopped_and_resumed_ends_in_the_same_bits(files, tmp_path):
     whole = trained(files, "train.conllu", tmp_path / "whole", epochs=3)
 
-    class Stop(recurra.training.Silent):
-        def interval(self, *args, **kwargs):
-            raise KeyboardInterrupt
+    class Stop(Silent):
+        def advance(self, step):
+            if step == 13:
+                raise RuntimeError("the machine fails")
 
     out = tmp_path / "parts"
-    with pytest.raises(KeyboardInterrupt):
-        trained(files, "train.conllu", out, epochs=3, log_every=7, checkpoint_every=1e-9, progress=Stop())
+    with pytest.raises(RuntimeError, match="the machine fails"):
+        trained(files, "train.conllu", out, epochs=3, checkpoint_every=1e-9, progress=Stop())
+    (out / "training" / "checkpoint.pt").stat()
     resumed = recurra.train("tagger", out=out, resume=True)
     for (name, one), other in zip(
         whole.network.state_dict().items(), resumed.network.state_dict().values(), strict=True

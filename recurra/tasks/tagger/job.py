@@ -58,7 +58,7 @@ def _prepare(
     files: Sequence[Path], options: Mapping[str, Any], folder: Path, like: Tagger | None, models: Mapping[str, Any]
 ) -> TaggerJob:
     start = None if like is None else Start(like.vocabulary, like.layout, like.scheme, like.beside)
-    data = prepare(files, options["files"], folder, start=start, language_model=models.get("language_model"))
+    data = prepare(files, options["data"], folder, start=start, language_model=models.get("language_model"))
     return TaggerJob(data, options["network"], options["batches"])
 
 
@@ -76,7 +76,7 @@ _FREE = {"dropout", "engine"}
 TASK = Task(
     name="tagger",
     title="tagger",
-    options={"files": FileOptions, "network": NetworkOptions, "batches": BatchOptions},
+    options={"data": FileOptions, "network": NetworkOptions, "batches": BatchOptions},
     training={"epochs": 30.0, "learning_rate": 3e-3, "beta2": 0.99},
     shape=frozenset(field_names(NetworkOptions)) - _FREE | {"vectors", "max_vectors", "language_model"},
     prepare=_prepare,
