@@ -180,7 +180,7 @@ def test_a_sentence_of_ten_thousand_words_and_a_word_of_as_many_letters(command,
     assert code == 0, err
     assert len(out.splitlines()) == 10_004
     train = tmp_path / "train.conllu"
-    train.write_text(conllu([*SENTENCES * 4, "the cat " * 5000]))
+    train.write_text(conllu([*SENTENCES * 4, "the cat " * 1000]))
     code, _, err = command("train", "tagger", train, "--out", tmp_path / "m", *TINY, "--steps", 2)
     assert code == 0, err
 

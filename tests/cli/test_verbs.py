@@ -35,7 +35,7 @@ def recurra_command(capsys):
 
 
 def test_help_reads_on_its_own(recurra_command):
-    for verb in ([], ["train"], ["train", "lm"], ["generate"], ["evaluate"], ["score"], ["info"], ["cells"]):
+    for verb in ([], ["train"], ["train", "lm"], ["generate"], ["evaluate"], ["score"], ["tag"], ["info"], ["cells"]):
         code, out, _ = recurra_command(*verb, "--help")
         assert code == 0
         assert "Usage: recurra" in out

@@ -116,7 +116,7 @@ def prepare(
     for path in (*files, *(options.valid or ())):
         check_file(path)
     layout = layout_of(files, options) if start is None else start.layout
-    scheme = _scheme(Examples(files, layout), options) if start is None else start.scheme
+    scheme = scheme_for(Examples(files, layout), options) if start is None else start.scheme
     beside = _beside(options, language_model) if start is None else start.beside
     train, valid = _divide(Examples(files, layout, scheme, options.repair), options)
     vocabulary = start.vocabulary if start is not None else _count(train, layout).vocabulary(options.min_count)
@@ -157,7 +157,7 @@ def _beside(options: FileOptions, language_model: Any) -> Beside:
     return new_beside(vectors, language_model)
 
 
-def _scheme(examples: Examples, options: FileOptions) -> str | None:
+def scheme_for(examples: Examples, options: FileOptions) -> str | None:
     """How labels mark spans: as chosen, else as the training data's are."""
     if options.scheme is not None:
         return None if options.scheme == "off" else options.scheme
