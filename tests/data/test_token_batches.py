@@ -25,6 +25,9 @@ def test_every_sequence_comes_once_an_epoch_in_another_order():
     for one in (first, second):
         assert sorted(np.concatenate(one).tolist()) == list(range(500))
     assert [one.tolist() for one in first] != [one.tolist() for one in second]
+    # Not the same batches in another order: other sequences come together.
+    together = [{frozenset(numbers.tolist()) for numbers in one} for one in (first, second)]
+    assert len(together[0] & together[1]) < 0.1 * len(first)
 
 
 def test_batches_hold_as_many_tokens_as_fit_of_similar_lengths():

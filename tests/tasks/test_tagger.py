@@ -119,6 +119,16 @@ def test_features_are_read_beside_the_word(files, tmp_path):
         model.tag([["the"]])
 
 
+def test_of_long_words_the_first_and_last_characters_are_read(tagger):
+    model = recurra.load(tagger)
+    forms = model.forms(["the" * 14, "t" + "#" * 500 + "e", "the"])
+    assert forms.lengths.tolist() == [40, 40, 3]
+    spelt, _ = forms.spell(torch.tensor([1, 2]).numpy())
+    known = model.vocabulary.character_ids
+    assert [spelt[0, 0], spelt[1, 0], spelt[39, 0]] == [known["t"], 0, known["e"]]
+    assert spelt[:3, 1].tolist() == [known[letter] for letter in "the"]
+
+
 def test_it_overfits_eight_sentences(files, tmp_path):
     path = tmp_path / "eight.tsv"
     path.write_text(tagging.columns(8))

@@ -115,6 +115,11 @@ class TaggerNetwork(nn.Module):
         if _uses_crf(sizes, options):
             self.decoders = nn.ModuleList(_field(values, sizes.spans) for values in sizes.labels)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.readouts.parameters()).device
+
     def initial_state(self, rows: int) -> States:
         """The state before a sentence's first word."""
         return self.recurrent.initial_state(rows)

@@ -47,12 +47,16 @@ def predict(
         probabilities: also those of all values.
     """
     found: list[Predicted | None] = [None] * len(sentences)
-    for numbers, batch in _batches([_unlabelled(one, features) for one in sentences], forms, features):
+    for numbers, batch in _batches([_unlabelled(one, features) for one in sentences], forms, features, network.device):
         decoded = decode(network, network(batch).scores, batch, probabilities=probabilities)
         labels = [one.labels.T.tolist() for one in decoded]
         shares = [one.probabilities for one in decoded]
         for place, (number, length) in enumerate(zip(numbers, batch.lengths.tolist(), strict=True)):
-            told = [share[:length, place].numpy() for share in shares if share is not None] if probabilities else None
+            told = (
+                [share[:length, place].cpu().numpy() for share in shares if share is not None]
+                if probabilities
+                else None
+            )
             found[number] = Predicted([one[place][:length] for one in labels], told)
     return [one if one is not None else Predicted([], None) for one in found]
 
@@ -61,14 +65,16 @@ def loss_of(network: TaggerNetwork, sentences: Sequence[Coded], forms: Forms, *,
     """The loss of sentences with labels."""
     totals: list[float] = []
     words = 0
-    for _, batch in _batches(sentences, forms, features):
+    for _, batch in _batches(sentences, forms, features, network.device):
         told = [float(one) for one in losses(network, network(batch).scores, batch)]
         totals = [one + other for one, other in zip(totals or [0.0] * len(told), told, strict=True)]
         words += batch.count
     return Losses(totals, words)
 
 
-def _batches(sentences: Sequence[Coded], forms: Forms, features: int) -> Iterator[tuple[list[int], Batch]]:
+def _batches(
+    sentences: Sequence[Coded], forms: Forms, features: int, device: torch.device
+) -> Iterator[tuple[list[int], Batch]]:
     """Batches of sentences of similar lengths, and which sentences they are; those without words are left out."""
     lengths = [len(one.rows) for one in sentences]
     order = sorted((number for number in range(len(lengths)) if lengths[number]), key=lambda number: -lengths[number])
@@ -76,7 +82,7 @@ def _batches(sentences: Sequence[Coded], forms: Forms, features: int) -> Iterato
     while start < len(order):
         size = max(1, _BATCH_WORDS // lengths[order[start]])
         numbers = order[start : start + size]
-        yield numbers, make_batch([sentences[number] for number in numbers], forms, features=features)
+        yield numbers, make_batch([sentences[number] for number in numbers], forms, features=features).to(device)
         start += size
 
 

@@ -39,7 +39,7 @@ def read_states(network: Network, unit: Unit, sentences: Sequence[Sequence[str]]
         start += len(numbers)
         h = _run(network, [read[number][0] for number in numbers])  # (T, B, H)
         for row, number in enumerate(numbers):
-            found[number] = h[torch.from_numpy(read[number][1]), row].half().numpy()
+            found[number] = h[torch.from_numpy(read[number][1]), row].half().cpu().numpy()
     return found
 
 
@@ -60,8 +60,9 @@ def _run(network: Network, rows: list[npt.NDArray[np.int64]]) -> Tensor:
     padded = np.zeros((len(rows[0]), len(rows)), dtype=np.int64)
     for place, row in enumerate(rows):
         padded[: len(row), place] = row
-    lengths = torch.tensor([len(row) for row in rows])
-    x = network.embedding(torch.from_numpy(padded))  # (T, B, E)
+    device = network.embedding.weight.device
+    lengths = torch.tensor([len(row) for row in rows], device=device)
+    x = network.embedding(torch.from_numpy(padded).to(device))  # (T, B, E)
     h: Tensor = network.recurrent(x, network.initial_state(len(rows)), lengths=lengths)[0]
     return h
 

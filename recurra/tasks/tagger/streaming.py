@@ -41,7 +41,7 @@ class TaggerStream:
         tagger = self._tagger
         sentence = tagger.given([word], place=0)
         forms, rows = tagger.encode([sentence])
-        batch = make_batch(rows, tagger.forms(forms), features=len(tagger.layout.features))
+        batch = make_batch(rows, tagger.forms(forms), features=len(tagger.layout.features)).to(tagger.network.device)
         with evaluating(tagger.network):
             scores, self._state = tagger.network(batch, self._state)
             decoded = decode(tagger.network, scores, batch)

@@ -71,7 +71,8 @@ class Training:
         """The sum over labels of the cross-entropy, or of -log p of the path, of a batch."""
         shares = self._hidden[batch.words]  # (T, B)
         words = batch.words.masked_fill(torch.rand(shares.shape) < shares, 0)
-        scores = network(batch.with_words(words)).scores
+        batch = batch.with_words(words).to(self.network.device)
+        scores = network(batch).scores
         told = losses(self.network, scores, batch, label_smoothing=self._options.label_smoothing)
         return Loss(torch.stack(told).sum(), batch.count)
 
