@@ -26,8 +26,8 @@ class Batch:
     Args:
         words: int64 (T, B), 0 for unknown words and padding.
         forms: int64 (T, B), the column of each word in `characters`.
-        characters: int64 (C, U), the spelling of the U distinct words.
-        spelt: int64 (U,), how many characters each has.
+        characters: int64 (C, U), the spelling of the U distinct words, shortest first.
+        spelt: int64 (U,), how many characters each has, rising.
         affixes: int64 (A, U), the known beginnings and ends of each, and 0.
         features: int64 (F, T, B).
         lengths: int64 (B,).
@@ -111,7 +111,7 @@ def make_batch(sentences: Sequence[Coded], forms: Forms, *, features: int) -> Ba
     T, B = int(lengths.max()), len(sentences)
     flat = np.concatenate([one.rows for one in sentences]).astype(np.int64)  # (N, 1 + F + L)
     inside = np.arange(T) < lengths[:, None]  # (B, T)
-    used, own = np.unique(flat[:, 0], return_inverse=True)
+    used, own = _by_length(flat[:, 0], forms.lengths)
     characters, spelt = forms.spell(used)
 
     def padded(values: Ids, padding: int = 0) -> Tensor:
@@ -126,7 +126,7 @@ def make_batch(sentences: Sequence[Coded], forms: Forms, *, features: int) -> Ba
 
     return Batch(
         words=padded(forms.words[flat[:, 0]]),
-        forms=padded(own.reshape(-1)),
+        forms=padded(own),
         characters=characters,
         spelt=spelt,
         affixes=forms.affixes(used),
@@ -136,6 +136,15 @@ def make_batch(sentences: Sequence[Coded], forms: Forms, *, features: int) -> Ba
         states=_padded_states([one.states for one in sentences if one.states is not None], inside),
         vectors=None if forms.vectors is None else padded(forms.vectors[flat[:, 0]]),
     )
+
+
+def _by_length(numbers: Ids, lengths: Ids) -> tuple[Ids, Ids]:
+    """The distinct forms of some words, shortest first, and the place of each word's among them."""
+    used, own = np.unique(numbers, return_inverse=True)
+    order = np.argsort(lengths[used], kind="stable")
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    return used[order], places[own.reshape(-1)]
 
 
 def _padded_states(states: list[States], inside: npt.NDArray[np.bool_]) -> Tensor | None:
