@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         GRU,
         LSTM,
         RNN,
+        ConditionalRandomField,
         GRUCell,
         LockedDropout,
         LSTMCell,
@@ -41,7 +42,8 @@ _HOMES = {
     "recurra.errors": ("InputError", "RecurraError"),
     "recurra.layers": (
         *("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"),
-        *("LockedDropout", "Readout", "Recurrent", "StackMasks", "Step", "explain", "from_keras", "to_keras"),
+        *("ConditionalRandomField", "LockedDropout", "Readout", "Recurrent", "StackMasks", "Step"),
+        *("explain", "from_keras", "to_keras"),
     ),
     "recurra.training": ("truncated",),
 }
@@ -52,6 +54,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Cell",
+    "ConditionalRandomField",
     "GRUCell",
     "Gates",
     "Initialisation",

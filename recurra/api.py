@@ -251,7 +251,7 @@ def _lengths(options: Any) -> dict[str, Any]:
 
 
 def _prepare(run: _Run) -> Job:
-    job = run.task.prepare(run.recipe.files, run.options, run.out / bundle.TRAINING, run.source)
+    job = run.task.prepare(run.recipe.files, run.options, run.out / bundle.TRAINING, run.source, _models(run))
     # What only the network or the windows can refuse is refused before a person is told anything else.
     with torch.random.fork_rng():
         job.trainable(job.new_model(), seed=0, rank=0, world_size=_place()[1])
@@ -259,6 +259,13 @@ def _prepare(run: _Run) -> Job:
         run.progress.note(line)
     write_recipe(run.out / bundle.RECIPE, run.task, run.recipe)
     return job
+
+
+def _models(run: _Run) -> dict[str, Any]:
+    """The models that a run's options name, loaded."""
+    chosen = {name: value for group in run.options.values() for name, value in vars(group).items()}
+    folders = {name: chosen[name] for name in run.task.models if chosen.get(name) is not None}
+    return {name: load(folder) for name, folder in folders.items()}
 
 
 def _prepare_together(run: _Run, rank: int) -> Job:

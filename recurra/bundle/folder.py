@@ -9,14 +9,16 @@ from pathlib import Path
 
 from recurra.bundle.bundle import CARD, CONFIG, METRICS, WEIGHTS, read_config
 from recurra.errors import InputError, RecurraError
+from recurra.tasks import TASKS
 
 # What only training needs, and may be deleted once it has ended; what the run was; what several seeds came to.
 TRAINING, RECIPE, SEEDS, LOG = "training", "recipe.toml", "seeds.json", "log.jsonl"
 CHECKPOINT = "checkpoint.pt"
 # Where an older model waits until a newer one has begun in its place.
 _REPLACED = ".replaced"
-_ENCODED = ("train.bin", "valid.bin", "unit.json", "tokenizer.json", CHECKPOINT)
-_OURS = (CONFIG, WEIGHTS, METRICS, CARD, RECIPE, SEEDS, LOG, TRAINING, "unit.json", "tokenizer.json")
+_ENCODED = (*(name for task in TASKS.values() for name in task.scratch), CHECKPOINT)
+_OF_TASKS = tuple(dict.fromkeys(name for task in TASKS.values() for name in task.files))
+_OURS = (CONFIG, WEIGHTS, METRICS, CARD, RECIPE, SEEDS, LOG, TRAINING, *_OF_TASKS)
 
 
 def check_free(out: Path, *, overwrite: bool) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from recurra.cli.opening import open_model
+from recurra.errors import InputError
+from recurra.tasks import TASKS
 
 
 def evaluate(
@@ -18,12 +20,17 @@ def evaluate(
     /,
     *,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    repair: Annotated[bool, Parameter(negative=())] = False,
     cell: str | None = None,
 ) -> None:
-    """Measure how well a language model predicts files, read as one text with the state carried through.
+    """Measure how well a model does on files.
+
+    A language model predicts them, read as one text with the state carried through. A tagger labels them; it tells
+    accuracy and spans, a table by label and what it confuses.
 
     ```sh
     recurra evaluate plays more-plays.txt
+    recurra evaluate tagger test.conllu
     ```
 
     Parameters
@@ -31,25 +38,17 @@ def evaluate(
     model
         The folder of a trained model.
     files
-        Text files.
+        Text files; for a tagger, files laid out as those it learned from.
     as_json
-        Print one JSON object, with the loss by how much of a fresh context has been read.
+        Print one JSON object with all there is.
+    repair
+        Mend span labels that are not well formed, in place of refusing them (taggers).
     cell
         module:Class, for a model that was trained with a cell of your own.
     """
+    opened = open_model(model, cell)
+    if repair and opened.name != "tagger":
+        raise InputError(f"--repair mends the labels of a tagger's files, but {model} is a {TASKS[opened.name].title}")
     with tempfile.TemporaryDirectory() as folder:
-        scores = open_model(model, cell).evaluate(files, Path(folder))
-    if as_json:
-        print(json.dumps(scores))
-    else:
-        _show(scores)
-
-
-def _show(scores: dict[str, Any]) -> None:
-    by_position = scores.pop("loss_by_position")
-    for name, value in scores.items():
-        print(f"{name.replace('_', ' '):<15} {value:,.4f}" if isinstance(value, float) else f"{name:<15} {value:,}")
-    print("\nloss by tokens read since a fresh state")
-    for row in by_position:
-        places = str(row["from"]) if row["from"] == row["to"] else f"{row['from']} to {row['to']}"
-        print(f"{places:<15} {row['loss']:.4f}")
+        scores = opened.evaluate(files, Path(folder), **({"repair": True} if repair else {}))
+    print(json.dumps(scores) if as_json else TASKS[opened.name].report(scores))

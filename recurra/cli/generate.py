@@ -56,9 +56,7 @@ def _generate(
     """
     _check(length, samples, seed)
     sampling = SamplingOptions(**options)
-    language_model = open_model(model, cell)
-    if language_model.name != "lm":
-        raise InputError(f"{model}: holds a model for {language_model.name!r}, which does not write: expected 'lm'")
+    language_model = open_model(model, cell, task="lm", does="write")
     if seed is None:
         seed = 0 if sampling.greedy else secrets.randbelow(2**31)
         if not sampling.greedy:

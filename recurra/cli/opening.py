@@ -10,13 +10,22 @@ from recurra.api import load
 from recurra.errors import InputError
 
 
-def open_model(folder: Path, cell: str | None) -> Any:
+def open_model(folder: Path, cell: str | None, *, task: str | None = None, does: str = "") -> Any:
     """The model in a folder.
 
+    Args:
+        folder: the model.
+        cell: module:Class, for a model with a cell of somebody's own.
+        task: what the model must be for; anything where None.
+        does: what such a model does, for the message to who has another.
+
     Raises:
-        InputError: the folder holds several, a model a seed, or none that can be loaded.
+        InputError: the folder holds several, a model a seed, none that can be loaded, or one for another task.
     """
     seeds = sorted(path.parent for path in folder.glob(f"seed-*/{bundle.CONFIG}"))
     if seeds and not (folder / bundle.CONFIG).exists():
         raise InputError(f"{folder}: holds {len(seeds)} models, one a seed: name one of them, such as {seeds[0]}")
-    return load(folder, cell=cell)
+    model = load(folder, cell=cell)
+    if task is not None and model.name != task:
+        raise InputError(f"{folder}: holds a model for {model.name!r}, which does not {does}: expected {task!r}")
+    return model

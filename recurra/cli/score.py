@@ -45,7 +45,7 @@ def score(
     cell
         module:Class, for a model that was trained with a cell of your own.
     """
-    language_model = open_model(model, cell)
+    language_model = open_model(model, cell, task="lm", does="score lines")
     raw = language_model.unit.raw
     if raw and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # the bytes go out as they came in

@@ -83,7 +83,7 @@ def open_text(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], 
     if not files:
         raise InputError("no files to read: name at least one text file.")
     for path in files:
-        _check_file(path)
+        check_file(path)
     sources = []
     for place, path in enumerate(files, start=1):
         characters, ends = _measure(path, raw)
@@ -119,7 +119,12 @@ def chunks(blocks: Iterable[str], cut: Callable[[str], int], *, where: Path) -> 
         yield held
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Refuses what is no file, is empty, or cannot be read twice.
+
+    Raises:
+        InputError: with the reason.
+    """
     if path.is_dir():
         raise InputError(f"{path}: is a folder, expected a text file. Name its files, for example {path / '*.txt'}.")
     if not path.exists():

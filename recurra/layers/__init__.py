@@ -1,5 +1,6 @@
 """The torch.nn modules people import."""
 
+from recurra.layers.crf import BestPath, ConditionalRandomField
 from recurra.layers.dropout import LockedDropout
 from recurra.layers.explanation import Explanation, explain
 from recurra.layers.keras_weights import from_keras, to_keras
@@ -13,6 +14,8 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "BestPath",
+    "ConditionalRandomField",
     "Explanation",
     "GRUCell",
     "LSTMCell",

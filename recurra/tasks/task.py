@@ -37,6 +37,10 @@ class Model(Protocol):
         """The task's own files, name to text: vocabulary, tokenizer."""
         ...
 
+    def evaluate(self, files: Any, folder: Any = None, **options: Any) -> dict[str, Any]:
+        """Every score on files; `folder` is for what is written meanwhile, the options are the task's own."""
+        ...
+
 
 class Probe(NamedTuple):
     """A batch for who examines a network; `Model.probe(files, prepared, rows=…, steps=…)` of a task that has one."""
@@ -85,10 +89,15 @@ class Task:
         options: the task's groups of options, name to dataclass; training's own come on top.
         training: defaults of `TrainingOptions` that fit this task better than the general ones.
         shape: options that settle the network and its files, which training from a bundle takes from there.
-        prepare: files, options by group, a folder and perhaps a model to go on from, to a `Job`.
+        prepare: files, options by group, a folder, perhaps a model to go on from, and other models by the name of the
+            option that names their folder, to a `Job`.
         reopen: options by group and the folder of an earlier `prepare`, to the same `Job`.
         load: a bundle's config, its folder and perhaps a cell, to a model without weights.
         usage: lines of a shell that use a trained model in a folder, for its card.
+        report: the scores of `Model.evaluate` as a person reads them.
+        files: the names of the task's own files in a bundle, of which some may be absent.
+        models: options that are folders of trained models, which the caller opens.
+        scratch: what the names of the files begin with that `prepare` writes.
     """
 
     name: str
@@ -96,7 +105,11 @@ class Task:
     options: Mapping[str, type]
     training: Mapping[str, Any]
     shape: frozenset[str]
-    prepare: Callable[[Sequence[Path], Mapping[str, Any], Path, Any], Job]
+    prepare: Callable[[Sequence[Path], Mapping[str, Any], Path, Any, Mapping[str, Any]], Job]
     reopen: Callable[[Mapping[str, Any], Path], Job]
     load: Callable[..., Any]
     usage: Callable[[str], str]
+    report: Callable[[dict[str, Any]], str]
+    files: tuple[str, ...]
+    scratch: tuple[str, ...]
+    models: tuple[str, ...] = ()

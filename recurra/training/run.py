@@ -13,7 +13,7 @@ from recurra.training.recorder import Recorder
 from recurra.training.session import Session
 from recurra.training.signals import Interrupted, Interruption
 from recurra.training.update import update
-from recurra.training.validation import validate
+from recurra.training.validation import judged_by, validate
 
 
 def run(session: Session, recorder: Recorder, interruption: Interruption, *, resumed: bool) -> None:
@@ -89,9 +89,9 @@ def _validate(session: Session, recorder: Recorder) -> None:
             raise validation_failure(session, metrics["loss"])
         best = session.judge.observe(session.step, metrics)
         recorder.validation(metrics, best=best)
-    if session.average.observe(metrics["loss"]):
+    if session.average.observe(judged_by(metrics)):
         recorder.note(f"update {session.step}: validation stopped improving, the weights are averaged from here")
-    if options.schedule == "plateau" and session.plateau.observe(metrics["loss"]):
+    if options.schedule == "plateau" and session.plateau.observe(judged_by(metrics)):
         recorder.note(f"learning rate down to {options.learning_rate * session.plateau.share:.3g}")
     if options.patience is not None and session.judge.since_best >= options.patience and not session.stopped:
         session.stopped = "patience"

@@ -96,6 +96,9 @@ class Trainable(Protocol):
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Scores on held-out data, among them "loss" in nats per token; an empty dict where there is no such data.
 
+        An "error" among them, such as 1 - F1, decides in place of the loss which model is the best, when to stop and
+        when the plateau schedule falls.
+
         The loop calls it in evaluation mode, without gradients, and puts every random generator back afterwards.
         """
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,13 +16,18 @@ from recurra.training.processes import Processes
 from recurra.training.task import Trainable
 
 
+def judged_by(metrics: Mapping[str, float]) -> float:
+    """What the best model has least of: its "error" where a task tells one, such as 1 - F1; else its loss."""
+    return metrics.get("error", metrics["loss"])
+
+
 @dataclass
 class Judge:
     """The history of validations, the best of them, and how long ago it was.
 
     Attributes:
         history: The scores of each validation, with the "step" after which it was.
-        best: The lowest loss, nats per token; infinite before the first validation.
+        best: The lowest of what is judged by; infinite before the first validation.
         best_step: After which update that was.
         since_best: Validations since then.
     """
@@ -34,8 +40,8 @@ class Judge:
     def observe(self, step: int, metrics: dict[str, float]) -> bool:
         """Take note of a validation and say whether it is the best so far."""
         self.history.append({"step": step, **metrics})
-        if metrics["loss"] < self.best:
-            self.best, self.best_step, self.since_best = metrics["loss"], step, 0
+        if judged_by(metrics) < self.best:
+            self.best, self.best_step, self.since_best = judged_by(metrics), step, 0
             return True
         self.since_best += 1
         return False

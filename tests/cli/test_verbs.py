@@ -35,7 +35,8 @@ def recurra_command(capsys):
 
 
 def test_help_reads_on_its_own(recurra_command):
-    for verb in ([], ["train"], ["train", "lm"], ["generate"], ["evaluate"], ["score"], ["info"], ["cells"], ["bench"]):
+    verbs = ("generate", "evaluate", "score", "tag", "info", "cells", "bench", "diagnose", "study", "units")
+    for verb in ([], ["train"], ["train", "lm"], ["train", "tagger"], *([verb] for verb in verbs)):
         code, out, _ = recurra_command(*verb, "--help")
         assert code == 0
         assert "Usage: recurra" in out

@@ -131,3 +131,17 @@ def nats_of(scores: Tensor, targets: Tensor) -> Tensor:
 
 def _device(network: Network) -> torch.device:
     return next(network.parameters()).device
+
+
+def report(scores: dict[str, Any]) -> str:
+    """The scores of `LanguageModel.evaluate` as text."""
+    lines = [
+        f"{name.replace('_', ' '):<15} {value:,.4f}" if isinstance(value, float) else f"{name:<15} {value:,}"
+        for name, value in scores.items()
+        if name != "loss_by_position"
+    ]
+    lines += ["", "loss by tokens read since a fresh state"]
+    for row in scores["loss_by_position"]:
+        places = str(row["from"]) if row["from"] == row["to"] else f"{row['from']} to {row['to']}"
+        lines.append(f"{places:<15} {row['loss']:.4f}")
+    return "\n".join(lines)

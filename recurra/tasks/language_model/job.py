@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from recurra.tasks.fields import field_names
-from recurra.tasks.language_model.evaluation import loss_of, predicted_characters, scores_of
+from recurra.tasks.language_model.evaluation import loss_of, predicted_characters, report, scores_of
 from recurra.tasks.language_model.model import LanguageModel
 from recurra.tasks.language_model.options import NetworkOptions, TextOptions, WindowOptions
 from recurra.tasks.language_model.text import Prepared, prepare, reopen
@@ -71,7 +71,11 @@ class LanguageModelJob:
 
 
 def _prepare(
-    files: Sequence[Path], options: Mapping[str, Any], folder: Path, like: LanguageModel | None
+    files: Sequence[Path],
+    options: Mapping[str, Any],
+    folder: Path,
+    like: LanguageModel | None,
+    models: Mapping[str, Any],
 ) -> LanguageModelJob:
     window: WindowOptions = options["window"]
     least = window.batch_size * (window.update_every or 1) + 1
@@ -102,4 +106,7 @@ TASK = Task(
     reopen=_reopen,
     load=LanguageModel.from_files,
     usage=_usage,
+    report=report,
+    files=("unit.json", "tokenizer.json"),
+    scratch=("train.bin", "valid.bin", "unit.json", "tokenizer.json"),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,25 @@ from recurra.cells import Cell, Initialisation, States, find_cell
 from recurra.errors import InputError
 from recurra.layers import LockedDropout, Readout, Recurrent
 from recurra.tasks.language_model.options import NetworkOptions
+
+
+class CellOptions(Protocol):
+    """Options of a network that name its cell."""
+
+    @property
+    def cell(self) -> str:
+        """A name of the table, or module:Class."""
+        ...
+
+    @property
+    def activation(self) -> str | None:
+        """The cell's activation."""
+        ...
+
+    @property
+    def cell_options(self) -> list[str] | None:
+        """Its further options, each as name=value."""
+        ...
 
 
 class Output(NamedTuple):
@@ -106,7 +125,7 @@ class Network(nn.Module):
         return torch.cat(pieces), states[1]
 
 
-def make_cell(options: NetworkOptions) -> Cell:
+def make_cell(options: CellOptions) -> Cell:
     """The cell that the options name.
 
     Raises:

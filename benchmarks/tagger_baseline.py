@@ -1,0 +1,36 @@
+"""The trivial tagger to compare with: each word's most frequent label in training, of unknown words O or the commonest.
+
+python benchmarks/tagger_baseline.py train.conll test.conll
+"""
+
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from recurra.tasks.tagger.examples import Examples
+from recurra.tasks.tagger.layout import layout_of
+from recurra.tasks.tagger.options import FileOptions
+from recurra.tasks.tagger.prepared import scheme_for
+from recurra.tasks.tagger.scores import Tally
+
+
+def main(train: Path, test: Path) -> None:
+    options = FileOptions(repair=True)
+    layout = layout_of([train], options)
+    scheme = scheme_for(Examples([train], layout), options)
+    known: dict[str, Counter[str]] = defaultdict(Counter)
+    for sentence in Examples([train], layout, scheme, repair=True):
+        for word, label in zip(sentence.words, layout.labels_in(sentence)[0], strict=True):
+            known[word][label] += 1
+    (commonest, _), *_ = sum(known.values(), Counter()).most_common(1)
+    tally = Tally(scheme is not None)
+    for sentence in Examples([test], layout, scheme, repair=True):
+        said = [known[word].most_common(1)[0][0] if word in known else commonest for word in sentence.words]
+        gold = layout.labels_in(sentence)[0]
+        tally.add(gold, said, [word in known for word in sentence.words], sentence.words, "")
+    result = tally.result()
+    print({name: round(result[name], 4) for name in ("accuracy", "f1", "precision", "recall") if name in result})
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

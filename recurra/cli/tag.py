@@ -1,0 +1,107 @@
+"""`recurra tag DIR [FILE]`: labels for the words of new text."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+from cyclopts import Parameter
+
+from recurra.cli.opening import open_model
+from recurra.data.lines import open_bytes, read_lines
+from recurra.tasks.tagger.reading import Reading, format_for
+from recurra.tasks.tagger.writing import writer
+
+
+def tag(
+    model: Annotated[Path, Parameter(name="DIR")],
+    file: Annotated[Path | None, Parameter(name="FILE")] = None,
+    /,
+    *,
+    came_as: Annotated[str | None, Parameter(name="--from")] = None,
+    to: str | None = None,
+    tokenize: Annotated[bool, Parameter(negative=())] = False,
+    probabilities: Annotated[bool, Parameter(negative=())] = False,
+    word_by_word: Annotated[bool, Parameter(negative=())] = False,
+    cell: str | None = None,
+) -> None:
+    """Label the words of a file, or of stdin, with a tagger; the result goes to stdout.
+
+    Files of any size: a few thousand words are held at once. CoNLL-U comes out byte for byte as it went in, but for
+    the labels.
+
+    ```sh
+    recurra tag tagger new.conllu > tagged.conllu
+    echo "The fox jumps ." | recurra tag tagger
+    recurra tag tagger letters.txt --tokenize --to json --probabilities
+    ```
+
+    Parameters
+    ----------
+    model
+        The folder of a trained tagger.
+    file
+        What to tag; stdin where it is left out.
+    came_as
+        conllu, columns, or text: a sentence a line, words apart by spaces. Default: conllu for *.conllu, columns for
+        *.conll, *.tsv, *.bio and *.iob; other files as the tagger's training files if those were columns, else text;
+        stdin as text, or as columns where the tagger reads features.
+    to
+        conllu, columns, json (an object a line), or terminal: coloured text. Default: as it came; for text, terminal
+        if the result goes to one, else columns.
+    tokenize
+        Set punctuation and English clitics apart in text; a line stays a sentence.
+    probabilities
+        Also the probability of each label: in MISC of CoNLL-U, a further column, a list in JSON.
+    word_by_word
+        Read a word a line and answer each at once, an empty line after a sentence; for a tagger that was trained with
+        --no-bidirectional and chooses labels one by one.
+    cell
+        module:Class, for a model that was trained with a cell of your own.
+    """
+    tagger = open_model(model, cell, task="tagger", does="tag")
+    # What is loaded stays: looking through all of it for garbage, again and again, took a tenth of the time.
+    gc.freeze()
+    chosen = "columns" if word_by_word else came_as or format_for(file, tagger.layout)
+    with _opened(file) as (source, name):
+        if word_by_word:
+            _tag_word_by_word(tagger, source, name)
+            return
+        reading = Reading(tagger.layout, chosen, tokenize)
+        target = to or (chosen if chosen != "text" else "terminal" if sys.stdout.isatty() else "columns")
+        write = writer(target, chosen, tagger.layout, spans=tagger.scheme is not None)
+        # Somebody who types wants an answer a line, not one a window.
+        window = {"window": 0} if file is None and sys.stdin.isatty() else {}
+        for tagged in tagger.annotate(reading.sentences(source, name), probabilities=probabilities, **window):
+            _put(write(tagged))
+
+
+def _tag_word_by_word(tagger: Any, source: BinaryIO, name: str) -> None:
+    stream = tagger.stream()
+    for line in read_lines(source, name):
+        parts = line.text.split()
+        if parts:
+            found = stream.push(tuple(parts) if len(parts) > 1 else parts[0])
+            _put("\t".join([parts[0], *found.values()]) + "\n")
+        else:
+            stream.end()
+            _put("\n")
+        sys.stdout.flush()
+
+
+@contextmanager
+def _opened(file: Path | None) -> Iterator[tuple[BinaryIO, str]]:
+    if file is None:
+        yield sys.stdin.buffer, "stdin"
+        return
+    with open_bytes(file) as opened:
+        yield opened, str(file)
+
+
+def _put(text: str) -> None:
+    r"""Writes as UTF-8 whatever the machine's own encoding is, without turning \n into anything else."""
+    sys.stdout.buffer.write(text.encode())

@@ -1,0 +1,66 @@
+"""CoNLL-U: a word a line in ten columns, comments, multiword tokens and empty nodes between them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from recurra.data.lines import read_lines
+from recurra.data.sentences import Block, Sentence, blocks
+from recurra.errors import InputError
+
+COLUMNS = 10
+FORM, UPOS, XPOS, FEATS, MISC = 1, 3, 4, 5, 9
+EMPTY = "_"
+# A range "3-4" is a multiword token, a decimal "8.1" an empty node: neither is a word.
+_NO_WORD = re.compile(r"\d+-\d+|\d+\.\d+")
+
+
+def read_conllu(file: BinaryIO, name: str) -> Iterator[Sentence]:
+    """The sentences of an open CoNLL-U file, one at a time.
+
+    Args:
+        file: open for reading bytes.
+        name: what errors call it.
+
+    Raises:
+        InputError: a line that is no CoNLL-U or not UTF-8, a sentence without words; with the line's number.
+    """
+    for block in blocks(read_lines(file, name), lambda text: not text):
+        yield _sentence(block, name)
+
+
+def _sentence(block: Block, name: str) -> Sentence:
+    words: list[str] = []
+    rows: list[list[str]] = []
+    places: list[int] = []
+    for place, line in enumerate(block.lines):
+        text = line.text
+        if not text or text[0] == "#":
+            continue
+        fields = text.split("\t")
+        if len(fields) != COLUMNS:
+            raise InputError(f"{name}:{line.number}: {_counted(fields, text)}, CoNLL-U has {COLUMNS}, apart by tabs")
+        if fields[0] == str(len(words) + 1):
+            if not fields[FORM]:
+                raise InputError(f"{name}:{line.number}: the word is empty, expected a form in column 2")
+            words.append(fields[FORM])
+            rows.append(fields)
+            places.append(place)
+        elif not _NO_WORD.fullmatch(fields[0]):
+            raise InputError(f"{name}:{line.number}: id {fields[0]!r}, expected {len(words) + 1}, a range or a decimal")
+    if not words:
+        first = block.lines[0].number
+        raise InputError(f"{name}:{first}: a sentence without words. Remove it, or give it a line a word")
+    return Sentence(words, rows, [line.raw for line in block.lines], places, block.lines[0].number, _spaces(rows))
+
+
+def _spaces(rows: list[list[str]]) -> list[bool]:
+    return ["SpaceAfter=No" not in row[MISC] for row in rows]
+
+
+def _counted(fields: list[str], text: str) -> str:
+    if len(fields) == 1 and len(text.split()) == COLUMNS:
+        return f"{COLUMNS} columns apart by spaces"
+    return f"{len(fields)} column{'s' if len(fields) != 1 else ''}"

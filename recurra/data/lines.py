@@ -1,0 +1,77 @@
+"""Lines of a file as they come, each with its number, so that an error can say where."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from recurra.errors import InputError
+
+# Bytes of one line beyond which a file is no file of lines, and would not be read in constant memory.
+_LONGEST_LINE = 1 << 24
+BOM = "\ufeff"
+
+
+class Line(NamedTuple):
+    """One line."""
+
+    number: int
+    """From 1."""
+    text: str
+    """Without its end, and without a byte order mark."""
+    raw: str
+    """As it was, end included."""
+
+
+def read_lines(file: BinaryIO, name: str) -> Iterator[Line]:
+    r"""The lines of an open file: UTF-8, ended by \n or \r\n; only those end a line.
+
+    Args:
+        file: open for reading bytes; a pipe will do.
+        name: what errors call it.
+
+    Raises:
+        InputError: a line that is not UTF-8 or has more than 16 MiB, with its number.
+    """
+    number = 0
+    while data := file.readline(_LONGEST_LINE):
+        number += 1
+        if len(data) == _LONGEST_LINE:
+            raise InputError(f"{name}:{number}: a line of more than {_LONGEST_LINE:,} bytes. Is this a text file?")
+        try:
+            raw = data.decode()
+        except UnicodeDecodeError as error:
+            byte = error.object[error.start]
+            raise InputError(
+                f"{name}:{number}: not UTF-8: byte {error.start + 1} of the line is 0x{byte:02x} ({error.reason}). "
+                "Convert the file to UTF-8 first"
+            ) from None
+        text = raw.removesuffix("\n").removesuffix("\r")
+        yield Line(number, text.removeprefix(BOM) if number == 1 else text, raw)
+
+
+@contextmanager
+def open_bytes(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file open for reading bytes.
+
+    Raises:
+        InputError: it is missing, a folder, or cannot be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, expected a file. Name its files, for example {path / '*'}")
+    try:
+        with path.open("rb") as file:
+            yield file
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def end_of(raw: str) -> str:
+    r"""What ends a line: \n, \r\n, or nothing where the file stops."""
+    return "\r\n" if raw.endswith("\r\n") else "\n" if raw.endswith("\n") else ""

@@ -1,0 +1,114 @@
+"""Batches of sequences by their number of tokens, of similar lengths, in another order each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from recurra.errors import InputError
+
+Ids = npt.NDArray[np.int64]
+T = TypeVar("T")
+
+# Sequences shuffled together before they are sorted by length, in batches.
+_WINDOW = 50
+
+
+class TokenBatches(Generic[T]):
+    """Sequences in batches of about `tokens` tokens, one batch an update.
+
+    Each epoch the sequences are shuffled, sorted by length within windows of 50 batches, cut into batches, and the
+    batches shuffled. Every sequence comes once an epoch; one that is longer than `tokens` is a batch by itself. The
+    order depends on the seed and the epoch alone.
+
+    Args:
+        lengths: (N,) integers, tokens of each sequence.
+        make: turns the numbers of a batch's sequences, longest first, into the batch.
+        tokens: how many a batch has at most, padding not counted.
+        seed: decides the order.
+        rank: of this process; of a round of `world_size` batches it takes one.
+        world_size: how many processes train together.
+
+    Raises:
+        InputError: a number out of range, or fewer batches than processes.
+    """
+
+    def __init__(
+        self,
+        lengths: Ids,
+        make: Callable[[Ids], T],
+        *,
+        tokens: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if tokens < 1:
+            raise InputError(f"batch_tokens={tokens}: expected a whole number of 1 or more")
+        self._lengths, self._make, self._tokens = np.asarray(lengths, dtype=np.int64), make, tokens
+        self._settings = {"sequences": len(lengths), "tokens": tokens, "seed": seed, "world_size": world_size}
+        self._rank, self._world_size, self._seed = rank, world_size, seed
+        if not len(lengths):
+            raise InputError("there is no sequence to learn from")
+        self._start_epoch(0, position=0)
+
+    def _start_epoch(self, epoch: int, *, position: int) -> None:
+        self.epoch = epoch  # how many epochs are complete
+        self._position = position
+        batches = self._order(epoch)
+        rounds = len(batches) // self._world_size
+        if not rounds:
+            raise InputError(f"{len(batches)} batches for {self._world_size} processes. Lower --batch-tokens")
+        self._batches = batches[self._rank : rounds * self._world_size : self._world_size]
+
+    def _order(self, epoch: int) -> list[Ids]:
+        """The numbers of the sequences of each batch of an epoch."""
+        generator = np.random.default_rng([self._seed, epoch])
+        order = generator.permutation(len(self._lengths))
+        # A sequence longer than a batch is one batch, however long.
+        ends = np.minimum(self._lengths[order], self._tokens).cumsum()
+        windows = np.flatnonzero(np.diff(ends // (_WINDOW * self._tokens))) + 1
+        batches = [batch for window in np.split(order, windows) for batch in self._cut(window)]
+        return [batches[place] for place in generator.permutation(len(batches))]
+
+    def _cut(self, numbers: Ids) -> list[Ids]:
+        """A window of sequences in batches, longest first."""
+        numbers = numbers[np.argsort(-self._lengths[numbers], kind="stable")]
+        cuts, held = [], 0
+        for place, length in enumerate(self._lengths[numbers].tolist()):
+            if held and held + length > self._tokens:
+                cuts.append(place)
+                held = 0
+            held += length
+        return np.split(numbers, cuts)
+
+    def updates_per_epoch(self) -> int:
+        """How many updates this epoch has; another epoch may have one or two more or less."""
+        return len(self._batches)
+
+    def update(self) -> list[T]:
+        """The batch of the next update; after the last of an epoch the next epoch begins."""
+        batch = self._make(self._batches[self._position])
+        if self._position + 1 < len(self._batches):
+            self._position += 1
+        else:
+            self._start_epoch(self.epoch + 1, position=0)
+        return [batch]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place in the data and the settings it belongs to."""
+        return {"epoch": self.epoch, "position": self._position, **self._settings}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly where the batches that gave `state` were.
+
+        Raises:
+            InputError: the batches have other settings than those that gave `state`.
+        """
+        for name, value in self._settings.items():
+            if state.get(name) != value:
+                raise InputError(f"cannot continue: the data had {name}={state.get(name)}, now {name}={value}.")
+        self._start_epoch(int(state["epoch"]), position=int(state["position"]))

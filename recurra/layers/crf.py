@@ -1,0 +1,198 @@
+"""Labels that depend on their neighbours: a linear-chain conditional random field."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from recurra.errors import InputError
+
+
+class BestPath(NamedTuple):
+    """The labels of highest probability together."""
+
+    labels: Tensor
+    """int64 (T, B); 0 past a row's length."""
+    score: Tensor
+    """(B,), the sum of the path's scores and transitions."""
+
+
+class ConditionalRandomField(nn.Module):
+    """p(y | x) = exp(s(y) - log Z), s(y) = start[y_1] + Σ_t x_t[y_t] + Σ_t transition[y_{t-1}, y_t] + end[y_T].
+
+    The partition function Z sums over all paths that the constraints allow (Lafferty, McCallum & Pereira 2001, eq. 1;
+    as the output of a recurrent network Huang, Xu & Yu 2015). A row of no steps has one path, the empty one, of score
+    0.
+
+    Args:
+        labels: how many labels there are, K.
+        allowed_start: bool (K,), True where a sequence may begin with the label; everywhere where None.
+        allowed: bool (K, K), True where the column's label may follow the row's.
+        allowed_end: bool (K,), True where a sequence may end.
+
+    Raises:
+        InputError: masks of another shape, or scores, labels and lengths that do not fit, in the methods.
+    """
+
+    allowed_start: Tensor
+    allowed: Tensor
+    allowed_end: Tensor
+
+    def __init__(
+        self,
+        labels: int,
+        *,
+        allowed_start: Tensor | None = None,
+        allowed: Tensor | None = None,
+        allowed_end: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.start = nn.Parameter(torch.zeros(labels))
+        self.transition = nn.Parameter(torch.zeros(labels, labels))
+        self.end = nn.Parameter(torch.zeros(labels))
+        masks = {"allowed_start": (allowed_start, self.start), "allowed_end": (allowed_end, self.end)}
+        for name, (mask, like) in {**masks, "allowed": (allowed, self.transition)}.items():
+            if mask is not None and mask.shape != like.shape:
+                raise InputError(f"{name} is {tuple(mask.shape)}, expected {tuple(like.shape)} for {labels} labels")
+            # What is allowed follows from the labels: whoever builds the field knows it, so it is not saved.
+            given = torch.ones_like(like, dtype=torch.bool) if mask is None else mask.bool()
+            self.register_buffer(name, given, persistent=False)
+
+    @property
+    def size(self) -> int:
+        """How many labels there are, K."""
+        return len(self.start)
+
+    def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Start (K,), transition (K, K) and end (K,), -inf where forbidden."""
+        pairs = ((self.start, self.allowed_start), (self.transition, self.allowed), (self.end, self.allowed_end))
+        start, transition, end = (score.masked_fill(~mask, -torch.inf) for score, mask in pairs)
+        return start, transition, end
+
+    def log_partition(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The partition function of each row, log Z.
+
+        Args:
+            x: (T, B, K), a score for each label at each step.
+            lengths: int64 (B,); T each where None.
+
+        Returns:
+            (B,), in nats; -inf where no path is allowed.
+        """
+        lengths = self._checked(x, lengths)
+        _, _, end = self._scores()
+        last = self._forward_scores(x, lengths)  # (T, B, K)
+        if not len(x):
+            return x.new_zeros(x.shape[1])
+        total = _log_sum_exp(last[-1] + end, 1)
+        return torch.where(lengths > 0, total, torch.zeros_like(total))
+
+    def _forward_scores(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """α (T, B, K): the logarithm of the sum over all paths to a label at a step; a row's last one stays."""
+        start, transition, _ = self._scores()
+        alphas: list[Tensor] = []
+        for t, scores in enumerate(x):
+            if t == 0:
+                alphas.append(start + scores)
+                continue
+            new = _log_sum_exp(alphas[-1][:, :, None] + transition, 1) + scores  # (B, K)
+            alphas.append(torch.where((t < lengths)[:, None], new, alphas[-1]))
+        return torch.stack(alphas) if alphas else x
+
+    def score(self, x: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """s(y) of given paths.
+
+        Args:
+            x: (T, B, K).
+            labels: int64 (T, B); anything from 0 to K - 1 past a row's length.
+            lengths: int64 (B,); T each where None.
+
+        Returns:
+            (B,); -inf where a path is not allowed.
+        """
+        lengths = self._checked(x, lengths)
+        if labels.shape != x.shape[:2]:
+            raise InputError(f"labels are {tuple(labels.shape)}, expected {tuple(x.shape[:2])} as the scores")
+        if not len(x):
+            return x.new_zeros(x.shape[1])
+        start, transition, end = self._scores()
+        inside = torch.arange(len(x), device=x.device)[:, None] < lengths  # (T, B)
+        zero = x.new_zeros(())
+        emitted = x.gather(2, labels[:, :, None])[:, :, 0]  # (T, B)
+        moved = transition[labels[:-1], labels[1:]]  # (T - 1, B)
+        last = labels.gather(0, (lengths - 1).clamp(min=0)[None])[0]  # (B,)
+        total = torch.where(inside, emitted, zero).sum(0) + torch.where(inside[1:], moved, zero).sum(0)
+        return torch.where(lengths > 0, total + start[labels[0]] + end[last], zero)
+
+    def log_probability(self, x: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Log p(y | x) of given paths, (B,), in nats; the arguments are those of `score`."""
+        return self.score(x, labels, lengths) - self.log_partition(x, lengths)
+
+    @torch.no_grad()
+    def best_path(self, x: Tensor, lengths: Tensor | None = None) -> BestPath:
+        """The path of highest score of each row (Viterbi); of equal ones that with the lower label last.
+
+        Args:
+            x: (T, B, K).
+            lengths: int64 (B,); T each where None.
+        """
+        lengths = self._checked(x, lengths)
+        T, B = x.shape[:2]
+        if not T:
+            return BestPath(torch.zeros(T, B, dtype=torch.int64, device=x.device), x.new_zeros(B))
+        start, transition, end = self._scores()
+        best, before = start + x[0], []
+        for t in range(1, T):
+            found, source = (best[:, :, None] + transition).max(1)  # (B, K) each
+            best = torch.where((t < lengths)[:, None], found + x[t], best)
+            before.append(source)
+        score, label = (best + end).max(1)  # (B,) each
+        labels = [torch.where(lengths == T, label, 0)]
+        for t in range(T - 1, 0, -1):
+            # Before a row's last step its label follows from the one after; at that step it is the best end.
+            earlier = before[t - 1].gather(1, label[:, None])[:, 0]
+            label = torch.where(t < lengths, earlier, label)
+            labels.append(torch.where(t <= lengths, label, 0))
+        present = lengths > 0
+        path = torch.stack(labels[::-1]) * present
+        return BestPath(path, torch.where(present, score, torch.zeros_like(score)))
+
+    @torch.no_grad()
+    def marginals(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """p(y_t = k | x) of every label at every step, (T, B, K); 0 past a row's length."""
+        lengths = self._checked(x, lengths)
+        if not len(x):
+            return x
+        _, transition, end = self._scores()
+        alpha = self._forward_scores(x, lengths)
+        beta = end.expand_as(x[0])
+        betas = [beta]
+        for t in range(len(x) - 1, 0, -1):
+            new = _log_sum_exp((beta + x[t])[:, None, :] + transition, 2)  # (B, K)
+            beta = torch.where((t < lengths)[:, None], new, beta)
+            betas.append(beta)
+        joint = alpha + torch.stack(betas[::-1])  # (T, B, K)
+        inside = torch.arange(len(x), device=x.device)[:, None] < lengths
+        return joint.softmax(-1).masked_fill(~inside[:, :, None], 0.0)
+
+    def _checked(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        if x.dim() != 3 or x.shape[2] != self.size:
+            raise InputError(f"scores are {tuple(x.shape)}, expected (T, B, {self.size})")
+        if lengths is None:
+            return torch.full((x.shape[1],), len(x), device=x.device)
+        inside = (lengths >= 0) & (lengths <= len(x))
+        if lengths.shape != x.shape[1:2] or not bool(inside.all()):
+            raise InputError(f"lengths {lengths.tolist()}: expected {x.shape[1]} numbers from 0 to {len(x)}")
+        return lengths.to(x.device)
+
+
+def _log_sum_exp(scores: Tensor, dim: int) -> Tensor:
+    """The logarithm of Σ exp along an axis: -inf where all are, with a gradient of 0 there in place of torch's NaN."""
+    largest = scores.detach().amax(dim, keepdim=True)
+    largest = largest.masked_fill(largest == -torch.inf, 0.0)
+    total = (scores - largest).exp().sum(dim)
+    possible = total > 0
+    logarithm = torch.where(possible, total, 1.0).log()
+    return torch.where(possible, logarithm, -torch.inf) + largest.squeeze(dim)

@@ -1,0 +1,175 @@
+"""Sentences as the network reads them: padded, with each distinct word spelt once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from recurra.tasks.tagger.corpus import UNSEEN, Coded
+from recurra.tasks.tagger.states import States
+from recurra.tasks.tagger.vocabulary import AFFIXES, UNKNOWN, Vocabulary, affixes_of, folded
+
+Ids = npt.NDArray[np.int64]
+# Of longer words the first and the last half: the characters of a word cost what those of the longest in its group do.
+LONGEST_WORD = 40
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some sentences, time first.
+
+    Args:
+        words: int64 (T, B), 0 for unknown words and padding.
+        forms: int64 (T, B), the column of each word in `characters`.
+        characters: int64 (C, U), the spelling of the U distinct words, shortest first.
+        spelt: int64 (U,), how many characters each has, rising.
+        affixes: int64 (A, U), the known beginnings and ends of each, and 0.
+        features: int64 (F, T, B).
+        lengths: int64 (B,).
+        labels: int64 (L, T, B), -1 past a row's length and where training never had the label; (0, T, B) without.
+        vectors: int64 (T, B), rows of the pretrained vectors, 0 for words without one; None where there are none.
+        states: (T, B, H) of a language model; None where there is none.
+    """
+
+    words: Tensor
+    forms: Tensor
+    characters: Tensor
+    spelt: Tensor
+    affixes: Tensor
+    features: Tensor
+    lengths: Tensor
+    labels: Tensor
+    vectors: Tensor | None = None
+    states: Tensor | None = None
+
+    @property
+    def count(self) -> int:
+        """How many words there are."""
+        return int(self.lengths.sum())
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device."""
+        tensors: dict[str, Tensor | None] = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items() if tensor is not None})
+
+    def with_words(self, words: Tensor) -> Batch:
+        """The batch with other word numbers, (T, B)."""
+        return replace(self, words=words)
+
+    @property
+    def fresh(self) -> bool:
+        """Sentences begin from no state."""
+        return True
+
+
+class Forms:
+    """Distinct words as numbers, looked up once each.
+
+    Args:
+        forms: the words.
+        vocabulary: their numbers.
+        vectors: word to row of the pretrained vectors, where there are any.
+    """
+
+    def __init__(self, forms: Sequence[str], vocabulary: Vocabulary, vectors: dict[str, int] | None = None) -> None:
+        numbers, characters = vocabulary.word_ids, vocabulary.character_ids
+        self.words = np.array([numbers.get(folded(form), UNKNOWN) for form in forms], dtype=np.int64)
+        spelt = [[characters.get(character, UNKNOWN) for character in _shortened(form)] for form in forms]
+        self.lengths = np.array([len(one) for one in spelt], dtype=np.int64)
+        self._flat = np.array([number for one in spelt for number in one], dtype=np.int64)
+        self._affixes = _affixes(forms, vocabulary)
+        self._starts = np.concatenate([[0], self.lengths.cumsum()])
+        self.vectors = None if vectors is None else np.array([_row(form, vectors) for form in forms], dtype=np.int64)
+
+    def affixes(self, numbers: Ids) -> Tensor:
+        """The known beginnings and ends of some forms, (A, U)."""
+        return torch.from_numpy(self._affixes[numbers].T.copy())
+
+    def spell(self, numbers: Ids) -> tuple[Tensor, Tensor]:
+        """The characters of some forms, (C, U), and how many each has, (U,)."""
+        lengths = self.lengths[numbers]
+        steps = np.arange(lengths.max(initial=0))[:, None]  # (C, 1)
+        inside = steps < lengths
+        places = np.where(inside, self._starts[numbers] + steps, 0)
+        return torch.from_numpy(np.where(inside, self._flat[places], 0)), torch.from_numpy(lengths)
+
+
+def make_batch(sentences: Sequence[Coded], forms: Forms, *, features: int) -> Batch:
+    """Pads sentences.
+
+    Args:
+        sentences: as numbers, with or without labels.
+        forms: what the places of the words mean.
+        features: how many feature columns there are, F.
+    """
+    lengths = np.array([len(one.rows) for one in sentences], dtype=np.int64)
+    T, B = int(lengths.max()), len(sentences)
+    flat = np.concatenate([one.rows for one in sentences]).astype(np.int64)  # (N, 1 + F + L)
+    inside = np.arange(T) < lengths[:, None]  # (B, T)
+    used, own = _by_length(flat[:, 0], forms.lengths)
+    characters, spelt = forms.spell(used)
+
+    def padded(values: Ids, padding: int = 0) -> Tensor:
+        """(T, B) of one value a word."""
+        full = np.full((B, T), padding, dtype=np.int64)
+        full[inside] = values
+        return torch.from_numpy(full.T.copy())
+
+    def stacked(columns: Ids, padding: int = 0) -> Tensor:
+        tensors = [padded(column, padding) for column in columns.T]
+        return torch.stack(tensors) if tensors else torch.zeros(0, T, B, dtype=torch.int64)
+
+    return Batch(
+        words=padded(forms.words[flat[:, 0]]),
+        forms=padded(own),
+        characters=characters,
+        spelt=spelt,
+        affixes=forms.affixes(used),
+        features=stacked(flat[:, 1 : 1 + features]),
+        lengths=torch.from_numpy(lengths),
+        labels=stacked(flat[:, 1 + features :], UNSEEN),
+        states=_padded_states([one.states for one in sentences if one.states is not None], inside),
+        vectors=None if forms.vectors is None else padded(forms.vectors[flat[:, 0]]),
+    )
+
+
+def _by_length(numbers: Ids, lengths: Ids) -> tuple[Ids, Ids]:
+    """The distinct forms of some words, shortest first, and the place of each word's among them."""
+    used, own = np.unique(numbers, return_inverse=True)
+    order = np.argsort(lengths[used], kind="stable")
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    return used[order], places[own.reshape(-1)]
+
+
+def _padded_states(states: list[States], inside: npt.NDArray[np.bool_]) -> Tensor | None:
+    """The states of all sentences as float32 (T, B, H), 0 past a row's length."""
+    if not states:
+        return None
+    padded = np.zeros((*inside.shape, states[0].shape[1]), dtype=np.float32)  # (B, T, H)
+    padded[inside] = np.concatenate(states)
+    return torch.from_numpy(padded.transpose(1, 0, 2).copy())
+
+
+def _shortened(word: str) -> str:
+    half = LONGEST_WORD // 2
+    return word if len(word) <= LONGEST_WORD else word[:half] + word[-half:]
+
+
+def _affixes(forms: Sequence[str], vocabulary: Vocabulary) -> Ids:
+    """The known affixes of each form, (n, A)."""
+    table = np.zeros((len(forms), AFFIXES), dtype=np.int64)
+    for row, form in zip(table, forms, strict=True):
+        found = [vocabulary.affix_ids.get(affix, UNKNOWN) for affix in affixes_of(form)]
+        row[: len(found)] = found
+    return table
+
+
+def _row(word: str, vectors: dict[str, int]) -> int:
+    """The row of a word's vector, as it is spelt or in lower case; 0 where it has none."""
+    return vectors.get(word) or vectors.get(folded(word), 0)

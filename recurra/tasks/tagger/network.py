@@ -1,0 +1,203 @@
+"""The network of a tagger: from words and their characters to scores of labels."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from recurra.cells import Cell, States
+from recurra.data.spans import rules
+from recurra.layers import ConditionalRandomField, LockedDropout, Readout, Recurrent
+from recurra.tasks.language_model import Network as LanguageNetwork
+from recurra.tasks.language_model.network import make_cell
+from recurra.tasks.tagger.batch import Batch
+from recurra.tasks.tagger.options import NetworkOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """What the data decides about the network.
+
+    Args:
+        words: words with a vector of their own.
+        characters: how many characters there are.
+        affixes: how many beginnings and ends of words.
+        features: for each feature column, how many values.
+        labels: for each label its values.
+        spans: whether labels mark spans, coded as BIOES.
+        vectors: rows and numbers a row of the pretrained vectors; None where there are none.
+    """
+
+    words: int
+    characters: int
+    affixes: int
+    features: Sequence[int]
+    labels: Sequence[Sequence[str]]
+    spans: bool
+    vectors: tuple[int, int] | None = None
+
+
+# Words of up to so many characters are read together: one of 40 among a thousand of 6 would pad them all to 40.
+_SPELT_TOGETHER = (5, 9, 15)
+
+
+class Output(NamedTuple):
+    """What the network makes of a batch."""
+
+    scores: list[Tensor]
+    """For each label (T, B, K)."""
+    state: States
+    """After each row's last word, from its first; of use where the network reads in one direction."""
+
+
+class TaggerNetwork(nn.Module):
+    """Scores of labels from a recurrent stack over x_t = [word; spelling; affixes; features; vector; state].
+
+    The spelling of a word is what a recurrent layer ends with that reads its characters, in both directions (Ling et
+    al. 2015; Lample et al. 2016).
+
+    Args:
+        sizes: what the data decides.
+        options: what a person chose.
+        cell: the recurrent cell; the one that `options` names where None.
+        language_model: a trained network whose states batches hold; it is kept with the tagger, and not trained.
+
+    Raises:
+        InputError: an option that does not fit.
+    """
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        options: NetworkOptions,
+        *,
+        cell: Cell | None = None,
+        language_model: LanguageNetwork | None = None,
+    ) -> None:
+        super().__init__()
+        cell = cell or make_cell(options)
+        self.language_model = None if language_model is None else language_model.requires_grad_(False).eval()
+        width = 0 if language_model is None else language_model.recurrent.output_size
+        self.words = self.characters = self.spelling = self.affixes = self.vectors = None
+        if options.word_size:
+            self.words = _embedding(sizes.words + 1, options.word_size)
+            width += options.word_size
+        if options.character_size:
+            self.characters = _embedding(sizes.characters + 1, options.character_size)
+            self.spelling = Recurrent(
+                cell, options.character_size, options.spelling_size, bidirectional=True, engine=options.engine
+            )
+            width += 2 * options.spelling_size
+        if options.affix_size:
+            self.affixes = _embedding(sizes.affixes + 1, options.affix_size)
+            width += options.affix_size
+        if sizes.vectors:
+            self.vectors = nn.Embedding(*sizes.vectors).requires_grad_(False)
+            width += sizes.vectors[1]
+        self.features = nn.ModuleList(_embedding(size + 1, options.feature_size) for size in sizes.features)
+        width += options.feature_size * len(self.features)
+        self.drop_input, self.drop = LockedDropout(options.dropout), LockedDropout(options.dropout)
+        self.recurrent = Recurrent(
+            cell,
+            width,
+            options.hidden_size,
+            options.num_layers,
+            dropout=options.dropout,
+            locked_dropout=True,
+            bidirectional=options.bidirectional,
+            engine=options.engine,
+        )
+        emitted = self.recurrent.output_size
+        self.readouts = nn.ModuleList(Readout(emitted, len(values)) for values in sizes.labels)
+        self.decoders = None
+        if _uses_crf(sizes, options):
+            self.decoders = nn.ModuleList(_field(values, sizes.spans) for values in sizes.labels)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.readouts.parameters()).device
+
+    def initial_state(self, rows: int) -> States:
+        """The state before a sentence's first word."""
+        return self.recurrent.initial_state(rows)
+
+    def forward(self, batch: Batch, state: States | None = None) -> Output:
+        """The scores of all labels of a batch.
+
+        Args:
+            batch: sentences.
+            state: what the words before came to; a sentence's beginning where None.
+        """
+        x = self.drop_input(self._read(batch))  # (T, B, I)
+        h, state = self.recurrent(x, state, lengths=batch.lengths)  # (T, B, D·H)
+        h = self.drop(h)
+        return Output([readout(h) for readout in self.readouts], state)
+
+    def _read(self, batch: Batch) -> Tensor:
+        parts = []
+        if self.words is not None:
+            parts.append(self.words(batch.words))  # (T, B, E)
+        if self.characters is not None and self.spelling is not None:
+            parts.append(self._spell(batch)[batch.forms])  # (T, B, 2·S)
+        if self.affixes is not None:
+            parts.append(self.affixes(batch.affixes).sum(0)[batch.forms])  # (A, U, E), (U, E), (T, B, E)
+        if self.vectors is not None and batch.vectors is not None:
+            parts.append(self.vectors(batch.vectors))
+        parts += [embedding(values) for embedding, values in zip(self.features, batch.features, strict=True)]
+        if batch.states is not None:
+            parts.append(batch.states)
+        return torch.cat(parts, -1)
+
+    def _spell(self, batch: Batch) -> Tensor:
+        """What the character layer ends with for each distinct word, (U, 2·S)."""
+        assert self.characters is not None
+        assert self.spelling is not None
+        ends = [int((batch.spelt <= length).sum()) for length in _SPELT_TOGETHER] + [len(batch.spelt)]
+        spelt = []
+        for start, end in itertools.pairwise([0, *ends]):
+            if start < end:
+                lengths = batch.spelt[start:end]
+                x = self.drop_input(self.characters(batch.characters[: int(lengths[-1]), start:end]))  # (C, U, E)
+                _, (forward, backward) = self.spelling(x, lengths=lengths)
+                spelt.append(torch.cat([forward.h, backward.h], -1))
+        return torch.cat(spelt)
+
+    def set_vectors(self, matrix: npt.NDArray[np.float32]) -> None:
+        """Fill in the pretrained vectors: `matrix` (V, D), after a row of zeros for words without one."""
+        assert self.vectors is not None
+        with torch.no_grad():
+            self.vectors.weight[0] = 0.0
+            self.vectors.weight[1:] = torch.from_numpy(matrix)
+
+    def field(self, label: int) -> ConditionalRandomField | None:
+        """The random field over a label; None where each label is chosen by itself."""
+        if self.decoders is None:
+            return None
+        decoder = self.decoders[label]
+        assert isinstance(decoder, ConditionalRandomField)
+        return decoder
+
+
+def _uses_crf(sizes: Sizes, options: NetworkOptions) -> bool:
+    return sizes.spans if options.decoder is None else options.decoder == "crf"
+
+
+def _embedding(rows: int, size: int) -> nn.Embedding:
+    embedding = nn.Embedding(rows, size)
+    nn.init.uniform_(embedding.weight, -((3 / size) ** 0.5), (3 / size) ** 0.5)  # variance 1 / size, as Ma & Hovy 2016
+    return embedding
+
+
+def _field(labels: Sequence[str], spans: bool) -> ConditionalRandomField:
+    if not spans:
+        return ConditionalRandomField(len(labels))
+    start, between, end = rules(labels, "bioes")
+    return ConditionalRandomField(len(labels), allowed_start=start, allowed=between, allowed_end=end)

@@ -1,0 +1,96 @@
+"""A tagger over many sentences: gathered in windows, batched by length, given back in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from recurra.tasks.tagger.batch import Batch, Forms, make_batch
+from recurra.tasks.tagger.corpus import Coded
+from recurra.tasks.tagger.decode import decode, losses
+from recurra.tasks.tagger.network import TaggerNetwork
+
+# Words of a batch, padding included.
+_BATCH_WORDS = 2048
+
+
+class Predicted(NamedTuple):
+    """What the network says of one sentence."""
+
+    labels: list[list[int]]
+    """For each label its values by number."""
+    probabilities: list[npt.NDArray[np.float32]] | None
+    """For each label (T, K); None where nobody asked."""
+
+
+class Losses(NamedTuple):
+    """The loss of some sentences: nats of each label, and how many words they sum over."""
+
+    totals: list[float]
+    words: int
+
+
+def predict(
+    network: TaggerNetwork, sentences: Sequence[Coded], forms: Forms, *, features: int, probabilities: bool = False
+) -> list[Predicted]:
+    """The labels of sentences, in their order.
+
+    Args:
+        network: in evaluation mode.
+        sentences: as numbers; labels are not read.
+        forms: what the places mean.
+        features: how many feature columns there are, F.
+        probabilities: also those of all values.
+    """
+    found: list[Predicted | None] = [None] * len(sentences)
+    for numbers, batch in _batches([_unlabelled(one, features) for one in sentences], forms, features, network.device):
+        decoded = decode(network, network(batch).scores, batch, probabilities=probabilities)
+        labels = [one.labels.T.tolist() for one in decoded]
+        shares = [one.probabilities for one in decoded]
+        for place, (number, length) in enumerate(zip(numbers, batch.lengths.tolist(), strict=True)):
+            told = (
+                [share[:length, place].cpu().numpy() for share in shares if share is not None]
+                if probabilities
+                else None
+            )
+            found[number] = Predicted([one[place][:length] for one in labels], told)
+    return [one if one is not None else Predicted([], None) for one in found]
+
+
+def loss_of(network: TaggerNetwork, sentences: Sequence[Coded], forms: Forms, *, features: int) -> Losses:
+    """The loss of sentences with labels."""
+    totals: list[float] = []
+    words = 0
+    for _, batch in _batches(sentences, forms, features, network.device):
+        told = [float(one) for one in losses(network, network(batch).scores, batch)]
+        totals = [one + other for one, other in zip(totals or [0.0] * len(told), told, strict=True)]
+        words += batch.count
+    return Losses(totals, words)
+
+
+def _batches(
+    sentences: Sequence[Coded], forms: Forms, features: int, device: torch.device
+) -> Iterator[tuple[list[int], Batch]]:
+    """Batches of sentences of similar lengths, and which sentences they are; those without words are left out."""
+    lengths = [len(one.rows) for one in sentences]
+    order = sorted((number for number in range(len(lengths)) if lengths[number]), key=lambda number: -lengths[number])
+    start = 0
+    while start < len(order):
+        size = max(1, _BATCH_WORDS // lengths[order[start]])
+        numbers = order[start : start + size]
+        yield numbers, make_batch([sentences[number] for number in numbers], forms, features=features).to(device)
+        start += size
+
+
+def _unlabelled(one: Coded, features: int) -> Coded:
+    return one._replace(rows=one.rows[:, : 1 + features])
+
+
+def evaluating(network: TaggerNetwork) -> torch.inference_mode:
+    """A context for using the network: in evaluation mode, nothing kept for gradients."""
+    network.eval()
+    return torch.inference_mode()

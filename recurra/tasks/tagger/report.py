@@ -1,0 +1,66 @@
+"""An evaluation as a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+# Rows of the tables; --json has all.
+_LABELS, _CONFUSIONS = 60, 15
+
+
+def report(scores: dict[str, Any]) -> str:
+    """The scores of `Tagger.evaluate` as text: summary, table by label, the most frequent confusions."""
+    return "\n".join(_lines(scores))
+
+
+def _lines(scores: dict[str, Any]) -> Iterator[str]:
+    yield f"{scores['words']:,} words in {scores['sentences']:,} sentences, {scores['loss']:.4f} nats a word"
+    for name, result in scores["labels"].items():
+        yield ""
+        yield from _of_label(name, result)
+
+
+def _of_label(name: str, result: dict[str, Any]) -> Iterator[str]:
+    yield name
+    unknown = result["unknown_words"]
+    rows = [
+        ("accuracy", result["accuracy"], result["words"], "words"),
+        ("of known words", result["accuracy_known"], result["words"] - unknown, "words"),
+        ("of unknown words", result["accuracy_unknown"], unknown, "words"),
+        ("whole sentences", result["accuracy_sentences"], result["sentences"], "sentences"),
+    ]
+    for title, value, count, of in rows:
+        yield f"  {title:<17} {_percent(value)}  of {count:,} {of}"
+    if "f1" in result:
+        found = f"precision {_percent(result['precision'])}  recall {_percent(result['recall'])}"
+        yield f"  {'spans':<17} F1 {_percent(result['f1'])}  {found}  of {result['spans']:,}"
+        yield from _table("span", result["by_span"])
+    yield from _table("label", result["by_label"])
+    yield from _confusions(result["confusions"])
+
+
+def _table(title: str, rows: list[dict[str, Any]]) -> Iterator[str]:
+    shown = rows[:_LABELS]
+    width = max([len(title), *(len(row[title]) for row in shown)])
+    yield ""
+    yield f"  {title:<{width}}    count  precision   recall       F1"
+    for row in shown:
+        numbers = f"{_percent(row['precision']):>9}  {_percent(row['recall']):>7}  {_percent(row['f1']):>7}"
+        yield f"  {row[title]:<{width}}  {row['count']:>7,}  {numbers}"
+    if len(rows) > len(shown):
+        yield f"  … and {len(rows) - len(shown):,} more: --json has them"
+
+
+def _confusions(rows: list[dict[str, Any]]) -> Iterator[str]:
+    if not rows:
+        return
+    yield ""
+    yield "  most frequent confusions: label, what was said, how often, an example"
+    for row in rows[:_CONFUSIONS]:
+        example = " ".join([*row["before"], f"[{row['word']}]", *row["after"]])
+        yield f"  {row['label']} → {row['predicted']}  {row['count']:,}  {row['place']}: {example}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f} %"

@@ -1,0 +1,188 @@
+"""What a tagger knows by number: words, characters, values of features, labels."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from recurra.data.sentences import Sentence
+from recurra.data.spans import convert
+from recurra.errors import InputError
+from recurra.tasks.tagger.layout import Layout
+
+FILE = "vocabulary.json"
+FORMAT = 1
+UNKNOWN = 0
+_FIELDS = ("words", "rare", "characters", "affixes", "features", "labels")
+# How long the beginnings and ends of words are that have a vector, and how many distinct words must share one.
+_PREFIXES, _SUFFIXES, _LEAST_WORDS = (1, 2, 3), (1, 2, 3, 4), 3
+AFFIXES = len(_PREFIXES) + len(_SUFFIXES)
+
+
+def affixes_of(word: str) -> list[str]:
+    """The beginnings and ends of a word in lower case, such as un- and -ing; shorter than the word itself."""
+    word = folded(word)
+    begins = [f"{word[:size]}-" for size in _PREFIXES if size < len(word)]
+    return begins + [f"-{word[-size:]}" for size in _SUFFIXES if size < len(word)]
+
+
+def folded(word: str) -> str:
+    """A word as the word vectors know it: in lower case, which the characters know better."""
+    return word.lower()
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Symbols by number; 0 is the unknown one of words, characters and features.
+
+    Args:
+        words: in lower case, most frequent first.
+        rare: words in lower case that training had too seldom to have a number.
+        characters: by code point.
+        affixes: beginnings and ends of words, such as un- and -ing.
+        features: for each feature column its values.
+        labels: for each label its values, as the network knows them.
+    """
+
+    words: list[str]
+    rare: list[str]
+    characters: list[str]
+    affixes: list[str]
+    features: list[list[str]]
+    labels: list[list[str]]
+
+    @cached_property
+    def word_ids(self) -> dict[str, int]:
+        """Word to number."""
+        return {word: place for place, word in enumerate(self.words, start=1)}
+
+    @cached_property
+    def character_ids(self) -> dict[str, int]:
+        """Character to number."""
+        return {character: place for place, character in enumerate(self.characters, start=1)}
+
+    @cached_property
+    def affix_ids(self) -> dict[str, int]:
+        """Affix to number."""
+        return {affix: place for place, affix in enumerate(self.affixes, start=1)}
+
+    @cached_property
+    def feature_ids(self) -> list[dict[str, int]]:
+        """For each feature column, value to number."""
+        return [{value: place for place, value in enumerate(values, start=1)} for values in self.features]
+
+    @cached_property
+    def label_ids(self) -> list[dict[str, int]]:
+        """For each label, value to number."""
+        return [{value: place for place, value in enumerate(values)} for values in self.labels]
+
+    @cached_property
+    def _rare(self) -> frozenset[str]:
+        return frozenset(self.rare)
+
+    def knows(self, word: str) -> bool:
+        """Whether training had the word, in any case."""
+        return folded(word) in self.word_ids or folded(word) in self._rare
+
+    def files(self) -> dict[str, str]:
+        """`vocabulary.json`."""
+        content = {"format": FORMAT, **{name: getattr(self, name) for name in _FIELDS}}
+        return {FILE: json.dumps(content, ensure_ascii=False, indent=0) + "\n"}
+
+
+@dataclass
+class Counts:
+    """What occurs how often in the training data, sentence by sentence."""
+
+    layout: Layout
+    scheme: str | None
+    """What labels are converted to before they are counted; None where they mark no spans."""
+    words: Counter[str] = field(default_factory=Counter)
+    features: list[Counter[str]] = field(default_factory=list)
+    labels: list[Counter[str]] = field(default_factory=list)
+    sentences: int = 0
+
+    def __post_init__(self) -> None:
+        self.features = [Counter() for _ in self.layout.features]
+        self.labels = [Counter() for _ in self.layout.labels]
+
+    def add(self, sentence: Sentence) -> None:
+        """Count one sentence."""
+        self.sentences += 1
+        self.words.update(sentence.words)
+        for counter, values in zip(self.features, self.layout.features_in(sentence), strict=True):
+            counter.update(values)
+        for counter, values in zip(self.labels, self.layout.labels_in(sentence), strict=True):
+            counter.update(values if self.scheme is None else convert(values, self.scheme))
+
+    def folded(self) -> Counter[str]:
+        """The words in lower case, and how often each occurs."""
+        counts: Counter[str] = Counter()
+        for word, count in self.words.items():
+            counts[folded(word)] += count
+        return counts
+
+    def vocabulary(self, min_count: int) -> Vocabulary:
+        """The vocabulary of what was counted."""
+        characters: Counter[str] = Counter()
+        for word, count in self.words.items():
+            for character in word:
+                characters[character] += count
+        words = self.folded()
+        affixes = Counter(affix for word in words for affix in affixes_of(word))
+        return Vocabulary(
+            words=[word for word in _ordered(words) if words[word] >= min_count],
+            rare=[word for word in _ordered(words) if words[word] < min_count],
+            characters=sorted(character for character, count in characters.items() if count >= min_count),
+            affixes=sorted(affix for affix, count in affixes.items() if count >= _LEAST_WORDS),
+            features=[_ordered(counter) for counter in self.features],
+            labels=[_ordered(counter) for counter in self.labels],
+        )
+
+
+def _ordered(counter: Counter[str]) -> list[str]:
+    """Most frequent first, equal ones by code point, so that one data set gives one vocabulary."""
+    return sorted(counter, key=lambda symbol: (-counter[symbol], symbol))
+
+
+def load_vocabulary(folder: Path, layout: Layout) -> Vocabulary:
+    """The vocabulary that `Vocabulary.files` described.
+
+    Raises:
+        InputError: the file is missing, damaged, or does not fit the layout.
+    """
+    path = folder / FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file: {folder} is not a tagger, or a part of it was lost") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error}). Restore the file, or train again") from None
+    if not isinstance(content, dict) or content.keys() != {"format", *_FIELDS} or content["format"] != FORMAT:
+        raise InputError(f"{path}: expected an object of format {FORMAT} with {', '.join(_FIELDS)}")
+    for name in ("words", "rare", "characters", "affixes"):
+        _check(path, name, content[name])
+    for name, wanted in (("features", len(layout.features)), ("labels", len(layout.labels))):
+        if not isinstance(content[name], list) or len(content[name]) != wanted:
+            raise InputError(f"{path}: {name} is not a list of {wanted} lists, as config.json describes")
+        for values in content[name]:
+            _check(path, name, values)
+    return Vocabulary(**{name: content[name] for name in _FIELDS})
+
+
+def _check(path: Path, name: str, values: Any) -> None:
+    words = isinstance(values, list) and all(isinstance(value, str) for value in values)
+    if not words or len(set(values)) != len(values):
+        raise InputError(f"{path}: {name} is not a list of strings, none twice. Restore the file, or train again")
+
+
+def distinct(sentences: Iterable[Sequence[str]]) -> tuple[list[str], list[list[int]]]:
+    """The distinct words of sentences, and each sentence as places among them."""
+    places: dict[str, int] = {}
+    numbered = [[places.setdefault(word, len(places)) for word in words] for words in sentences]
+    return list(places), numbered

@@ -1,0 +1,282 @@
+"""`recurra train tagger`, `tag` and `evaluate` as a person meets them, and one line for each bad file."""
+
+import io
+import json
+import sys
+
+import pytest
+
+import recurra
+from recurra.cli.app import main
+
+LABELS = {"the": "D", "cat": "N", "dog": "N", "sees": "V", "hears": "V", ".": "P"}
+TINY = ["--hidden-size", 8, "--word-size", 8, "--character-size", 4, "--spelling-size", 4, "--engine", "unroll"]
+TINY += ["--learning-rate", 0.03, "--min-count", 1, "--batch-tokens", 40, "--log-every", 1000, "--dropout", 0]
+SENTENCES = ("the cat sees the dog .", "the dog hears the cat .", "the cat hears .")
+
+
+def conllu(sentences=SENTENCES, *, labelled=True):
+    blocks = []
+    for number, sentence in enumerate(sentences):
+        lines = [f"# sent_id = {number}"]
+        for place, word in enumerate(sentence.split(), start=1):
+            label = LABELS.get(word, "N") if labelled else "_"
+            lines.append(f"{place}\t{word}\tlemma\t{label}\tx{label}\t_\t_\t_\t_\tSpaceAfter=No")
+        blocks.append("\n".join(lines) + "\n\n")
+    return "".join(blocks)
+
+
+NAMES = "Ann\tB-PER\nLee\tI-PER\nsaw\tO\nRome\tB-LOC\n.\tO\n\nRome\tB-LOC\nsaw\tO\nBo\tB-PER\n.\tO\n\n"
+
+
+@pytest.fixture
+def command(capsysbinary):
+    """Runs the command line in this process: exit code, stdout, stderr."""
+
+    def run(*arguments):
+        code = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            code = stop.code
+        captured = capsysbinary.readouterr()
+        return code, captured.out.decode(), captured.err.decode()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def pos(tmp_path_factory):
+    """A tagger of UPOS and XPOS."""
+    folder = tmp_path_factory.mktemp("pos")
+    (folder / "train.conllu").write_text(conllu(SENTENCES * 12))
+    options = {option[2:].replace("-", "_"): value for option, value in zip(TINY[::2], TINY[1::2], strict=True)}
+    options |= {"labels": ["upos", "xpos"], "steps": 60, "dropout": 0.0}
+    recurra.train("tagger", folder / "train.conllu", out=folder / "m", **options)
+    return folder / "m"
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory):
+    """A tagger of names."""
+    folder = tmp_path_factory.mktemp("names")
+    (folder / "train.tsv").write_text(NAMES * 20)
+    options = {option[2:].replace("-", "_"): value for option, value in zip(TINY[::2], TINY[1::2], strict=True)}
+    recurra.train("tagger", folder / "train.tsv", out=folder / "m", **{**options, "steps": 60, "dropout": 0.0})
+    return folder / "m"
+
+
+@pytest.fixture
+def stdin(monkeypatch):
+    def give(text):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+    return give
+
+
+def test_help_reads_on_its_own(command):
+    for verb in (["tag"], ["train", "tagger"], ["evaluate"]):
+        code, out, _ = command(*verb, "--help")
+        assert code == 0
+        assert "Usage: recurra" in out
+    assert "--word-by-word" in command("tag", "--help")[1]
+    assert "--feature-columns" in command("train", "tagger", "--help")[1]
+
+
+def test_train_evaluate_tag(command, tmp_path):
+    train, test = tmp_path / "train.conllu", tmp_path / "test.conllu"
+    train.write_text(conllu(SENTENCES * 12))
+    test.write_text(conllu())
+    code, _, err = command("train", "tagger", train, "--valid", test, "--out", tmp_path / "m", "--steps", 60, *TINY)
+    assert code == 0, err
+    assert "training data: 192 words in 36 sentences" in err
+    code, out, _ = command("evaluate", tmp_path / "m", test, "--json")
+    scores = json.loads(out)
+    assert scores["accuracy"] == 1.0
+    code, out, _ = command("evaluate", tmp_path / "m", test)
+    assert "accuracy          100.00 %  of 16 words" in out
+    code, out, _ = command("tag", tmp_path / "m", test)
+    assert (code, out) == (0, conllu())
+
+
+def test_conllu_comes_out_byte_for_byte_but_for_the_labels(command, pos, tmp_path):
+    text = conllu(labelled=False)
+    odd = text.replace("# sent_id = 1", "# sent_id = 1\n1-2\tthedog\t_\t_\t_\t_\t_\t_\t_\t_", 1)
+    odd = odd.replace("2\tcat\t", "1.1\tghost\t_\t_\t_\t_\t_\t_\t_\t_\n2\tcat\t", 1).replace("\n", "\r\n")
+    path = tmp_path / "new.conllu"
+    path.write_bytes(("\ufeff" + odd + "\r\n").encode())
+    code, out, err = command("tag", pos, path)
+    assert code == 0, err
+
+    def unlabelled(text):
+        return [[*(fields := line.split("\t"))[:3], *fields[5:]] for line in text.split("\n")]
+
+    assert unlabelled(out) == unlabelled("\ufeff" + odd + "\r\n")
+    assert "\tcat\tlemma\tN\txN\t" in out
+
+
+def test_text_in_and_every_format_out(command, pos, stdin):
+    stdin("the cat sees the dog .\n\nthe dog .\n")
+    _, out, _ = command("tag", pos)
+    assert out.splitlines()[:3] == ["the\tD\txD", "cat\tN\txN", "sees\tV\txV"]
+    stdin("the cat sees the dog .\n\nthe dog .\n")
+    _, out, _ = command("tag", pos, "--to", "json", "--probabilities")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [line["words"] for line in lines] == [["the", "cat", "sees", "the", "dog", "."], [], ["the", "dog", "."]]
+    assert lines[0]["upos"] == ["D", "N", "V", "D", "N", "P"]
+    assert all(0.3 < share <= 1 for share in lines[0]["probabilities"]["xpos"])
+    stdin("the dog.\n")
+    _, out, _ = command("tag", pos, "--tokenize", "--to", "conllu")
+    assert out.startswith("# text = the dog.\n1\tthe\t_\tD\txD\t_\t_\t_\t_\t_\n2\tdog\t_\tN\txN")
+    assert out.splitlines()[2].endswith("\tSpaceAfter=No")
+    stdin("the dog .\n")
+    _, out, _ = command("tag", pos, "--to", "terminal")
+    assert "dog\x1b[" in out
+    assert "/N/xN\x1b[0m" in out
+
+
+def test_columns_have_their_label_replaced_or_added(command, names, tmp_path, stdin):
+    path = tmp_path / "new.tsv"
+    path.write_text(NAMES.replace("B-PER", "O").replace("I-PER", "O"))
+    assert command("tag", names, path)[1] == NAMES
+    path.write_text("".join(line.split("\t")[0] + "\n" for line in NAMES.splitlines()))
+    assert command("tag", names, path)[1] == NAMES
+    stdin("Ann Lee saw Rome .\n")
+    _, out, _ = command("tag", names, "--to", "json")
+    assert json.loads(out)["spans"] == [
+        {"type": "PER", "start": 0, "end": 2, "text": "Ann Lee"},
+        {"type": "LOC", "start": 3, "end": 4, "text": "Rome"},
+    ]
+
+
+def test_spans_are_scored_by_f1(command, names, tmp_path):
+    path = tmp_path / "test.tsv"
+    path.write_text(NAMES)
+    scores = json.loads(command("evaluate", names, path, "--json")[1])
+    assert scores["f1"] == scores["accuracy"] == 1.0
+    path.write_text(NAMES.replace("Lee\tI-PER", "Lee\tO"))
+    _, out, _ = command("evaluate", names, path)
+    assert "F1 75.00 %" in out
+    assert "O → I-PER  1  test.tsv:1: Ann [Lee] saw Rome ." in out
+
+
+def test_a_word_a_line_is_answered_at_once(command, pos, tmp_path, stdin):
+    stdin("the\n")
+    code, _, err = command("tag", pos, "--word-by-word")
+    assert code == 2
+    assert "reads sentences from both ends: train one with --no-bidirectional" in err
+    train = tmp_path / "train.conllu"
+    train.write_text(conllu(SENTENCES * 12))
+    options = [*TINY, "--steps", 60, "--no-bidirectional"]
+    assert command("train", "tagger", train, "--out", tmp_path / "m", *options)[0] == 0
+    stdin("the\ncat\n\nthe\n")
+    assert command("tag", tmp_path / "m", "--word-by-word")[1] == "the\tD\ncat\tN\n\nthe\tD\n"
+
+
+def test_a_sentence_of_ten_thousand_words_and_a_word_of_as_many_letters(command, pos, tmp_path):
+    path = tmp_path / "long.txt"
+    path.write_text(" ".join(["the cat"] * 5000) + "\n" + "ab" * 5000 + " dog\n")
+    code, out, err = command("tag", pos, path)
+    assert code == 0, err
+    assert len(out.splitlines()) == 10_004
+    train = tmp_path / "train.conllu"
+    train.write_text(conllu([*SENTENCES * 4, "the cat " * 1000]))
+    code, _, err = command("train", "tagger", train, "--out", tmp_path / "m", *TINY, "--steps", 2)
+    assert code == 0, err
+
+
+TAB = "\t"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "options", "message"),
+    [
+        (
+            "a.conllu",
+            conllu().replace("\t_\t_\t_\t_\tSpaceAfter=No", "", 1),
+            [],
+            "a.conllu:2: 5 columns, CoNLL-U has 10",
+        ),
+        ("a.conllu", "# only\n\n", [], "a.conllu:1: a sentence without words"),
+        ("a.tsv", "a\tO\nb\n", [], "a.tsv:2: 1 columns apart by tabs, expected 2 as in line 1"),
+        (
+            "a.tsv",
+            "Some text.\nMore text.\n",
+            ["--label-column", 3],
+            "a.tsv:1: 2 columns apart by spaces, but column 3",
+        ),
+        (
+            "a.tsv",
+            "word\nword\n",
+            [],
+            "a.tsv:1: 1 columns apart by spaces: no label beside the word. Is it plain text?",
+        ),
+        ("a.tsv", "a\tB-X\n\nb\tO\nc\tI-X\n\nd\tO\n", [], "a.tsv:4: I-X follows O, expected well-formed BIO"),
+        ("a.tsv", b"a\tO\n\xe9\tO\n", [], "a.tsv:2: not UTF-8: byte 1 of the line is 0xe9"),
+        ("a.tsv", "", [], "a.tsv: the file is empty"),
+        ("a.tsv", "\n\n", [], "a.tsv: no sentence in it"),
+        ("a.tsv", "a\tO\n", [], "a.tsv: 1 sentences, nothing to hold out"),
+        ("a.tsv", NAMES, ["--scheme", "boi"], "there is no scheme 'boi' of span labels. Did you mean 'bio'"),
+        ("a.tsv", NAMES, ["--labels", "upos"], "labels=['upos']: are those of CoNLL-U"),
+        ("a.conllu", conllu(), ["--labels", "pos"], "there is no label 'pos' in CoNLL-U. Did you mean"),
+        ("a.conllu", conllu(), ["--label-column", 4], "is CoNLL-U, whose columns have names: choose with --labels"),
+        ("a.tsv", NAMES, ["--decoder", "crff"], "there is no decoder 'crff'. Did you mean 'crf'"),
+        ("a.tsv", NAMES, ["--feature-columns", 2], "feature_columns=[2]: expected others than word 1, label 2"),
+    ],
+)
+def test_a_bad_file_gets_one_line_and_nothing_is_left(command, tmp_path, name, text, options, message):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    code, out, err = command("train", "tagger", path, "--out", tmp_path / "m", *TINY, "--steps", 1, *options)
+    assert code == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    assert message in err
+    assert not (tmp_path / "m").exists()
+
+
+def test_span_labels_are_mended_when_asked(command, tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("a\tB-X\n\nb\tO\nc\tI-X\n\nd\tO\n")
+    code, _, err = command("train", "tagger", path, "--out", tmp_path / "m", *TINY, "--steps", 1, "--repair")
+    assert code == 0, err
+    code, _, err = command("evaluate", tmp_path / "m", path)
+    assert (code, "a.tsv:4: I-X follows O" in err) == (2, True)
+    scores = json.loads(command("evaluate", tmp_path / "m", path, "--repair", "--json")[1])
+    assert scores["labels"]["label"]["spans"] == 2
+
+
+def test_labels_that_training_never_had_are_counted_and_said(command, tmp_path):
+    train, valid = tmp_path / "train.conllu", tmp_path / "valid.conllu"
+    train.write_text(conllu(SENTENCES * 3))
+    valid.write_text(conllu().replace("\tV\t", "\tVERB\t", 1))
+    command_line = ["train", "tagger", train, "--valid", valid, "--out", tmp_path / "m", *TINY, "--steps", 1]
+    code, _, err = command(*command_line)
+    assert code == 0
+    assert "1 words have a label of upos that the training data never has (VERB)" in err
+    for label in "DNVP":
+        valid.write_text(valid.read_text().replace(f"\t{label}\t", f"\t{label}{label}\t"))
+    code, _, err = command(*command_line, "--overwrite")
+    assert code == 2
+    assert f"{valid}: none of its labels of upos" in err
+
+
+def test_other_models_do_not_tag_and_taggers_do_nothing_else(command, pos, trained):
+    code, _, err = command("tag", trained)
+    assert (code, "holds a model for 'lm', which does not tag" in err) == (2, True)
+    code, _, err = command("generate", pos)
+    assert (code, "holds a model for 'tagger'" in err) == (2, True)
+    code, _, err = command("score", pos)
+    assert (code, "holds a model for 'tagger'" in err) == (2, True)
+    code, _, err = command("evaluate", trained, "x", "--repair")
+    assert (code, "--repair mends the labels of a tagger's files" in err) == (2, True)
+
+
+def test_windows_line_ends_and_a_byte_order_mark_train_the_same_tagger(command, tmp_path):
+    plain, odd = tmp_path / "plain.conllu", tmp_path / "odd.conllu"
+    plain.write_bytes(conllu(SENTENCES * 4).encode())
+    odd.write_bytes(("\ufeff" + conllu(SENTENCES * 4).replace("\n", "\r\n")).encode())
+    for path in (plain, odd):
+        assert command("train", "tagger", path, "--out", tmp_path / path.stem, *TINY, "--steps", 3)[0] == 0
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("plain", "odd")]
+    assert weights[0] == weights[1]
