@@ -29,8 +29,8 @@ def gradient_figure(layers: Sequence[Measures]) -> Picture:
             axes.plot(range(len(layer.left)), layer.left, label=layer.name, color=colour, linestyle=stroke)
         axes.axhline(thresholds.VANISHED, color=theme.faint, linewidth=1.5)
         axes.annotate(
-            f"{thresholds.VANISHED:.0%} left", (1, thresholds.VANISHED), xycoords=("axes fraction", "data"),
-            ha="right", va="bottom", fontsize=13,
+            f"{thresholds.VANISHED:.0%} left", (0.99, thresholds.VANISHED), xycoords=("axes fraction", "data"),
+            ha="right", va="center", fontsize=13, bbox={"facecolor": theme.paper, "linewidth": 0, "pad": 2},
         )  # fmt: skip
         powers_of_ten(axes, _LOWEST, 10 ** math.ceil(math.log10(min(highest, 1e12)) + 0.3))
         label(axes, "lag k (steps)", "gradient at lag k / at lag 0")
@@ -61,7 +61,7 @@ def spectrum_figure(layer: Measures) -> Picture:
         highest, lowest = max([1.0, *finite]), max(1e-12, min([1.0, *finite]))
         powers_of_ten(axes, 10 ** math.floor(math.log10(lowest) - 0.1), 10 ** math.ceil(math.log10(highest) + 0.1))
         label(axes, "steps k", "singular value of J$_k$ … J$_1$")
-        axes.legend(title="singular value", loc="lower left")
+        axes.legend(title="singular value", loc="best")
 
     return picture(draw, f"Singular values of the product of the Jacobians of {layer.name} over k steps, against k")
 
@@ -90,7 +90,7 @@ def gates_figure(layer: Measures) -> Picture:
             told = f"{use.gate}: {use.saturated:.0%} saturated" if _bounded(use.lowest, use.highest) else use.gate
             label(axes, f"value of {use.gate}", "share of values (%)" if index % columns == 0 else "", told)
 
-    return picture(draw, f"Histograms of the gates of {layer.name}", size=(9.0 if columns > 1 else 6.0, 4.0 * lines))
+    return picture(draw, f"Histograms of the gates of {layer.name}", size=(9.0, 4.0 * lines))
 
 
 def _bounded(lowest: float, highest: float) -> bool:

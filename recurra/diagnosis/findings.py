@@ -61,8 +61,12 @@ class Measures:
 
     @property
     def memory(self) -> int | None:
-        """The first lag at which less than 1 % of the gradient is left; None where that is not so at any measured."""
-        return next((lag for lag, share in enumerate(self.left) if share < thresholds.VANISHED), None)
+        """The first lag at which less than 1 % of the gradient is left; None where that is not so at any measured.
+
+        Lags before the first that has a gradient, of a loss that reads late, are passed over.
+        """
+        start = next((lag for lag, share in enumerate(self.left) if share), 0)
+        return next((lag for lag in range(start, len(self.left)) if self.left[lag] < thresholds.VANISHED), None)
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,7 @@ def test_a_loss_that_reads_late_is_not_silent():
     (found,) = diagnose(nn.GRU(4, 8), torch.randn(40, 2, 4), late).layers
     assert found.measures.gradient[:3] == (0, 0, 0)
     assert found.measures.left[3] == 1
+    assert 5 < found.measures.memory < 40
     assert found.verdict.kind == "vanishes"
 
 
