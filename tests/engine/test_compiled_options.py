@@ -48,11 +48,11 @@ def test_recomputation_on_the_reference_too(name, reverse):
 
 
 def test_many_chunks_of_time_equal_one(monkeypatch):
-    from recurra.engine.cpu import chunks
+    from recurra.engine.cpu import sequences
 
     row = {**EVERYTHING, "norm": False}
     want = outputs_and_gradients(build("lstm", row, T=9), "unroll")
-    monkeypatch.setattr(chunks, "_ROWS", 6)  # two steps of three rows
+    monkeypatch.setattr(sequences, "_ROWS", 6)  # two steps of three rows
     assert_equal(outputs_and_gradients(build("lstm", row, T=9), "cpu"), want)
 
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from recurra.engine.cpu.chunks import Chunk, Sequences, Span, Weights, fixed_arrays, sharing, start_states, steps_of
+from recurra.engine.cpu.forward import Forward
+from recurra.engine.cpu.given import Weights, fixed_arrays, steps_of
 from recurra.engine.cpu.kernel import Kernel
 from recurra.engine.cpu.memory import Place
+from recurra.engine.cpu.sequences import Sequences, Span, sharing, start_states
 from recurra.engine.cpu.workspace import buffer
 
 
@@ -50,7 +52,7 @@ class Gradients:
         self._begin(dy, dlast, dshown)
         again = None
         if self.recompute:
-            again = Chunk(self.loops, self.sequences, self.given, spans=self.spans, keep=False)
+            again = Forward(self.loops, self.sequences, self.given, spans=self.spans, keep=False)
         order = list(enumerate(self.sequences.in_time(self.spans)))
         for number, span in reversed(order):
             states, kept = self._states_and_kept(span, number, again)
@@ -90,7 +92,7 @@ class Gradients:
                 self.found[name] = make(tensor.shape, dtype=tensor.dtype)
 
     def _states_and_kept(
-        self, span: Span, number: int, again: Chunk | None
+        self, span: Span, number: int, again: Forward | None
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         names = [name for name in self.memory.kinds if name == "R" or name.startswith("kept")]
         states = self.loops.cell.states

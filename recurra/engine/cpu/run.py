@@ -15,10 +15,11 @@ from torch import Tensor
 
 from recurra.cells import Gates, State
 from recurra.engine.around import normalise
-from recurra.engine.cpu.chunks import Chunk, Sequences
 from recurra.engine.cpu.fits import variant_of
+from recurra.engine.cpu.forward import Forward
 from recurra.engine.cpu.gradients import Gradients
 from recurra.engine.cpu.kernel import Kernel, kernel
+from recurra.engine.cpu.sequences import Sequences
 from recurra.engine.request import Request, Result
 
 
@@ -95,7 +96,7 @@ class _Loops(torch.autograd.Function):
         """Runs all chunks; keeps what the backward pass reads, unless it is to be computed again."""
         given = dict(zip(plan.names, tensors, strict=True))
         wanted = any(ctx.needs_input_grad)
-        pass_ = Chunk.forward_pass(plan.loops, plan.sequences, given, plan.recompute, keep=wanted)
+        pass_ = Forward.forward_pass(plan.loops, plan.sequences, given, plan.recompute, keep=wanted)
         y, last, shown = pass_.run()
         ctx.plan = plan
         if wanted:

@@ -1,7 +1,8 @@
 """A cell's step and what stands around it, written down as elementwise operations, forward and backward."""
 
 from recurra.engine.trace.operations import Op, Untraceable, Value
-from recurra.engine.trace.program import Pass, Product, Program, Programs, plan
+from recurra.engine.trace.program import Programs, plan
+from recurra.engine.trace.schedule import Pass, Product, Program
 from recurra.engine.trace.tracer import Cut, Recorded, Variant, record
 
 __all__ = [

@@ -41,7 +41,7 @@ _KINDS = {
     "aten.bitwise_and": "and", "aten.bitwise_or": "or", "aten.bitwise_not": "not",
 }  # fmt: skip
 KINDS = frozenset(_KINDS.values()) | {"sum"}
-_CONDITIONS = {"le", "lt", "ge", "gt", "eq", "ne", "and", "or", "not"}
+CONDITIONS = {"le", "lt", "ge", "gt", "eq", "ne", "and", "or", "not"}
 _SHAPES = {
     "aten.alias", "aten.clone", "aten.detach", "aten.expand", "aten.view", "aten.reshape", "aten.squeeze",
     "aten.unsqueeze", "aten.lift_fresh_copy", "aten._unsafe_view",
@@ -126,7 +126,7 @@ class Writer:
 
     def emit(self, kind: str, *arguments: Value) -> Value:
         """One operation, or what it comes to where that is known already."""
-        if kind not in _CONDITIONS and kind != "where":
+        if kind not in CONDITIONS and kind != "where":
             arguments = tuple(self._number(argument) for argument in arguments)
         simple = _simple(kind, arguments)
         if simple is not None:
@@ -137,7 +137,7 @@ class Writer:
             width = max((self.widths[a] for a in arguments if isinstance(a, str)), default=0)
             self.operations.append(Op(name, kind, arguments, width))
             self._known[key], self.widths[name] = name, width
-            if kind in _CONDITIONS:
+            if kind in CONDITIONS:
                 self._conditions.add(name)
         return self._known[key]
 
