@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -34,6 +35,7 @@ class Batch:
         labels: int64 (L, T, B), -1 past a row's length and where training never had the label; (0, T, B) without.
         vectors: int64 (T, B), rows of the pretrained vectors, 0 for words without one; None where there are none.
         states: (T, B, H) of a language model; None where there is none.
+        spelling: (U, 2·S), what the character layer ends with for each distinct word, where it is known already.
     """
 
     words: Tensor
@@ -46,6 +48,7 @@ class Batch:
     labels: Tensor
     vectors: Tensor | None = None
     states: Tensor | None = None
+    spelling: Tensor | None = None
 
     @property
     def count(self) -> int:
@@ -86,6 +89,13 @@ class Forms:
         self._starts = np.concatenate([[0], self.lengths.cumsum()])
         self.vectors = None if vectors is None else np.array([_row(form, vectors) for form in forms], dtype=np.int64)
 
+    def part(self, numbers: Ids) -> Forms:
+        """Some of the forms, for spelling them."""
+        part = copy(self)
+        part.lengths = self.lengths[numbers]
+        part._starts = self._starts[numbers]
+        return part
+
     def affixes(self, numbers: Ids) -> Tensor:
         """The known beginnings and ends of some forms, (A, U)."""
         return torch.from_numpy(self._affixes[numbers].T.copy())
@@ -99,13 +109,14 @@ class Forms:
         return torch.from_numpy(np.where(inside, self._flat[places], 0)), torch.from_numpy(lengths)
 
 
-def make_batch(sentences: Sequence[Coded], forms: Forms, *, features: int) -> Batch:
+def make_batch(sentences: Sequence[Coded], forms: Forms, *, features: int, spelling: Tensor | None = None) -> Batch:
     """Pads sentences.
 
     Args:
         sentences: as numbers, with or without labels.
         forms: what the places of the words mean.
         features: how many feature columns there are, F.
+        spelling: (n, 2·S), that of each form, where it is known already.
     """
     lengths = np.array([len(one.rows) for one in sentences], dtype=np.int64)
     T, B = int(lengths.max()), len(sentences)
@@ -134,6 +145,7 @@ def make_batch(sentences: Sequence[Coded], forms: Forms, *, features: int) -> Ba
         lengths=torch.from_numpy(lengths),
         labels=stacked(flat[:, 1 + features :], UNSEEN),
         states=_padded_states([one.states for one in sentences if one.states is not None], inside),
+        spelling=None if spelling is None else spelling[torch.from_numpy(used)],
         vectors=None if forms.vectors is None else padded(forms.vectors[flat[:, 0]]),
     )
 

@@ -14,6 +14,7 @@ from recurra.tasks.tagger.examples import CODED, Examples
 from recurra.tasks.tagger.model import Tagger
 from recurra.tasks.tagger.predict import evaluating, loss_of, predict
 from recurra.tasks.tagger.scores import Tally
+from recurra.tasks.tagger.spelling import spellings
 from recurra.tasks.tagger.windows import windows
 
 # Scores of the first label that stand beside those of all labels, where a script finds them.
@@ -71,8 +72,9 @@ def _add(model: Tagger, sentences: list[Sentence], places: list[str], tallies: l
         one._replace(rows=np.concatenate([one.rows, _numbers(model, sentence)], axis=1))
         for one, sentence in zip(coded, sentences, strict=True)
     ]
-    told = loss_of(model.network, labelled, looked_up, features=features)
-    found = predict(model.network, coded, looked_up, features=features)
+    spelling = spellings(model.network, looked_up)
+    told = loss_of(model.network, labelled, looked_up, features=features, spelling=spelling)
+    found = predict(model.network, coded, looked_up, features=features, spelling=spelling)
     for sentence, predicted, place in zip(sentences, found, places, strict=True):
         known = [model.vocabulary.knows(word) for word in sentence.words]
         for number, (tally, gold) in enumerate(zip(tallies, model.layout.labels_in(sentence), strict=True)):

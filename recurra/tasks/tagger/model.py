@@ -23,6 +23,7 @@ from recurra.tasks.tagger.layout import Layout
 from recurra.tasks.tagger.network import Sizes, TaggerNetwork
 from recurra.tasks.tagger.options import NetworkOptions
 from recurra.tasks.tagger.predict import Predicted, evaluating, predict
+from recurra.tasks.tagger.spelling import Speller
 from recurra.tasks.tagger.states import reader_of
 from recurra.tasks.tagger.streaming import TaggerStream
 from recurra.tasks.tagger.vocabulary import Vocabulary, distinct, load_vocabulary
@@ -190,8 +191,9 @@ class Tagger:
             probabilities: also the probability of each label.
             window: about how many words are held at once.
         """
+        speller = Speller(self.network)
         for held in windows(sentences, window):
-            for sentence, predicted in zip(held, self._predict(held, probabilities), strict=True):
+            for sentence, predicted in zip(held, self._predict(held, probabilities, speller), strict=True):
                 yield self._tagged(sentence, predicted)
 
     def evaluate(
@@ -221,11 +223,14 @@ class Tagger:
             raise InputError("no files to evaluate on: name at least one")
         return evaluate(self, Examples(paths, self.layout, self.scheme, repair))
 
-    def _predict(self, sentences: list[Sentence], probabilities: bool) -> list[Predicted]:
+    def _predict(self, sentences: list[Sentence], probabilities: bool, speller: Speller) -> list[Predicted]:
         words, coded = self.encode(sentences)
+        forms, features = self.forms(words), len(self.layout.features)
         with evaluating(self.network):
-            features = len(self.layout.features)
-            return predict(self.network, coded, self.forms(words), features=features, probabilities=probabilities)
+            spelling = speller(words, forms)
+            return predict(
+                self.network, coded, forms, features=features, probabilities=probabilities, spelling=spelling
+            )
 
     def encode(self, sentences: list[Sentence]) -> tuple[list[str], list[Coded]]:
         """The distinct words, and the sentences as the numbers that `predict` wants."""

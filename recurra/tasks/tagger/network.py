@@ -146,7 +146,8 @@ class TaggerNetwork(nn.Module):
         if self.words is not None:
             parts.append(self.words(batch.words))  # (T, B, E)
         if self.characters is not None and self.spelling is not None:
-            parts.append(self._spell(batch)[batch.forms])  # (T, B, 2·S)
+            spelling = self.spell(batch.characters, batch.spelt) if batch.spelling is None else batch.spelling
+            parts.append(spelling[batch.forms])  # (T, B, 2·S)
         if self.affixes is not None:
             parts.append(self.affixes(batch.affixes).sum(0)[batch.forms])  # (A, U, E), (U, E), (T, B, E)
         if self.vectors is not None and batch.vectors is not None:
@@ -156,19 +157,24 @@ class TaggerNetwork(nn.Module):
             parts.append(batch.states)
         return torch.cat(parts, -1)
 
-    def _spell(self, batch: Batch) -> Tensor:
-        """What the character layer ends with for each distinct word, (U, 2·S)."""
+    def spell(self, characters: Tensor, spelt: Tensor) -> Tensor:
+        """What the character layer ends with for each word, (U, 2·S).
+
+        Args:
+            characters: int64 (C, U), the words, shortest first.
+            spelt: int64 (U,), how many characters each has.
+        """
         assert self.characters is not None
         assert self.spelling is not None
-        ends = [int((batch.spelt <= length).sum()) for length in _SPELT_TOGETHER] + [len(batch.spelt)]
-        spelt = []
+        ends = [int((spelt <= length).sum()) for length in _SPELT_TOGETHER] + [len(spelt)]
+        parts = []
         for start, end in itertools.pairwise([0, *ends]):
             if start < end:
-                lengths = batch.spelt[start:end]
-                x = self.drop_input(self.characters(batch.characters[: int(lengths[-1]), start:end]))  # (C, U, E)
+                lengths = spelt[start:end]
+                x = self.drop_input(self.characters(characters[: int(lengths[-1]), start:end]))  # (C, U, E)
                 _, (forward, backward) = self.spelling(x, lengths=lengths)
-                spelt.append(torch.cat([forward.h, backward.h], -1))
-        return torch.cat(spelt)
+                parts.append(torch.cat([forward.h, backward.h], -1))
+        return torch.cat(parts)
 
     def set_vectors(self, matrix: npt.NDArray[np.float32]) -> None:
         """Fill in the pretrained vectors: `matrix` (V, D), after a row of zeros for words without one."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from recurra.tasks.tagger.batch import Batch, Forms, make_batch
 from recurra.tasks.tagger.corpus import Coded
@@ -35,7 +36,13 @@ class Losses(NamedTuple):
 
 
 def predict(
-    network: TaggerNetwork, sentences: Sequence[Coded], forms: Forms, *, features: int, probabilities: bool = False
+    network: TaggerNetwork,
+    sentences: Sequence[Coded],
+    forms: Forms,
+    *,
+    features: int,
+    probabilities: bool = False,
+    spelling: Tensor | None = None,
 ) -> list[Predicted]:
     """The labels of sentences, in their order.
 
@@ -45,9 +52,12 @@ def predict(
         forms: what the places mean.
         features: how many feature columns there are, F.
         probabilities: also those of all values.
+        spelling: (n, 2·S), that of each form, where it is known already.
     """
     found: list[Predicted | None] = [None] * len(sentences)
-    for numbers, batch in _batches([_unlabelled(one, features) for one in sentences], forms, features, network.device):
+    for numbers, batch in _batches(
+        [_unlabelled(one, features) for one in sentences], forms, features, network.device, spelling
+    ):
         decoded = decode(network, network(batch).scores, batch, probabilities=probabilities)
         labels = [one.labels.T.tolist() for one in decoded]
         shares = [one.probabilities for one in decoded]
@@ -61,11 +71,18 @@ def predict(
     return [one if one is not None else Predicted([], None) for one in found]
 
 
-def loss_of(network: TaggerNetwork, sentences: Sequence[Coded], forms: Forms, *, features: int) -> Losses:
+def loss_of(
+    network: TaggerNetwork,
+    sentences: Sequence[Coded],
+    forms: Forms,
+    *,
+    features: int,
+    spelling: Tensor | None = None,
+) -> Losses:
     """The loss of sentences with labels."""
     totals: list[float] = []
     words = 0
-    for _, batch in _batches(sentences, forms, features, network.device):
+    for _, batch in _batches(sentences, forms, features, network.device, spelling):
         told = [float(one) for one in losses(network, network(batch).scores, batch)]
         totals = [one + other for one, other in zip(totals or [0.0] * len(told), told, strict=True)]
         words += batch.count
@@ -73,7 +90,7 @@ def loss_of(network: TaggerNetwork, sentences: Sequence[Coded], forms: Forms, *,
 
 
 def _batches(
-    sentences: Sequence[Coded], forms: Forms, features: int, device: torch.device
+    sentences: Sequence[Coded], forms: Forms, features: int, device: torch.device, spelling: Tensor | None
 ) -> Iterator[tuple[list[int], Batch]]:
     """Batches of sentences of similar lengths, and which sentences they are; those without words are left out."""
     lengths = [len(one.rows) for one in sentences]
@@ -82,7 +99,12 @@ def _batches(
     while start < len(order):
         size = max(1, _BATCH_WORDS // lengths[order[start]])
         numbers = order[start : start + size]
-        yield numbers, make_batch([sentences[number] for number in numbers], forms, features=features).to(device)
+        yield (
+            numbers,
+            make_batch([sentences[number] for number in numbers], forms, features=features, spelling=spelling).to(
+                device
+            ),
+        )
         start += size
 
 

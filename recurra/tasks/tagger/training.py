@@ -19,6 +19,7 @@ from recurra.tasks.tagger.model import Tagger
 from recurra.tasks.tagger.options import BatchOptions
 from recurra.tasks.tagger.predict import evaluating, loss_of, predict
 from recurra.tasks.tagger.scores import Tally
+from recurra.tasks.tagger.spelling import spellings
 from recurra.tasks.tagger.windows import WINDOW_WORDS
 from recurra.training import Loss
 
@@ -109,10 +110,11 @@ def corpus_scores(model: Tagger, corpus: TaggedCorpus, forms: Forms) -> dict[str
     known = [model.vocabulary.knows(form) for form in corpus.forms]
     unseen = "\0"  # no label is called that
     with evaluating(model.network):
+        spelling = spellings(model.network, forms)
         for sentences in _windows(corpus):
-            told = loss_of(model.network, sentences, forms, features=corpus.features)
+            told = loss_of(model.network, sentences, forms, features=corpus.features, spelling=spelling)
             total, words = total + sum(told.totals), words + told.words
-            found = predict(model.network, sentences, forms, features=corpus.features)
+            found = predict(model.network, sentences, forms, features=corpus.features, spelling=spelling)
             for (row, _), predicted in zip(sentences, found, strict=True):
                 numbers = row[:, 0].tolist()
                 for place, tally in enumerate(tallies):
