@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import table
 
-from recurra.cells import CELLS, cell_options, find_cell
+from recurra.cells import CELLS, Cell, Gates, State, cell_options, find_cell
 from recurra.cells.document import as_text, describe, page, summary
 from recurra.cli.cells import cells
 from recurra.engine.run import engines_for
@@ -45,11 +45,21 @@ def test_a_cell_without_a_docstring_and_options_is_described_by_its_names():
     assert describe(type("Bare", (table.Leaky,), {"__doc__": ""})(), []).summary == ""
 
 
+class Sorted(Cell):
+    """No engine compiles this."""
+
+    gates = ("a",)
+
+    def step(self, x, u, s, p):
+        return State(h=(x.a + u.a).sort(-1).values), Gates()
+
+
 def test_the_engines_are_those_that_run_the_cell():
     assert engines_for(find_cell("lstm")) == ("cpu", "native", "unroll")
     assert engines_for(find_cell("lstm", activation="relu")) == ("cpu", "unroll")
-    assert engines_for(find_cell("slstm")) == ("unroll",)
-    assert engines_for(table.Odd()) == ("unroll",)
+    assert engines_for(find_cell("slstm")) == ("cpu", "unroll")
+    assert engines_for(table.Odd()) == ("cpu", "unroll")
+    assert engines_for(Sorted()) == ("unroll",)
 
 
 def test_the_list_has_one_line_a_cell_in_eighty_columns(capsys):

@@ -110,6 +110,7 @@ def test_several_python_threads_at_once():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:os.fork.. was called:RuntimeWarning")  # JAX says so where a test has loaded it
 def test_a_forked_process_computes_the_same():
     request = make("gru", T=6, B=8, H=16, dtype=torch.float32)
     want = run(request, "cpu").y
