@@ -112,7 +112,10 @@ class Writer:
         return self.emit(_KINDS[name], *(self._as_value(argument) for argument in arguments))
 
     def _check_shape(self, node: fx.Node, name: str) -> None:
-        shape = tuple(node.meta["val"].shape)
+        made = node.meta.get("val")
+        if not isinstance(made, torch.Tensor):
+            raise Untraceable(f"the operator {name or node.target} has no rule")
+        shape = tuple(made.shape)
         if shape and shape[0] != self.rows:
             raise Untraceable(f"{name} makes {shape} of (B, H): it is not elementwise, nor a sum over units")
 
