@@ -5,35 +5,36 @@ from __future__ import annotations
 from pathlib import Path
 
 from recurra.diagnosis import thresholds
+from recurra.diagnosis.context import Context
 from recurra.diagnosis.figures import context_figure, gates_figure, gradient_figure, spectrum_figure
-from recurra.diagnosis.findings import Diagnosis, Layer, Measures, context_in_words
+from recurra.diagnosis.findings import Layer, Measures, context_in_words
 from recurra.diagnosis.report import Block, Section, Table, write_page
 from recurra.diagnosis.verdict import share
 
 _LAGS = (1, 2, 5, 10, 20, 50, 100, 200)
 
 
-def write_account(diagnosis: Diagnosis, path: Path, title: str) -> None:
+def write_account(layers: tuple[Layer, ...], context: Context | None, path: Path, title: str) -> None:
     """Writes the page into a file.
 
     Raises:
         RecurraError: matplotlib is not installed.
     """
-    sections = [Section("Verdict", _verdicts(diagnosis)), Section("Gradients through time", _gradients(diagnosis))]
-    if diagnosis.context is not None:
-        told = context_in_words(diagnosis.context)
+    sections = [Section("Verdict", _verdicts(layers)), Section("Gradients through time", _gradients(layers))]
+    if context is not None:
+        told = context_in_words(context)
         blocks: list[Block] = [
             f"{told[0].upper()}{told[1:]} The same positions are read again and again, each time with states that "
             "started anew so many steps before.",
-            context_figure(diagnosis.context),
+            context_figure(context),
         ]
         sections.append(Section("Useful context", blocks))
-    sections += [Section(f"Inside {layer.measures.name}", _inside(layer.measures)) for layer in diagnosis.layers]
+    sections += [Section(f"Inside {layer.measures.name}", _inside(layer.measures)) for layer in layers]
     write_page(path, title, [*sections, Section("How to read this", _reading())])
 
 
-def _verdicts(diagnosis: Diagnosis) -> list[Block]:
-    return [block for layer in diagnosis.layers for block in _verdict(layer)]
+def _verdicts(layers: tuple[Layer, ...]) -> list[Block]:
+    return [block for layer in layers for block in _verdict(layer)]
 
 
 def _verdict(layer: Layer) -> list[Block]:
@@ -42,9 +43,8 @@ def _verdict(layer: Layer) -> list[Block]:
     return [told, *(f"→ {one}" for one in layer.verdict.advice)]
 
 
-def _gradients(diagnosis: Diagnosis) -> list[Block]:
-    layers = [layer.measures for layer in diagnosis.layers]
-    told = [layer for layer in layers if layer.left]
+def _gradients(layers: tuple[Layer, ...]) -> list[Block]:
+    told = [layer.measures for layer in layers if layer.measures.left]
     if not told:
         return ["No gradient reaches any of the layers."]
     longest = max(len(layer.left) for layer in told)

@@ -11,7 +11,8 @@ from torch import Generator, Tensor, nn
 
 from recurra.cells import cell_name
 from recurra.diagnosis.context import useful_context
-from recurra.diagnosis.findings import Diagnosis, Layer, Measures
+from recurra.diagnosis.diagnosis import Diagnosis
+from recurra.diagnosis.findings import Layer, Measures
 from recurra.diagnosis.gates import dead_units, gate_use
 from recurra.diagnosis.jacobians import lyapunov_exponents, singular_values
 from recurra.diagnosis.lags import TIMES, Lags, gradient_by_lag

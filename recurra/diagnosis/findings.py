@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from recurra.diagnosis import thresholds
@@ -94,47 +92,6 @@ class Layer:
         return f"{self.measures.name}: {self.verdict.text}{advice}"
 
 
-@dataclass(frozen=True)
-class Diagnosis:
-    """What `recurra.diagnose` found: print it, read its fields, or write it as a page."""
-
-    layers: tuple[Layer, ...]
-    """Each recurrent layer and direction in the order of the network."""
-    context: Context | None
-    """The loss against context; None where it cannot be told."""
-
-    def __str__(self) -> str:
-        told = [] if self.context is None else [f"context: {context_in_words(self.context)}"]
-        return "\n".join([*map(str, self.layers), *told])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON can hold it; numbers that are not finite are None."""
-        layers = [
-            {
-                **dataclasses.asdict(layer.measures),
-                "rate": layer.measures.rate,
-                "memory": layer.measures.memory,
-                "verdict": dataclasses.asdict(layer.verdict),
-            }
-            for layer in self.layers
-        ]
-        context = None
-        if self.context is not None:
-            context = {**dataclasses.asdict(self.context), "useful": self.context.useful}
-        told: dict[str, Any] = _plain({"layers": layers, "context": context})
-        return told
-
-    def write(self, path: str | Path, *, title: str = "Diagnosis") -> None:
-        """Writes everything with figures into one HTML file that needs nothing else.
-
-        Raises:
-            RecurraError: matplotlib is not installed.
-        """
-        from recurra.diagnosis.account import write_account  # brings matplotlib
-
-        write_account(self, Path(path), title)
-
-
 def context_in_words(context: Context) -> str:
     """How much context the network makes use of, in a sentence."""
     best = min(context.losses)
@@ -147,9 +104,10 @@ def context_in_words(context: Context) -> str:
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """As JSON can hold it; numbers that are not finite are None."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

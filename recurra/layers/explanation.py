@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra.engine import Explained
 from recurra.errors import InputError
-
-if TYPE_CHECKING:
-    from recurra.layers.recurrent import Recurrent
 
 
 class Explanation(dict[str, Explained]):
@@ -39,7 +36,7 @@ class Explanation(dict[str, Explained]):
         return "\n".join(f"{name}  {one}" for name, one in self.items())
 
 
-def explain(layer: Recurrent, x: Tensor | PackedSequence, *, lengths: Tensor | None = None) -> Explanation:
+def explain(layer: nn.Module, x: Tensor | PackedSequence, *, lengths: Tensor | None = None) -> Explanation:
     """What runs a layer of recurra's on such an input, why, and what it keeps for the backward pass.
 
     Args:
@@ -50,6 +47,8 @@ def explain(layer: Recurrent, x: Tensor | PackedSequence, *, lengths: Tensor | N
     Raises:
         InputError: another module.
     """
-    if not isinstance(layer, nn.Module) or not hasattr(layer, "explain"):
+    ask: Any = getattr(layer, "explain", None)
+    if ask is None:
         raise InputError(f"explain: {type(layer).__name__} is not a recurrent layer of recurra")
-    return layer.explain(x, lengths=lengths)
+    found: Explanation = ask(x, lengths=lengths)
+    return found

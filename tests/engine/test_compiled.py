@@ -16,7 +16,7 @@ from recurra.engine import choose, run
 from recurra.engine.cpu import maths
 from recurra.engine.cpu.code import Code
 from recurra.engine.cpu.compile import Compiled, machine_shape
-from recurra.errors import InputError
+from recurra.errors import InputError, RecurraError
 from recurra.layers import GRU, Recurrent
 
 
@@ -71,7 +71,7 @@ def test_a_second_derivative_is_refused_and_not_wrong():
     request = make("gru", B=4, H=16)
     x = request.x.clone().requires_grad_()
     (first,) = torch.autograd.grad(run(change(request, x=x), "cpu").y.square().sum(), x, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
+    with pytest.raises(RecurraError, match="no second derivatives: make the layer with engine='unroll'"):
         first.sum().backward()
 
 
@@ -323,3 +323,149 @@ def test_buffers_are_used_again_and_never_by_two():
     assert third.data_ptr() not in (place, second.data_ptr())
     del view
     assert buffer(like, 299, 500).data_ptr() == place
+
+
+class Cases:
+    """Formulas that are easily written down wrongly: each must be right, or be refused."""
+
+    @staticmethod
+    def cast(x, u, s, p):
+        return torch.tanh((x.a * 3).int().to(x.a.dtype) + u.a)
+
+    @staticmethod
+    def rounded_division(x, u, s, p):
+        return torch.tanh(torch.div(x.a * 3, 1.7, rounding_mode="floor") + u.a)
+
+    @staticmethod
+    def number_of_rows(x, u, s, p):
+        return torch.tanh(x.a / x.a.shape[0] + u.a)
+
+    @staticmethod
+    def length_of_a_vector(x, u, s, p):
+        return torch.tanh(x.a / len(p.k) + u.a + p.k)
+
+    @staticmethod
+    def several_results(x, u, s, p):
+        return torch.tanh((x.a + u.a).sort(-1).values)
+
+    @staticmethod
+    def decision(x, u, s, p):
+        return torch.tanh(x.a + u.a) if x.a.sum() > 0 else torch.sigmoid(x.a + u.a)
+
+    @staticmethod
+    def two_products_of_a_gate(x, u, s, p):
+        return torch.tanh(x.a + u("a", s.h * s.h)) * torch.sigmoid(u("a", torch.tanh(s.h)))
+
+    @staticmethod
+    def product_with_a_constant(x, u, s, p):
+        return torch.tanh(x.a + u("a", torch.ones_like(s.h)))
+
+    @staticmethod
+    def constant_condition(x, u, s, p):
+        return torch.where(torch.ones_like(x.a, dtype=torch.bool), torch.tanh(x.a + u.a), s.h)
+
+    @staticmethod
+    def number_as_condition(x, u, s, p):
+        return torch.where(torch.relu(x.a).bool(), torch.tanh(x.a + u.a), s.h * 0.5)
+
+    @staticmethod
+    def logic_of_numbers(x, u, s, p):
+        return torch.where(torch.logical_not(torch.relu(x.a)), torch.tanh(x.a + u.a), s.h * 0.5)
+
+    @staticmethod
+    def equal_conditions(x, u, s, p):
+        return torch.where((x.a > 0) == (u.a > 0), torch.tanh(x.a + u.a), s.h * 0.5)
+
+    @staticmethod
+    def smooth(x, u, s, p):
+        F = torch.nn.functional
+        return F.softplus(x.a + u.a) * 0.2 + F.gelu(u.a) * 0.3 + F.elu(x.a) * 0.1
+
+    @staticmethod
+    def softmax(x, u, s, p):
+        return torch.softmax(x.a + u.a, -1)
+
+
+REFUSED = {"cast", "rounded_division", "number_of_rows", "length_of_a_vector", "several_results", "decision"}
+REFUSED |= {"two_products_of_a_gate", "product_with_a_constant", "softmax"}
+
+
+@pytest.mark.parametrize("name", [name for name in vars(Cases) if name[0] != "_"])
+def test_a_formula_is_compiled_rightly_or_refused(name):
+    formula = getattr(Cases, name)
+
+    class Case(Cell):
+        gates = ("a",)
+        vectors = ("k",)
+
+        def step(self, x, u, s, p):
+            return State(h=formula(x, u, s, p)), Gates()
+
+    requests = [change(make("indrnn", T=4, B=5, H=7), cell=Case()) for _ in range(2)]
+    weights = make("elman", T=4, B=5, H=7).weights
+    requests = [change(r, weights=weights._replace(vectors=r.weights.vectors)) for r in requests]
+    if name in REFUSED:
+        with pytest.raises(InputError, match="engine 'cpu' cannot run this"):
+            run(requests[0], "cpu")
+        return
+    (got, got_gradients), (want, want_gradients) = (
+        outputs_and_gradients(request, engine) for request, engine in zip(requests, ("cpu", "unroll"), strict=True)
+    )
+    for one, other in zip([*got, *got_gradients], [*want, *want_gradients], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
+
+
+FACTOR = 0.5
+
+
+class Scaled(Cell):
+    gates = ("a",)
+
+    def __init__(self, private, shared):
+        self._private, self.shared = private, shared
+
+    def step(self, x, u, s, p):
+        return State(h=FACTOR * self._private * self.shared[0] * torch.tanh(x.a + u.a)), Gates()
+
+
+def test_what_a_formula_reads_may_change(monkeypatch):
+    cell = Scaled(0.3, [2.0])
+    request = change(make("elman", B=4, H=16), cell=cell)
+
+    def agree():
+        torch.testing.assert_close(run(request, "cpu").y, run(request, "unroll").y, rtol=0, atol=1e-13)
+
+    agree()
+    cell._private = 0.7
+    agree()
+    cell.shared[0] = 0.1
+    agree()
+    monkeypatch.setitem(globals(), "FACTOR", 0.9)
+    agree()
+
+
+def test_one_may_write_into_y_until_it_is_needed():
+    torch.manual_seed(0)
+    layer, x = GRU(8, 64, engine="cpu"), torch.randn(20, 32, 8, requires_grad=True)
+    with torch.no_grad():
+        layer(x)[0].relu_()
+    y, _ = layer(x)
+    y.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+def test_a_penalty_on_a_gradient_is_refused_and_never_left_out():
+    x = torch.randn(20, 32, 8, requires_grad=True)
+    y = GRU(8, 64, engine="cpu")(x)[0].sum()
+    (first,) = torch.autograd.grad(y, x, create_graph=True)
+    with pytest.raises(RecurraError, match="no second derivatives"):
+        (y + first.square().sum()).backward()
+
+
+def test_forward_mode_runs_on_the_reference():
+    import torch.autograd.forward_ad as forward_ad
+
+    layer, x = GRU(8, 128), torch.randn(64, 32, 8)
+    with forward_ad.dual_level():
+        assert layer.explain(x).why.endswith("no derivatives in forward mode") or layer.explain(x).engine != "cpu"

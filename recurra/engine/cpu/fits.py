@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import pickle
 from itertools import chain
 from typing import Any
 
@@ -41,6 +43,8 @@ def _around(request: Request) -> str | None:
         return "it cannot be traced or transformed by PyTorch"
     if torch.is_autocast_enabled("cpu"):
         return "it knows no autocast"
+    if torch.autograd.forward_ad._current_level >= 0:
+        return "it has no derivatives in forward mode"
     masks = (request.masks.h, *request.masks.zoneout)
     if any(mask is not None and mask.requires_grad for mask in masks):
         return "it gives no gradient by a mask"
@@ -91,19 +95,43 @@ def _programs(key: CellKey, variant: Variant, dtype: torch.dtype) -> Programs | 
 
 
 class CellKey:
-    """A cell as a key: equal for cells of one class with the same options, so that their code is shared."""
+    """A cell as a key: equal for cells whose formulas compute the same, so that their code is shared.
+
+    They do if they are of one class with the same options, and what their `step` reads of its module and of the
+    functions around it is the same, one level deep.
+    """
 
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
-        options = sorted((name, value) for name, value in vars(cell).items() if not name.startswith("_"))
-        self._key: Any = (type(cell), tuple(options))
-        try:
-            hash(self._key)
-        except TypeError:
-            self._key = id(cell)  # options that cannot be compared: code of its own, for as long as the cell lives here
+        options = [(name, _fixed(value)) for name, value in sorted(vars(cell).items()) if name != "_formula"]
+        self._key: Any = (type(cell), tuple(options), _surroundings(type(cell).step))
 
     def __hash__(self) -> int:
         return hash(self._key)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CellKey) and self._key == other._key
+
+
+def _surroundings(step: Any) -> tuple[Any, ...]:
+    """The globals and the variables of functions around it that a function names, as they are now."""
+    code = getattr(step, "__code__", None)
+    if code is None:
+        return ()
+    known = step.__globals__
+    found = [(name, _fixed(known[name])) for name in code.co_names if name in known]
+    for name, cell in zip(code.co_freevars, step.__closure__ or (), strict=True):
+        with contextlib.suppress(ValueError):  # not set yet
+            found.append((name, _fixed(cell.cell_contents)))
+    return tuple(found)
+
+
+def _fixed(value: Any) -> Any:
+    """A value as something to compare by, which does not change when the value does."""
+    try:
+        hash(value)
+    except TypeError:
+        with contextlib.suppress(Exception):  # whatever cannot be written down is known by where it lies
+            return type(value), pickle.dumps(value)
+        return id(value)
+    return type(value), value

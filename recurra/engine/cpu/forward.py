@@ -101,9 +101,11 @@ class Forward:
 
     def _y(self) -> Tensor:
         S, sequences = self.S["h"], self.sequences
+        part = S[1:] if sequences.way > 0 else S[:-1]
+        # The same memory and no view: autograd lets people write into y, and notices where it was to be read again.
+        y = S.new_empty(0).set_(S.untyped_storage(), part.storage_offset(), part.shape, part.stride())
         if sequences.way > 0:
-            return S[1:]
-        y = S[:-1]
+            return y
         if sequences.lengths is not None:
             # Where a row begins stands what it begins from.
             y = y.clone()

@@ -89,7 +89,7 @@ class Gradients:
             tensor = self.given.get(name)
             if tensor is not None and self.wanted[name]:
                 make = torch.empty if sequences.places is None else torch.zeros
-                self.found[name] = make(tensor.shape, dtype=tensor.dtype)
+                self.found[name] = make(tensor.shape, dtype=tensor.dtype, device=tensor.device)
 
     def _states_and_kept(
         self, span: Span, number: int, again: Forward | None

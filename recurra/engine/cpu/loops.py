@@ -17,7 +17,7 @@ from llvmlite import ir
 from recurra.engine.cpu.code import I32, I64, Code, Shape
 from recurra.engine.cpu.memory import Memory, Place
 from recurra.engine.cpu.tile import Block, row_blocks, tile_function
-from recurra.engine.cpu.vectors import Vectors
+from recurra.engine.cpu.vectors import Step, Vectors
 from recurra.engine.cpu.wait import wait_function
 from recurra.engine.trace import Pass, Product, Program
 
@@ -122,6 +122,7 @@ class Loop:
                     self.base[array, new] = code.at(start, b.mul(place, b.mul(p["B"], code.index(size))))
             else:
                 self.base[array, False] = start
+        self.step = Step(code, self.program, self.memory, self.base, p["order"], p["first"], p["apart"])
 
     def _pass(self, one: Pass, level: int) -> None:
         if one.products and not one.sums:
@@ -172,7 +173,7 @@ class Loop:
         width = self.shape.width
 
         def row(i: Any) -> None:
-            vectors = Vectors(self, level, i, one)
+            vectors = Vectors(self.step, level, i, one)
             if block.lanes == width:
                 self.code.loop(j, end, width, lambda unit: vectors.store(one, unit, None))
                 return
@@ -239,7 +240,7 @@ class Loop:
 
     def _row(self, one: Pass, level: int, i: Any) -> None:
         code, b, shape = self.code, self.code.b, self.shape
-        vectors = Vectors(self, level, i, one)
+        vectors = Vectors(self.step, level, i, one)
         low, high, whole, rest = self._share(one.width)
         full = one.width - one.width % shape.width
         start, end = (b.mul(value, code.index(shape.units)) for value in (low, high))

@@ -41,7 +41,7 @@ _process = os.getpid()
 def _team() -> Team | None:
     if not sys.platform.startswith("linux"):
         return None
-    torch.ones(1).sum()  # loads what it loads when it first computes
+    torch.ones(1, device="cpu").sum()  # loads what it loads when it first computes
     maps = Path("/proc/self/maps").read_text().splitlines()
     files = {line.split(None, 5)[5] for line in maps if len(line.split(None, 5)) == 6}
     found = [name for name in files if Path(name).name.startswith(("libgomp", "libiomp", "libomp"))]

@@ -21,6 +21,7 @@ from recurra.engine.cpu.gradients import Gradients
 from recurra.engine.cpu.kernel import Kernel, kernel
 from recurra.engine.cpu.sequences import Sequences
 from recurra.engine.request import Request, Result
+from recurra.errors import RecurraError
 
 
 def cpu(request: Request) -> Result:
@@ -102,19 +103,36 @@ class _Loops(torch.autograd.Function):
         if wanted:
             saved = pass_.saved()
             ctx.saved_names = list(saved)
-            ctx.save_for_backward(*tensors, *saved.values())
+            ctx.save_for_backward(*tensors, *saved.values(), y)
         ctx.set_materialize_grads(False)
         return (y, *last, *shown)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, dy: Tensor | None, *further: Tensor | None) -> tuple[Any, ...]:
         """The gradients of all that went in."""
         plan: _Plan = ctx.plan
         n = len(plan.names)
         given = dict(zip(plan.names, ctx.saved_tensors[:n], strict=True))
-        saved = dict(zip(ctx.saved_names, ctx.saved_tensors[n:], strict=True))
+        saved = dict(zip(ctx.saved_names, ctx.saved_tensors[n:-1], strict=True))
         wanted = dict(zip(plan.names, ctx.needs_input_grad[1:], strict=True))
-        gradients = Gradients(plan.loops, plan.sequences, given, saved, wanted, plan.recompute)
-        found = gradients.run(dy, further[: plan.states], further[plan.states :])
-        return (None, *(found.get(name) if wanted[name] else None for name in plan.names))
+        with torch.no_grad():
+            gradients = Gradients(plan.loops, plan.sequences, given, saved, wanted, plan.recompute)
+            found = gradients.run(dy, further[: plan.states], further[plan.states :])
+        results = [found.get(name) if wanted[name] else None for name in plan.names]
+        if torch.is_grad_enabled():
+            results = list(_Once.apply(len(results), *results, dy, *further, *given.values()))
+        return (None, *results)
+
+
+class _Once(torch.autograd.Function):
+    """Gradients as they are, which cannot be differentiated again: they hang on all that they were made of."""
+
+    @staticmethod
+    def forward(ctx: Any, count: int, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
+        """The first `count` of the tensors."""
+        return tuple(None if tensor is None else tensor.view_as(tensor) for tensor in tensors[:count])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
+        """There is none."""
+        raise RecurraError("the compiled engine has no second derivatives: make the layer with engine='unroll'")

@@ -46,13 +46,13 @@ class Sequences:
         way = -1 if request.reverse else 1
         if request.lengths is None or bool((request.lengths == T).all()):
             return _whole(T, B, way)
-        lengths = request.lengths.to(torch.int64)
+        lengths = request.lengths.to("cpu", torch.int64)
         ordered, order = lengths.sort(descending=True, stable=True)
-        has_step = torch.arange(T)[:, None] < ordered  # (T, B), rows as they are numbered
+        has_step = torch.arange(T, device="cpu")[:, None] < ordered  # (T, B), rows as they are numbered
         active = has_step.sum(1)
         offsets = torch.cat([active.new_zeros(1), active.cumsum(0)])
-        places = (torch.arange(T)[:, None] * B + order)[has_step]
-        return cls(T, B, way, Rows(order, torch.arange(B), active, offsets), lengths, places)
+        places = (torch.arange(T, device="cpu")[:, None] * B + order)[has_step]
+        return cls(T, B, way, Rows(order, torch.arange(B, device="cpu"), active, offsets), lengths, places)
 
     def spans(self, recompute: int) -> list[Span]:
         """The chunks in the order of time."""
@@ -80,8 +80,8 @@ class Sequences:
 @functools.lru_cache(maxsize=64)
 def _whole(T: int, B: int, way: int) -> Sequences:
     """Every row has every step."""
-    numbers = torch.arange(B)
-    rows = Rows(numbers, numbers, torch.full((T,), B), torch.arange(T + 1) * B)
+    numbers = torch.arange(B, device="cpu")
+    rows = Rows(numbers, numbers, torch.full((T,), B, device="cpu"), torch.arange(T + 1, device="cpu") * B)
     return Sequences(T, B, way, rows, None, None)
 
 

@@ -20,7 +20,8 @@ def cache_folder() -> Path:
     elif sys.platform == "darwin":
         base = home / "Library" / "Caches"
     else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+        said = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        base = said if said.is_absolute() else home / ".cache"  # as its specification says
     return base / "recurra" / "kernels"
 
 

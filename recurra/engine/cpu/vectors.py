@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
+from recurra.engine.cpu.code import Code
 from recurra.engine.cpu.maths import evaluate
-from recurra.engine.cpu.memory import Place
+from recurra.engine.cpu.memory import Memory, Place
 from recurra.engine.trace import Pass, Program, Value
 
-if TYPE_CHECKING:
-    from recurra.engine.cpu.loops import Loop
+
+@dataclass
+class Step:
+    """One step of a loop: where it lies in every array, and which rows this thread has."""
+
+    code: Code
+    program: Program
+    memory: Memory
+    base: dict[tuple[str, bool], Any]
+    """Pointers to the step by array; of states the old one and the new."""
+    order: Any
+    first: Any
+    apart: Any
 
 
 class _Row:
     """Where one row lies in every array."""
 
-    def __init__(self, loop: Loop, i: Any) -> None:
-        code, b, p = loop.code, loop.code.b, loop.p
-        self._loop = loop
-        number = b.add(p["first"], b.mul(i, p["apart"]))
-        self._place = {"packed": number, "batch": b.load(b.gep(p["order"], [number]))}
+    def __init__(self, step: Step, i: Any) -> None:
+        code, b = step.code, step.code.b
+        self._code = code
+        number = b.add(step.first, b.mul(i, step.apart))
+        self._place = {"packed": number, "batch": b.load(b.gep(step.order, [number]))}
         self._starts: dict[tuple[str, bool], Any] = {}
-        for (array, after), base in loop.base.items():
-            kind, size = loop.memory.kinds[array], loop.memory.sizes[array]
+        for (array, after), base in step.base.items():
+            kind, size = step.memory.kinds[array], step.memory.sizes[array]
             if kind in ("unit", "weights"):
                 self._starts[array, after] = base
                 continue
@@ -31,16 +44,16 @@ class _Row:
 
     def address(self, place: Place, *offsets: Any) -> Any:
         """Of a place in this row."""
-        return self._loop.code.at(self._starts[place.array, place.after], place.offset, *offsets)
+        return self._code.at(self._starts[place.array, place.after], place.offset, *offsets)
 
 
 class Vectors:
     """The values of a program for one row, a vector of units at a time."""
 
-    def __init__(self, loop: Loop, level: int, i: Any, one: Pass) -> None:
-        self.loop, self.level = loop, level
-        self.code, self.program, self.memory = loop.code, loop.program, loop.memory
-        self.rows = _Row(loop, i)
+    def __init__(self, step: Step, level: int, i: Any, one: Pass) -> None:
+        self.level = level
+        self.code, self.program, self.memory = step.code, step.program, step.memory
+        self.rows = _Row(step, i)
         self._known: dict[str, Any] = {}
         self._of_row: dict[str, Any] = {}
         self._unit: Any = None

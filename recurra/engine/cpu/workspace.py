@@ -6,6 +6,7 @@ of a layer of 1,024 units a tenth of its time.
 
 from __future__ import annotations
 
+import collections
 import math
 import threading
 from typing import Any
@@ -21,6 +22,8 @@ _LEAST_BYTES = 2**18
 
 _lock = threading.Lock()
 _free: list[np.ndarray[Any, Any]] = []
+# A lease may end anywhere, in the middle of `_take` too: without the lock.
+_returned: collections.deque[np.ndarray[Any, Any]] = collections.deque()
 
 
 class _Lease(np.ndarray[Any, Any]):
@@ -33,7 +36,7 @@ class _Lease(np.ndarray[Any, Any]):
 
     def __del__(self) -> None:
         if self.block is not None:
-            _give_back(self.block)
+            _returned.append(self.block)
 
 
 def buffer(like: Tensor, *shape: int) -> Tensor:
@@ -50,14 +53,11 @@ def buffer(like: Tensor, *shape: int) -> Tensor:
 
 def _take(size: int) -> np.ndarray[Any, Any]:
     with _lock:
+        while _returned:
+            _free.append(_returned.popleft())
+        while sum(one.nbytes for one in _free) > _MOST_BYTES:
+            _free.pop(0)
         fitting = [place for place, block in enumerate(_free) if size <= block.nbytes <= 2 * size]
         if fitting:
             return _free.pop(min(fitting, key=lambda place: _free[place].nbytes))
     return np.empty(size, np.uint8)
-
-
-def _give_back(block: np.ndarray[Any, Any]) -> None:
-    with _lock:
-        _free.append(block)
-        while sum(one.nbytes for one in _free) > _MOST_BYTES:
-            _free.pop(0)

@@ -42,6 +42,9 @@ _KINDS = {
 }  # fmt: skip
 KINDS = frozenset(_KINDS.values()) | {"sum"}
 CONDITIONS = {"le", "lt", "ge", "gt", "eq", "ne", "and", "or", "not"}
+_LOGICAL = {"and", "or", "not"}
+# What says where a result lies and not what it is.
+_HARMLESS = {"dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking"}
 _SHAPES = {
     "aten.alias", "aten.clone", "aten.detach", "aten.expand", "aten.view", "aten.reshape", "aten.squeeze",
     "aten.unsqueeze", "aten.lift_fresh_copy", "aten._unsafe_view",
@@ -55,14 +58,17 @@ _CONSTANTS: dict[str, Callable[[fx.Node], Any]] = {
     "aten.new_zeros": lambda node: 0.0,
     "aten.ones_like": lambda node: 1.0,
     "aten.ones": lambda node: 1.0,
+    # Only their shape is ever read; whoever reads more sees that it was nothing.
+    "aten.empty_permuted": lambda node: math.nan,
+    "aten.empty_like": lambda node: math.nan,
 }
 
 
 class Writer:
     """Writes a traced graph down, an operation after the other; equal ones once."""
 
-    def __init__(self, rows: int, widths: dict[str, int]) -> None:
-        self.rows = rows
+    def __init__(self, rows: int, widths: dict[str, int], dtype: torch.dtype) -> None:
+        self.rows, self.dtype = rows, dtype
         self.widths = dict(widths)
         """Of each input and operation by name."""
         self.operations: list[Op] = []
@@ -89,14 +95,15 @@ class Writer:
         name = str(node.target).rpartition(".")[0]
         if name in _CONSTANTS:
             return float(_CONSTANTS[name](node))
-        self._check_shape(node, name)
+        self._check(node, name)
         arguments = tuple(self._values[arg] if isinstance(arg, fx.Node) else arg for arg in node.args)
         if name in _SHAPES:
             return self._as_value(arguments[0])
         if name in ("aten.mean", "aten.sum"):
             return self._reduction(node, name, arguments)
         if name in ("aten._to_copy", "prims.convert_element_type"):
-            return self._number(self._as_value(arguments[0]))
+            value = self._as_value(arguments[0])
+            return self._condition(value) if node.meta["val"].dtype == torch.bool else self._number(value)
         if name == "aten.pow":
             return self._power(arguments)
         if name == "aten.clamp":
@@ -107,17 +114,22 @@ class Writer:
                 f"{', '.join(sorted(set(_KINDS.values()) - {'le', 'lt', 'ge', 'gt', 'eq', 'ne', 'and', 'or', 'not'}))},"
                 " comparisons, and sums and means over the units"
             )
-        if any(value not in (None, 1) for key, value in node.kwargs.items() if key == "alpha"):
-            raise Untraceable(f"{name} with alpha")
         return self.emit(_KINDS[name], *(self._as_value(argument) for argument in arguments))
 
-    def _check_shape(self, node: fx.Node, name: str) -> None:
+    def _check(self, node: fx.Node, name: str) -> None:
+        """Raises where an operator does not make numbers of rows and units, or does more than its name says."""
         made = node.meta.get("val")
         if not isinstance(made, torch.Tensor):
             raise Untraceable(f"the operator {name or node.target} has no rule")
         shape = tuple(made.shape)
-        if shape and shape[0] != self.rows:
+        of_vectors = len(shape) == 1 and shape[0] in self.widths.values()
+        if shape and shape[0] != self.rows and not of_vectors:
             raise Untraceable(f"{name} makes {shape} of (B, H): it is not elementwise, nor a sum over units")
+        if made.dtype not in (self.dtype, torch.bool):
+            raise Untraceable(f"{name} makes numbers of type {made.dtype}")
+        further = {key for key, value in node.kwargs.items() if value is not None and (key, value) != ("alpha", 1)}
+        if further - _HARMLESS:
+            raise Untraceable(f"{name} with {', '.join(sorted(further))}")
 
     @staticmethod
     def _as_value(argument: Any) -> Value:
@@ -129,8 +141,10 @@ class Writer:
 
     def emit(self, kind: str, *arguments: Value) -> Value:
         """One operation, or what it comes to where that is known already."""
-        if kind not in CONDITIONS and kind != "where":
-            arguments = tuple(self._number(argument) for argument in arguments)
+        if kind == "where":
+            arguments = (self._condition(arguments[0]), *map(self._number, arguments[1:]))
+        else:
+            arguments = tuple(map(self._condition if kind in _LOGICAL else self._number, arguments))
         simple = _simple(kind, arguments)
         if simple is not None:
             return simple
@@ -147,6 +161,10 @@ class Writer:
     def _number(self, value: Value) -> Value:
         """A condition as 0 or 1, any other value as it is."""
         return self.emit("where", value, 1.0, 0.0) if value in self._conditions else value
+
+    def _condition(self, value: Value) -> Value:
+        """A number as whether it is not 0, a condition as it is."""
+        return value if value in self._conditions else self.emit("ne", value, 0.0)
 
     def _reduction(self, node: fx.Node, name: str, arguments: tuple[Any, ...]) -> Value:
         given = node.args[0]
@@ -196,27 +214,11 @@ def _simple(kind: str, arguments: tuple[Value, ...]) -> Value | None:
         return arguments[0]
     if kind == "mul" and arguments[0] == 1.0:
         return arguments[1]
+    if kind == "where" and isinstance(arguments[1], float) and arguments[1] == arguments[2]:
+        return arguments[1]
     if kind == "neg" and isinstance(arguments[0], float) and not math.isnan(arguments[0]):
         return -arguments[0]
     return None
-
-
-def _silu(x: torch.Tensor) -> torch.Tensor:
-    return x * torch.sigmoid(x)
-
-
-def _silu_backward(d: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    s = torch.sigmoid(x)
-    return d * (s * (1 + x * (1 - s)))
-
-
-def _mish(x: torch.Tensor) -> torch.Tensor:
-    return x * torch.tanh(torch.log1p(torch.exp(-torch.abs(x))) + torch.relu(x))
-
-
-def _mish_backward(d: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    w = torch.tanh(torch.log1p(torch.exp(-torch.abs(x))) + torch.relu(x))
-    return d * (w + x * torch.sigmoid(x) * (1 - w * w))
 
 
 def traced_graph(function: Callable[..., tuple[torch.Tensor, ...]], values: list[torch.Tensor]) -> fx.Graph:
@@ -233,12 +235,7 @@ def traced_graph(function: Callable[..., tuple[torch.Tensor, ...]], values: list
         [aten.gelu, aten.gelu_backward, aten.elu, aten.elu_backward, aten.leaky_relu, aten.leaky_relu_backward,
          aten.hardtanh, aten.hardtanh_backward, aten.softplus_backward]
     )  # fmt: skip
-    # PyTorch's own write into memory that they make, which is no list of operations.
-    ours = {
-        aten.silu.default: _silu, aten.silu_backward.default: _silu_backward,
-        aten.mish.default: _mish, aten.mish_backward.default: _mish_backward,
-    }  # fmt: skip
-    table = {**dict(core_aten_decompositions()), **further, **ours}
+    table = {**dict(core_aten_decompositions()), **further}
     try:
         module = make_fx(torch.func.functionalize(function), decomposition_table=table)(*values)
     except Exception as error:  # whatever a user's formula or the tracer raises, the reference can still run it

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from recurra.cells import Cell, Gates, State
 from recurra.engine.around import normalise, recurrent_part, vectors_of, zone_out
-from recurra.engine.trace.operations import Op, Value, Writer, traced_graph
+from recurra.engine.trace.operations import Op, Untraceable, Value, Writer, traced_graph
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,14 @@ def record(cell: Cell, variant: Variant, dtype: torch.dtype = torch.float32) -> 
     found: list[tuple[str, tuple[str, ...], bool]] = []
     widths = _inputs(cell, variant)
     rows = 2 if variant.hidden != 2 and variant.projected != 2 else 3
-    values = {name: torch.full((rows, width), 0.1 + 0.01 * k) for k, (name, width) in enumerate(widths.items())}
+    values = _values(widths, rows, dtype)
 
     def discover(matrix: str, outputs: tuple[str, ...], v: Tensor, env: dict[str, Tensor]) -> None:
+        if any(set(outputs) & set(other) for _, other, _ in found):
+            raise Untraceable(f"two products of one gate, {', '.join(name[2:] for name in outputs)}")
         if matrix == "hr":
             widths[outputs[0]] = variant.projected
-            env[outputs[0]] = torch.full((rows, variant.projected), 0.3)
+            env[outputs[0]] = torch.full((rows, variant.projected), 0.3, device="cpu")
         found.append((matrix, outputs, v is env["s.h"]))
 
     _step(cell, variant, dict(values), discover)
@@ -113,12 +115,44 @@ def record(cell: Cell, variant: Variant, dtype: torch.dtype = torch.float32) -> 
         return (*out, *pull(tuple(given[len(primals) :])))
 
     all_widths = {**widths, **cotangents}
-    inputs = [torch.full((rows, width), 0.1 + 0.01 * k, dtype=dtype) for k, width in enumerate(all_widths.values())]
-    writer = Writer(rows, all_widths)
-    results = writer.write(traced_graph(joint, inputs), list(all_widths))
+    writer = Writer(rows, all_widths, dtype)
+    results = writer.write(traced_graph(joint, [*_values(all_widths, rows, dtype).values()]), list(all_widths))
     outputs = dict(zip([*made, *(f"d{name}" for name in primals)], results, strict=True))
-    # A width of each output that is one number: where it is stored, it is stored for every unit.
+    if any(isinstance(outputs[operand], float) for operand in operands):
+        raise Untraceable("a product with a constant")
+    if not type(cell).__module__.startswith("recurra.cells."):
+        _check_sizes(cell, variant, widths, rows, dtype)
     return Recorded(tuple(writer.operations), writer.widths, outputs, cuts)
+
+
+def _values(widths: dict[str, int], rows: int, dtype: torch.dtype) -> dict[str, Tensor]:
+    return {
+        name: torch.full((rows, width), 0.1 + 0.01 * k, dtype=dtype, device="cpu")
+        for k, (name, width) in enumerate(widths.items())
+    }
+
+
+def _check_sizes(cell: Cell, variant: Variant, widths: dict[str, int], rows: int, dtype: torch.dtype) -> None:
+    """A formula may ask for the number of rows, or for the shape of a vector, which are not what they are in a trace.
+
+    Raises:
+        Untraceable: the step is another one for another number of rows, or with vectors of one axis.
+    """
+
+    def written(rows: int, axes: int) -> list[Op]:
+        values = _values(widths, rows, dtype)
+        values |= {name: tensor[0] for name, tensor in values.items() if name[:2] == "p." and axes == 1}
+
+        def outputs(*given: Tensor) -> tuple[Tensor, ...]:
+            new, gates = _step(cell, variant, dict(zip(values, given, strict=True)), lambda *product: None)
+            return (*new, *gates)
+
+        writer = Writer(rows, widths, dtype)
+        writer.write(traced_graph(outputs, list(values.values())), list(values))
+        return writer.operations
+
+    if written(rows, 2) != written(rows + 3, 1):
+        raise Untraceable("its step asks for the shape of its tensors, the number of rows say")
 
 
 def _inputs(cell: Cell, variant: Variant) -> dict[str, int]:
