@@ -47,7 +47,7 @@ def plan_by_trial(session: Session, folder: Path, *, started: float, interruptio
     before = copy.deepcopy(session.capture())
     costs = Costs(
         update=_time_updates(session, limit, limit - (session.clock() - started), interruption),
-        validation=_time_validation(session),
+        validation=_time_validation(session, limit),
         save=_time_save(session, folder),
     )
     session.restore(before)
@@ -75,11 +75,17 @@ def _time_updates(session: Session, limit: float, left: float, interruption: Int
     return statistics.median(later - earlier for earlier, later in pairwise(marks[skipped:]))
 
 
-def _time_validation(session: Session) -> float:
-    began = _now(session)
+def _time_validation(session: Session, limit: float) -> float:
+    """Seconds a validation takes: the second one where that costs little, because the first also compiles."""
     needed = session.options.patience is not None or session.options.schedule == "plateau"
-    validate(session.trainable, session.model, session.processes, needed=needed)
-    return _now(session) - began
+
+    def once() -> float:
+        began = _now(session)
+        validate(session.trainable, session.model, session.processes, needed=needed)
+        return _now(session) - began
+
+    first = once()
+    return once() if session.processes.agree(first < _SHARE * limit) else first
 
 
 def _time_save(session: Session, folder: Path) -> float:

@@ -320,3 +320,21 @@ def test_streams_and_the_model_agree_on_what_is_next(trained, text):
     streams.update()
     (window,) = streams.update()
     assert model.unit.decode(window.inputs[1:, 0].numpy()) == model.unit.decode(window.targets[:-1, 0].numpy())
+
+
+def test_the_time_kept_for_the_final_scores_leaves_out_what_happens_once(monkeypatch):
+    from types import SimpleNamespace
+
+    from recurra.tasks.language_model import job
+
+    clock = [0.0]
+    costs = iter([50.0, 0.25])  # the first reading compiles
+    monkeypatch.setattr(job.time, "perf_counter", lambda: clock[0])
+
+    def read(self, model, tokens):
+        clock[0] += next(costs)
+
+    monkeypatch.setattr(job.LanguageModelJob, "_loss", read)
+    made = job.LanguageModelJob.__new__(job.LanguageModelJob)
+    object.__setattr__(made, "text", SimpleNamespace(valid=SimpleNamespace(tokens=range(4 * job._TRIAL))))
+    assert made.final_seconds(None) == 1.0

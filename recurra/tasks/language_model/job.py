@@ -54,6 +54,7 @@ class LanguageModelJob:
     def final_seconds(self, model: LanguageModel) -> float:
         """The time of a short evaluation, scaled to the length of the validation text."""
         tokens = self.text.valid.tokens
+        self._loss(model, tokens[: _TRIAL + 1])  # compiles what it needs, once for all lengths
         started = time.perf_counter()
         self._loss(model, tokens[: _TRIAL + 1])
         return (time.perf_counter() - started) * max(1.0, len(tokens) / _TRIAL)
