@@ -1,31 +1,22 @@
 """The verbs that read a trained model: their help, what they refuse before they write, and odd files."""
 
 import codecs
+import functools
 import io
 import json
 import shutil
 
 import pytest
 import toys
+from doors import run_command
 
 import recurra
-from recurra.cli.app import main
 
 
 @pytest.fixture
 def told(capsysbinary):
     """Runs the command line in this process: exit code, stdout, stderr."""
-
-    def run(*arguments):
-        code = 0
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsysbinary.readouterr()
-        return code, captured.out.decode("utf-8", "surrogateescape"), captured.err.decode()
-
-    return run
+    return functools.partial(run_command, capsysbinary)
 
 
 @pytest.mark.parametrize(

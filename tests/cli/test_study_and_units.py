@@ -1,24 +1,15 @@
 """The verbs `study` and `units` as a person meets them."""
 
-import pytest
+import functools
 
-from recurra.cli.app import main
+import pytest
+from doors import run_command
 
 
 @pytest.fixture
 def command(capsys):
     """Runs the command line in this process: exit code, stdout, stderr."""
-
-    def run(*arguments):
-        code = 0
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+    return functools.partial(run_command, capsys)
 
 
 def test_study_tells_what_it_found_and_where(command, tmp_path):

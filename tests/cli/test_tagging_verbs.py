@@ -1,13 +1,14 @@
 """`recurra train tagger`, `tag` and `evaluate` as a person meets them, and one line for each bad file."""
 
+import functools
 import io
 import json
 import sys
 
 import pytest
+from doors import run_command
 
 import recurra
-from recurra.cli.app import main
 
 LABELS = {"the": "D", "cat": "N", "dog": "N", "sees": "V", "hears": "V", ".": "P"}
 TINY = ["--hidden-size", 8, "--word-size", 8, "--character-size", 4, "--spelling-size", 4, "--engine", "unroll"]
@@ -32,17 +33,7 @@ NAMES = "Ann\tB-PER\nLee\tI-PER\nsaw\tO\nRome\tB-LOC\n.\tO\n\nRome\tB-LOC\nsaw\t
 @pytest.fixture
 def command(capsysbinary):
     """Runs the command line in this process: exit code, stdout, stderr."""
-
-    def run(*arguments):
-        code = 0
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsysbinary.readouterr()
-        return code, captured.out.decode(), captured.err.decode()
-
-    return run
+    return functools.partial(run_command, capsysbinary)
 
 
 @pytest.fixture(scope="module")

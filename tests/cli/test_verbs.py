@@ -1,5 +1,6 @@
 """The command line as a person meets it: results on stdout, the rest on stderr, one line for what is wrong."""
 
+import functools
 import json
 import os
 import random
@@ -12,6 +13,7 @@ import time
 import pytest
 import torch
 import toys
+from doors import run_command
 
 from recurra.cli.app import main
 
@@ -21,17 +23,7 @@ TINY = [item for name, value in toys.TINY.items() for item in (f"--{name.replace
 @pytest.fixture
 def recurra_command(capsys):
     """Runs the command line in this process: exit code, stdout, stderr."""
-
-    def run(*arguments):
-        code = 0
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+    return functools.partial(run_command, capsys)
 
 
 def test_help_reads_on_its_own(recurra_command):
