@@ -63,17 +63,11 @@ def plan(recorded: Recorded) -> Programs:
     free = {value: name for name, value in made.items() if name[:2] == "n." and value in operations}
     kept, kept_sums = _keep(operations, derived.values(), free, set(operands), {n for n in widths if n[0] == "d"})
     blocks, block_stores = _blocks(derived)
-    forward_stores = {**made, **{f"kept.{value}": value for value in kept if value not in operands}}
-    forward_stores |= {f"kept.{value}": value for value in operands}
-    for name, value in made.items():
-        if name[:2] == "v.":
-            del forward_stores[name]
-            if not isinstance(value, str):
-                forward_stores[f"kept.{name}"] = value
+    forward_stores = {name: value for name, value in made.items() if name[:2] != "v."}
+    forward_stores |= {f"kept.{value}": value for value in (*kept, *operands)}
     first = []
     for number, cut in enumerate(recorded.cuts):
-        source = made.get(cut.operand)
-        operand = cut.operand if source is None else f"kept.{source if isinstance(source, str) else cut.operand}"
+        operand = f"kept.{made[cut.operand]}" if cut.operand in made else cut.operand
         names = tuple(f"a{n[1:]}" if n[0] == "u" and n[2:] in summed else n for n in cut.outputs)
         first.append(Product(number, (operand,), names))
     back = []
