@@ -1,5 +1,6 @@
 """The torch.nn modules people import."""
 
+from recurra.layers.attention import SCORES, Attention, Memory
 from recurra.layers.crf import BestPath, ConditionalRandomField
 from recurra.layers.dropout import LockedDropout
 from recurra.layers.explanation import Explanation, explain
@@ -14,12 +15,15 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "SCORES",
+    "Attention",
     "BestPath",
     "ConditionalRandomField",
     "Explanation",
     "GRUCell",
     "LSTMCell",
     "LockedDropout",
+    "Memory",
     "RNNCell",
     "Readout",
     "Recurrent",

@@ -1,13 +1,33 @@
-"""A cell as options hold it: by a name that another process can import."""
+"""A cell as options hold it: by a name that another process can import, and back."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
-from typing import Any, TypeGuard
+from pathlib import Path
+from typing import Any, Protocol, TypeGuard
 
-from recurra.cells import Cell, cell_name
+from recurra.cells import Cell, cell_name, find_cell
 from recurra.errors import InputError
+
+
+class CellOptions(Protocol):
+    """Options of a network that name its cell."""
+
+    @property
+    def cell(self) -> str:
+        """A name of the table, or module:Class."""
+        ...
+
+    @property
+    def activation(self) -> str | None:
+        """The cell's activation."""
+        ...
+
+    @property
+    def cell_options(self) -> list[str] | None:
+        """Its further options, each as name=value."""
+        ...
 
 
 def is_cell(value: Any) -> TypeGuard[Cell | type[Cell]]:
@@ -69,3 +89,40 @@ def _fields(kind: type[Cell]) -> dict[str, Any]:
         name: field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
         for name, field in getattr(kind, "__dataclass_fields__", {}).items()
     }
+
+
+def make_cell(options: CellOptions) -> Cell:
+    """The cell that the options name.
+
+    Raises:
+        InputError: no such cell, or one without the option.
+    """
+    chosen: dict[str, Any] = {} if options.activation is None else {"activation": options.activation}
+    for option in options.cell_options or ():
+        name, equals, value = option.partition("=")
+        if not equals:
+            raise InputError(f"cell_options: {option!r}, expected name=value")
+        chosen[name] = _number(value)
+    return find_cell(options.cell, **chosen)
+
+
+def _number(value: str) -> Any:
+    """A number where the text is one."""
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def stored_cell(options: CellOptions, folder: Path, given: Cell | None) -> Cell:
+    """The cell of a model in a folder: the one given, or the one that its options name.
+
+    Raises:
+        InputError: the options name somebody's own cell and none is given.
+    """
+    if given is None and ":" in options.cell:
+        raise InputError(
+            f"{folder}: was trained with a cell of somebody's own, {options.cell}. Loading runs no code by itself: "
+            f"pass --cell {options.cell} (cell=… in Python)"
+        )
+    return given or make_cell(options)

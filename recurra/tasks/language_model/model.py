@@ -13,9 +13,10 @@ import torch
 from recurra.cells import Cell
 from recurra.data import Unit, encode, load_unit, open_text
 from recurra.errors import InputError
+from recurra.tasks.cell_names import stored_cell
 from recurra.tasks.fields import read_fields
 from recurra.tasks.language_model.evaluation import loss_by_position, loss_of, predicted_characters, scores_of
-from recurra.tasks.language_model.network import Network, make_cell
+from recurra.tasks.language_model.network import Network
 from recurra.tasks.language_model.options import NetworkOptions
 from recurra.tasks.language_model.probing import probe
 from recurra.tasks.language_model.scoring import Score, score_lines
@@ -68,12 +69,7 @@ class LanguageModel:
         if config["vocabulary"] != unit.size:
             raise InputError(f"{path}: vocabulary is {config['vocabulary']}, but unit.json has {unit.size} symbols")
         options = read_fields(NetworkOptions, config["network"], where=f"{path}: network")
-        if cell is None and ":" in options.cell:
-            raise InputError(
-                f"{folder}: was trained with a cell of somebody's own, {options.cell}. Loading runs no code by itself: "
-                f"pass --cell {options.cell} (cell=… in Python)"
-            )
-        return cls(Network(unit.size, options, cell=cell or make_cell(options)), unit, options)
+        return cls(Network(unit.size, options, cell=stored_cell(options, folder, cell)), unit, options)
 
     def stream(self, prompt: str = "", **options: Any) -> Iterator[list[str]]:
         """Writes on from a prompt, piece by piece.

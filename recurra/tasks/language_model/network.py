@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from recurra.cells import Cell, Initialisation, States, find_cell
+from recurra.cells import Cell, Initialisation, States
 from recurra.errors import InputError
 from recurra.layers import LockedDropout, Readout, Recurrent
+from recurra.tasks.cell_names import make_cell
 from recurra.tasks.language_model.options import NetworkOptions
-
-
-class CellOptions(Protocol):
-    """Options of a network that name its cell."""
-
-    @property
-    def cell(self) -> str:
-        """A name of the table, or module:Class."""
-        ...
-
-    @property
-    def activation(self) -> str | None:
-        """The cell's activation."""
-        ...
-
-    @property
-    def cell_options(self) -> list[str] | None:
-        """Its further options, each as name=value."""
-        ...
 
 
 class Output(NamedTuple):
@@ -123,29 +105,6 @@ class Network(nn.Module):
             pieces.append(h)
             states.append(last)
         return torch.cat(pieces), states[1]
-
-
-def make_cell(options: CellOptions) -> Cell:
-    """The cell that the options name.
-
-    Raises:
-        InputError: no such cell, or one without the option.
-    """
-    chosen: dict[str, Any] = {} if options.activation is None else {"activation": options.activation}
-    for option in options.cell_options or ():
-        name, equals, value = option.partition("=")
-        if not equals:
-            raise InputError(f"cell_options: {option!r}, expected name=value")
-        chosen[name] = _number(value)
-    return find_cell(options.cell, **chosen)
-
-
-def _number(value: str) -> Any:
-    """A number where the text is one."""
-    try:
-        return float(value)
-    except ValueError:
-        return value
 
 
 def _initialisation(options: NetworkOptions) -> Initialisation:

@@ -13,8 +13,8 @@ from recurra.cells import Cell
 from recurra.data.sentences import Sentence
 from recurra.data.spans import SCHEMES, convert
 from recurra.errors import InputError
+from recurra.tasks.cell_names import stored_cell
 from recurra.tasks.fields import read_fields
-from recurra.tasks.language_model.network import make_cell
 from recurra.tasks.tagger.batch import Forms
 from recurra.tasks.tagger.beside import NOTHING, Beside, load_beside
 from recurra.tasks.tagger.corpus import Coded, StateReader, encoded_features
@@ -138,13 +138,8 @@ class Tagger:
             raise InputError(f"{path}: scheme is {config['scheme']!r}, expected null or one of {', '.join(SCHEMES)}")
         layout = Layout.from_config(config["layout"], where=f"{path}: layout")
         options = read_fields(NetworkOptions, config["network"], where=f"{path}: network")
-        if cell is None and ":" in options.cell:
-            raise InputError(
-                f"{folder}: was trained with a cell of somebody's own, {options.cell}. Loading runs no code by itself: "
-                f"pass --cell {options.cell} (cell=… in Python)"
-            )
         vocabulary, beside = load_vocabulary(folder, layout), load_beside(config, folder)
-        return cls.new(vocabulary, layout, options, config["scheme"], beside, cell or make_cell(options))
+        return cls.new(vocabulary, layout, options, config["scheme"], beside, stored_cell(options, folder, cell))
 
     def forms(self, words: Sequence[str]) -> Forms:
         """Distinct words as numbers."""

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from recurra.cells import Cell, States
 from recurra.data.spans import rules
 from recurra.layers import ConditionalRandomField, LockedDropout, Readout, Recurrent
+from recurra.tasks.cell_names import make_cell
 from recurra.tasks.language_model import Network as LanguageNetwork
-from recurra.tasks.language_model.network import make_cell
 from recurra.tasks.tagger.batch import Batch
 from recurra.tasks.tagger.options import NetworkOptions
 

@@ -1,0 +1,209 @@
+"""The half of the network that writes: from a state and what attention finds to scores of the next symbol."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from recurra.cells import Cell, State, States, select
+from recurra.layers import Attention, LockedDropout, Memory, Readout, Recurrent, StackMasks
+from recurra.layers.masks import dropout_mask
+from recurra.tasks.translator.options import NetworkOptions
+
+
+class DecoderState(NamedTuple):
+    """Where the decoder is in each of N targets, K of each of B sources, side by side."""
+
+    recurrent: States
+    """Tensors (N, H)."""
+    feed: Tensor | None
+    """o of the last step (N, H), where it is fed back."""
+    memory: Memory | None
+    """Of the B sources; None without attention."""
+    coverage: Tensor | None
+    """The attention so far (N, S), summed over steps; None without attention."""
+
+    def select(self, rows: Tensor) -> DecoderState:
+        """The state of some targets, int64 (M,): those of one source side by side, equally many of each."""
+        recurrent = select(self.recurrent, rows)
+        feed = None if self.feed is None else self.feed.index_select(0, rows)
+        if self.memory is None or self.coverage is None:
+            return DecoderState(recurrent, feed, None, None)
+        memory, sources = self.memory, len(self.memory.values)
+        chosen = torch.unique_consecutive(rows // (len(self.coverage) // sources))
+        if len(chosen) < sources:
+            memory = memory.select(chosen)
+        return DecoderState(recurrent, feed, memory, self.coverage.index_select(0, rows))
+
+
+class Written(NamedTuple):
+    """What the decoder makes of some steps."""
+
+    o: Tensor
+    """What scores are read from, (T, N, H)."""
+    state: DecoderState
+    """After the last step."""
+    weights: Tensor | None
+    """Attention (T, N, S); None without."""
+
+
+class Decoder(nn.Module):
+    """o_t = tanh(W_c [c_t; h_t]), h_t of a recurrent stack over [embedding of y_{t-1}; o_{t-1}], c_t of attention.
+
+    Luong et al. 2015, eq. 5, with the input feeding of their section 3.3 where it is on. Without attention o_t = h_t:
+    the encoder-decoder of Sutskever et al. 2014. Scores are W_y W_p o_t + b, W_y the embedding where it is tied.
+
+    Args:
+        vocabulary: how many target symbols there are, END included, V.
+        memory_size: features of the encoder's outputs.
+        options: what a person chose.
+        cell: the recurrent cell.
+    """
+
+    def __init__(self, vocabulary: int, memory_size: int, options: NetworkOptions, cell: Cell) -> None:
+        super().__init__()
+        E, H = options.embedding_size, options.hidden_size
+        self.embedding = nn.Embedding(vocabulary, E)
+        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        self.feeds = options.attends and options.input_feeding
+        self.recurrent = Recurrent(
+            cell,
+            E + H if self.feeds else E,
+            H,
+            options.num_layers,
+            dropout=options.dropout,
+            locked_dropout=True,
+            recurrent_dropout=options.recurrent_dropout,
+            engine=options.engine,
+        )
+        self.attention = self.combine = None
+        if options.attends:
+            self.attention = Attention(H, memory_size, options.attention)
+            self.combine = nn.Linear(memory_size + H, H, bias=False)
+        self.drop_embedding, self.dropout = LockedDropout(options.dropout), options.dropout
+        self.project = nn.Linear(H, E, bias=False) if options.tied else nn.Identity()
+        tied = self.embedding.weight if options.tied else None
+        self.readout = Readout(E if options.tied else H, vocabulary, tied=tied)
+
+    def start(self, recurrent: States, memory: Memory | None) -> DecoderState:
+        """The state before the first symbol, from the recurrent states that the bridge gave."""
+        feed = torch.zeros_like(recurrent[-1].h) if self.feeds else None
+        coverage = None if memory is None else torch.zeros_like(memory.values[..., 0])
+        return DecoderState(recurrent, feed, memory, coverage)
+
+    def forward(
+        self, tokens: Tensor, state: DecoderState, *, lengths: Tensor | None = None, sampling: float = 0.0
+    ) -> Written:
+        """Reads symbols and tells what comes after each.
+
+        Args:
+            tokens: int64 (T, N).
+            state: of the N targets.
+            lengths: int64 (N,), the steps of each target; all where None.
+            sampling: the share of symbols replaced by the decoder's own last output, drawn from torch's generator.
+        """
+        drop = dropout_mask(self.embedding.weight, (1, tokens.shape[1], self.combined_size), self._rate)
+        if (self.feeds and len(tokens) > 1) or sampling:
+            return self._step_by_step(tokens, state, drop, sampling)
+        return self._read(self.drop_embedding(self.embedding(tokens)), state, drop, lengths)
+
+    def scores(self, o: Tensor) -> Tensor:
+        """The scores (…, V) of the next symbol from o (…, H)."""
+        scores: Tensor = self.readout(self.project(o))
+        return scores
+
+    @property
+    def combined_size(self) -> int:
+        """Features of o."""
+        return self.recurrent.output_size
+
+    @property
+    def _rate(self) -> float:
+        return self.dropout if self.training else 0.0
+
+    def _step_by_step(self, tokens: Tensor, state: DecoderState, drop: Tensor | None, sampling: float) -> Written:
+        T, N = tokens.shape
+        embedding_mask = dropout_mask(self.embedding.weight, (1, N, self.embedding.embedding_dim), self._rate)
+        masks = self.recurrent.draw_masks(N) if self.training else None
+        o, weights = list[Tensor](), list[Tensor]()
+        # One product for all steps where they are known beforehand.
+        embedded = self.embedding(tokens) if not sampling else None  # (T, N, E)
+        for t in range(T):
+            if embedded is not None:
+                x = embedded[t : t + 1]
+            else:
+                x = self.embedding(self._own(tokens[t], o, sampling))[None]
+            x = x if embedding_mask is None else x * embedding_mask
+            step = self._read(x, state, drop, None, masks)
+            o, state = [*o, step.o], step.state
+            if step.weights is not None:
+                weights.append(step.weights)
+        return Written(torch.cat(o), state, torch.cat(weights) if weights else None)
+
+    def _own(self, tokens: Tensor, o: list[Tensor], sampling: float) -> Tensor:
+        """Symbols (N,), some replaced by what the decoder would have written (Bengio et al. 2015)."""
+        if not o:
+            return tokens
+        own = self.scores(o[-1][0].detach()).argmax(-1)
+        return torch.where(torch.rand(tokens.shape, device=tokens.device) < sampling, own, tokens)
+
+    def _read(
+        self,
+        x: Tensor,
+        state: DecoderState,
+        drop: Tensor | None,
+        lengths: Tensor | None,
+        masks: StackMasks | None = None,
+    ) -> Written:
+        """Steps on embedded symbols x (T, N, E); T is 1 where o is fed back."""
+        if state.feed is not None:
+            x = torch.cat([x, state.feed[None]], -1)
+        h, recurrent = self.recurrent(x, state.recurrent, lengths=lengths, masks=masks)  # (T, N, H)
+        weights, coverage, o = None, state.coverage, h
+        if self.attention is not None and self.combine is not None and state.memory is not None:
+            context, weights = self._attend(h, state.memory)
+            o = torch.tanh(self.combine(torch.cat([context, h], -1)))
+            coverage = None if coverage is None else coverage + weights.sum(0)
+        o = o if drop is None else o * drop
+        feed = o[-1] if state.feed is not None else None
+        return Written(o, DecoderState(recurrent, feed, state.memory, coverage), weights)
+
+    def _attend(self, h: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Contexts (T, N, M) and weights (T, N, S) for h (T, N, H), N = B · K targets of B sources."""
+        assert self.attention is not None
+        (T, N, H), (B, S, M) = h.shape, memory.values.shape
+        K = N // B
+        # A source is read once for all its queries, whether steps or hypotheses.
+        queries = h.view(T, B, K, H).permute(1, 0, 2, 3).reshape(B, T * K, H)
+        context, weights = self.attention(queries, memory)  # (B, T·K, M), (B, T·K, S)
+        return tuple(
+            one.view(B, T, K, size).permute(1, 0, 2, 3).reshape(T, N, size)
+            for one, size in ((context, M), (weights, S))
+        )
+
+
+class Bridge(nn.Module):
+    """The decoder's first states from the encoder's last: h = tanh(W [h→; h←] + b), other states side by side.
+
+    A cell state keeps its meaning that way, and a normaliser such as sLSTM's stays positive.
+
+    Args:
+        layers: of encoder and decoder.
+        size: units of a decoder layer; each direction of the encoder has half of them.
+    """
+
+    def __init__(self, layers: int, size: int) -> None:
+        super().__init__()
+        self.h = nn.ModuleList(nn.Linear(size, size) for _ in range(layers))
+
+    def forward(self, ends: States) -> States:
+        """A state a decoder layer, from those of each layer and direction of the encoder."""
+        states = []
+        for layer, linear in enumerate(self.h):
+            forward, backward = ends[2 * layer], ends[2 * layer + 1]
+            pairs = zip(forward._fields, forward, backward, strict=True)
+            both = {name: torch.cat([one, other], -1) for name, one, other in pairs}  # (B, H)
+            states.append(State(**{**both, "h": torch.tanh(linear(both["h"]))}))
+        return tuple(states)

@@ -1,0 +1,156 @@
+"""A trained translator: it translates, scores given pairs, shows where it looked, and evaluates."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from recurra.cells import Cell
+from recurra.decoding import BeamOptions
+from recurra.errors import InputError
+from recurra.tasks.cell_names import stored_cell
+from recurra.tasks.fields import check_names, field_names, read_fields
+from recurra.tasks.translator.batch import make_batch
+from recurra.tasks.translator.network import TranslatorNetwork
+from recurra.tasks.translator.options import NetworkOptions
+from recurra.tasks.translator.outputs import Translation, forced, search
+from recurra.tasks.translator.vocabulary import Vocabulary, load_vocabulary
+
+_FIELDS = {"network", "growth", "sizes"}
+# Sources held at once: enough to batch by length.
+_WINDOW = 1024
+
+
+class Attended(NamedTuple):
+    """Where a translator looked for each symbol that it wrote."""
+
+    source: list[str]
+    """The source's symbols and its end, ""."""
+    target: list[str]
+    """The target's symbols and its end, ""."""
+    weights: npt.NDArray[np.float32]
+    """(T, S); each row sums to 1."""
+
+
+class Translator:
+    """A network and what its numbers mean: `recurra.load(DIR)` of a folder that `recurra train translator` made.
+
+    Args:
+        network: the network.
+        vocabulary: the symbols of both sides.
+        options: the network's sizes, kept for `config`.
+        growth: how many target symbols a source symbol gives at most, as seen in training.
+    """
+
+    name: ClassVar[str] = "translator"
+
+    def __init__(
+        self, network: TranslatorNetwork, vocabulary: Vocabulary, options: NetworkOptions, growth: float
+    ) -> None:
+        self.network, self.vocabulary, self.options, self.growth = network, vocabulary, options, growth
+
+    @classmethod
+    def new(
+        cls, vocabulary: Vocabulary, options: NetworkOptions, growth: float, cell: Cell | None = None
+    ) -> Translator:
+        """A translator with weights not yet trained, from torch's global generator."""
+        network = TranslatorNetwork(vocabulary.source.size, vocabulary.target.size, options, cell=cell)
+        return cls(network, vocabulary, options, growth)
+
+    @property
+    def best_by(self) -> str:
+        """What the best model is best by where nobody chose: bleu for subwords, else token_error."""
+        return "bleu" if self.vocabulary.target.unit.name == "bpe" else "token_error"
+
+    def config(self) -> dict[str, Any]:
+        """What rebuilds the translator beside its vocabulary, as JSON can hold it."""
+        sizes = [self.vocabulary.source.size, self.vocabulary.target.size]
+        return {"network": dataclasses.asdict(self.options), "growth": self.growth, "sizes": sizes}
+
+    def settings(self) -> dict[str, Any]:
+        """The options of training that this translator settles, for a run that starts from it."""
+        units = {"source_unit": self.vocabulary.source.unit.name, "target_unit": self.vocabulary.target.unit.name}
+        return {**dataclasses.asdict(self.options), **units}
+
+    def files(self) -> dict[str, str]:
+        """The task's own files: both vocabularies."""
+        return self.vocabulary.files()
+
+    @classmethod
+    def from_files(cls, config: dict[str, Any], folder: Path, *, cell: Cell | None = None) -> Translator:
+        """The translator that `config` and the files in `folder` describe, its weights still to be loaded.
+
+        Raises:
+            InputError: a field is missing, unknown or of another kind, or does not fit the vocabulary.
+        """
+        path, vocabulary = folder / "config.json", load_vocabulary(folder)
+        if config.keys() != _FIELDS or not isinstance(config["network"], dict):
+            wanted = ", ".join(sorted(_FIELDS))
+            raise InputError(f"{path}: the model's fields are {sorted(config)}, expected {wanted}")
+        if not isinstance(config["growth"], int | float) or not 0 < config["growth"] < math.inf:
+            raise InputError(f"{path}: growth is {config['growth']!r}, expected a number above 0")
+        sizes = [vocabulary.source.size, vocabulary.target.size]
+        if config["sizes"] != sizes:
+            raise InputError(f"{path}: sizes are {config['sizes']}, but the vocabularies have {sizes} symbols")
+        options = read_fields(NetworkOptions, config["network"], where=f"{path}: network")
+        return cls.new(vocabulary, options, float(config["growth"]), stored_cell(options, folder, cell))
+
+    def translate(self, sources: Iterable[str], **options: Any) -> list[str]:
+        """The best target of each source.
+
+        Args:
+            sources: texts; an empty one is answered by an empty one.
+            **options: the fields of `recurra.decoding.BeamOptions`.
+
+        Raises:
+            InputError: a string in place of a list, an option that is unknown or cannot be used.
+        """
+        if isinstance(sources, str):
+            raise InputError(f"sources is the string {sources[:40]!r}, expected a list of texts: write [{sources[:20]!r}]")
+        check_names(options, field_names(BeamOptions), where="translate")
+        return [found[0].text for found in self.outputs(sources, read_fields(BeamOptions, options, where="translate"))]
+
+    def outputs(self, sources: Iterable[str], options: BeamOptions | None = None) -> Iterator[list[Translation]]:
+        """The n-best targets of each source, best first, in order; sources are read as they are needed.
+
+        Args:
+            sources: texts of any number.
+            options: how targets are looked for; a beam of 5 where None.
+        """
+        iterator = iter(sources)
+        while held := list(islice(iterator, _WINDOW)):
+            yield from search(self.network, self.vocabulary, held, options or BeamOptions(), growth=self.growth)
+
+    def score(self, pairs: Iterable[tuple[str, str]]) -> Iterator[float]:
+        """log p(target | source) of given pairs in nats, in order, the end of the target counted."""
+        iterator = iter(pairs)
+        while held := list(islice(iterator, _WINDOW)):
+            yield from forced(self.network, self.vocabulary, held)
+
+    def attention(self, source: str, target: str) -> Attended:
+        """Where the network looks while it writes a target.
+
+        Raises:
+            InputError: a translator without attention.
+        """
+        if self.network.decoder.attention is None:
+            raise InputError("this translator has no attention: train one with --attention general")
+        source_ids, target_ids = self.vocabulary.source.encode(source), self.vocabulary.target.encode(target)
+        batch = make_batch([(source_ids, target_ids)]).to(self.network.device)
+        self.network.eval()
+        with torch.inference_mode():
+            written = self.network.decoder(batch.inputs, self.network.encode(batch.sources))
+        assert written.weights is not None
+        symbols = [
+            [*(side.symbol(int(token)) for token in ids), ""]
+            for side, ids in ((self.vocabulary.source, source_ids), (self.vocabulary.target, target_ids))
+        ]
+        return Attended(*symbols, written.weights[:, 0].cpu().numpy())

@@ -1,0 +1,148 @@
+"""A translator as the training loop sees it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from recurra.data.pairs import Pair
+from recurra.data.token_batches import TokenBatches
+from recurra.decoding import BeamOptions
+from recurra.tasks.translator.batch import Batch, make_batch
+from recurra.tasks.translator.corpus import PairCorpus
+from recurra.tasks.translator.model import Translator
+from recurra.tasks.translator.options import BatchOptions
+from recurra.tasks.translator.scores import scores
+from recurra.training import Loss
+
+GREEDY = BeamOptions(beam=1)
+# Symbols of a batch that nothing is learned from, and sources in a trial of speed.
+_EVALUATED, _TRIAL = 8192, 50
+
+
+class Training:
+    """Batches of pairs, their loss, and validation: a `recurra.training.Trainable`.
+
+    Args:
+        model: its network on the device it trains on.
+        train: what to learn from.
+        valid: what is held out, a pair each target.
+        valid_pairs: the same as text, with all targets of a source together.
+        options: batches, smoothing, what the best model is best by.
+        seed: decides the order of the batches.
+        rank: of this process.
+        world_size: how many processes train together.
+    """
+
+    unit = "symbol"
+
+    def __init__(
+        self,
+        model: Translator,
+        train: PairCorpus,
+        valid: PairCorpus,
+        valid_pairs: list[Pair],
+        options: BatchOptions,
+        *,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.network, self._model, self._train, self._options = model.network, model, train, options
+        self._valid, self._valid_pairs = valid, valid_pairs
+        self.updates = TokenBatches(
+            train.source_lengths + train.target_lengths + 2,
+            self._batch,
+            tokens=options.batch_tokens,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def _batch(self, numbers: npt.NDArray[np.int64]) -> Batch:
+        return make_batch([self._train.pair(number) for number in numbers.tolist()])
+
+    def loss(self, network: nn.Module, batch: Batch, state: Any) -> Loss:
+        """The cross-entropy of the target symbols of a batch, by teacher forcing."""
+        batch = batch.to(self.network.device)
+        found = network(batch, sampling=self._options.scheduled_sampling)  # (N, V)
+        targets, smoothing = batch.targets[batch.inside], self._options.label_smoothing
+        return Loss(F.cross_entropy(found, targets, reduction="sum", label_smoothing=smoothing), batch.count)
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Loss, and the scores of greedy outputs unless the best model is that of the lowest loss."""
+        return valid_scores(self._model, self._valid, self._valid_pairs, self._options.best_by)
+
+    def describe(self, loss: float) -> dict[str, float]:
+        """Perplexity by symbol."""
+        return {"perplexity": float(np.exp(min(loss, 700.0)))}
+
+    def rebuild_state(self, state: Any) -> Any:
+        """Pairs carry no state."""
+        return state
+
+
+def valid_scores(
+    model: Translator, valid: PairCorpus, pairs: list[Pair], best_by: str | None, decoding: BeamOptions = GREEDY
+) -> dict[str, float]:
+    """Loss in nats a symbol, the scores of outputs, and `error`, what the best model has least of.
+
+    Args:
+        model: the translator.
+        valid: encoded pairs, for the loss.
+        pairs: the same as text, for the scores.
+        best_by: as in `BatchOptions`.
+        decoding: how outputs are found.
+    """
+    told = {"loss": loss_of(model, valid)}
+    chosen = best_by or model.best_by
+    if chosen == "loss":
+        return told
+    outputs = [found[0].text for found in model.outputs((pair.source for pair in pairs), decoding)]
+    references = [pair.targets for pair in pairs]
+    found = scores(outputs, references, unit=model.vocabulary.target)
+    told |= {name: float(value) for name, value in found.items() if isinstance(value, float)}
+    error = {"bleu": 1 - told["bleu"] / 100, "exact": 1 - told["exact"], "token_error": told["token_error"]}
+    return told | {"error": error[chosen]}
+
+
+def loss_of(model: Translator, corpus: PairCorpus) -> float:
+    """The mean loss in nats a target symbol, END counted."""
+    total, count = 0.0, 0
+    model.network.eval()
+    with torch.inference_mode():
+        for batch in _batches(corpus):
+            placed = batch.to(model.network.device)
+            found = model.network(placed)
+            total += float(F.cross_entropy(found, placed.targets[placed.inside], reduction="sum"))
+            count += batch.count
+    return total / max(1, count)
+
+
+def _batches(corpus: PairCorpus) -> list[Batch]:
+    """The corpus, pairs of like length together."""
+    lengths = corpus.source_lengths + corpus.target_lengths + 2
+    order = np.argsort(-lengths, kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        size = max(1, _EVALUATED // int(lengths[order[start]]))
+        batches.append(make_batch([corpus.pair(number) for number in order[start : start + size].tolist()]))
+        start += size
+    return batches
+
+
+def trial_seconds(model: Translator, valid: PairCorpus, pairs: list[Pair], best_by: str | None) -> float:
+    """How long `valid_scores` will take, by its first sources."""
+    share = pairs[:_TRIAL]
+    for _ in range(2):  # the first also compiles
+        started = time.perf_counter()
+        for _ in model.outputs((pair.source for pair in share), GREEDY):
+            pass
+        seconds = time.perf_counter() - started
+    return seconds * len(pairs) / max(1, len(share))
