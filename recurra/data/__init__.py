@@ -3,8 +3,8 @@
 from recurra.data.corpus import Corpus, encode
 from recurra.data.evaluation import contiguous
 from recurra.data.header import Header, Span
-from recurra.data.pair import Pair, is_empty
-from recurra.data.pairs import Pairs, PairText, open_pairs
+from recurra.data.pair_files import open_pairs
+from recurra.data.pairs import Pair, Pairs, PairText, is_empty
 from recurra.data.sources import python_sources
 from recurra.data.splitting import split
 from recurra.data.streams import Streams, Window

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recurra.data.lines import Line, decoded, open_bytes, read_lines
-from recurra.data.pair import Pair, is_empty
+from recurra.data.pairs import Pair, is_empty
 from recurra.data.text import check_file
 from recurra.errors import InputError
 
@@ -81,32 +81,33 @@ class PairTables:
                 found = [rows.row(line) for line in lines]
                 yield Pair(found[0][0], [target for _, target in found], self.place(lines[0]))
 
-    def file_of(self, line: int) -> tuple[Path, int]:
-        """The file of a line, and the line's number in it, from 1."""
-        number = bisect_right(self.starts, line) - 1
-        return self.paths[number], line - self.starts[number] + 1
+    def file_of(self, line: int) -> int:
+        """The number of the file that has a line."""
+        return bisect_right(self.starts, line) - 1
 
     def place(self, line: int) -> str:
         """A line as file:line."""
-        return "{}:{}".format(*self.file_of(line))
+        file = self.file_of(line)
+        return f"{self.paths[file]}:{line - self.starts[file] + 1}"
 
 
 class _Rows:
-    """Lines by their numbers; one file is open at a time, for one after the other is how they mostly stand."""
+    """Lines by their numbers; one file is open at a time, because most sources have their lines side by side."""
 
     def __init__(self, tables: PairTables) -> None:
         self._tables = tables
-        self._path: Path | None = None
+        self._number = -1
         self._stack = ExitStack()
 
     def row(self, line: int) -> tuple[str, str]:
         """The source and the target in a line."""
-        path, number = self._tables.file_of(line)
-        if path != self._path:
+        number = self._tables.file_of(line)
+        path = self._tables.paths[number]
+        if number != self._number:
             self.close()
-            self._path, self._file = path, self._stack.enter_context(open_bytes(path))
+            self._number, self._file = number, self._stack.enter_context(open_bytes(path))
         self._file.seek(int(self._tables.offsets[line]))
-        return columns(decoded(self._file.readline(), number, str(path)), path)
+        return columns(decoded(self._file.readline(), line - self._tables.starts[number] + 1, str(path)), path)
 
     def close(self) -> None:
         """Closes the file that is open."""

@@ -1,17 +1,28 @@
-"""Pairs of a source and its targets out of files: checked whole first, then streamed as often as they are needed."""
+"""A source and its targets; many of them, streamed out of files as often as they are needed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from recurra.data.pair import Pair, is_empty
-from recurra.data.pair_tables import PairTables
-from recurra.data.parallel_files import ParallelFiles
 from recurra.data.text import BLOCK
-from recurra.errors import InputError
+
+
+class Pair(NamedTuple):
+    """A source and what it may become."""
+
+    source: str
+    targets: list[str]
+    """One or more, in the order of the file."""
+    place: str
+    """Where the source first stands, as file:line."""
+
+
+def is_empty(text: str) -> bool:
+    """Whether there is nothing to read in a source or a target: no character, or only whitespace."""
+    return not text.strip()
 
 
 class PairFiles(Protocol):
@@ -48,36 +59,6 @@ class Pairs:
     def part(self, first: int, last: int) -> Pairs:
         """Pairs `first` to before `last` of these."""
         return replace(self, first=self.first + first, last=min(self.first + last, self.last))
-
-
-def open_pairs(
-    files: Sequence[Path] = (), *, source: Sequence[Path] | None = None, target: Sequence[Path] | None = None
-) -> Pairs:
-    """The pairs of tables or of parallel files, which are read once from end to end to check them.
-
-    A table has a source and a target a line, apart by a tab; lines with the same source, wherever they stand, are
-    several targets of it. Of parallel files each line of the one belongs to the same line of the other. A pair may
-    have empty sides.
-
-    Args:
-        files: tables.
-        source: in place of them files of sources.
-        target: and those of their targets, as many.
-
-    Raises:
-        InputError: what cannot be read as pairs, with file and line.
-    """
-    if source is None and target is None:
-        if not files:
-            raise InputError("no files of pairs: name a table such as pairs.tsv, or files by --source and --target")
-        opened: PairFiles = PairTables.open(files)
-    elif files:
-        raise InputError(f"{files[0]}: give files of pairs, or files of sources and targets, not both")
-    elif not source or not target:
-        raise InputError("sources and targets go together: name files by --source and by --target")
-    else:
-        opened = ParallelFiles.open(source, target)
-    return Pairs(opened, 0, len(opened))
 
 
 @dataclass(frozen=True)

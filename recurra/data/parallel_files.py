@@ -9,7 +9,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 
 from recurra.data.lines import open_bytes, read_lines
-from recurra.data.pair import Pair
+from recurra.data.pairs import Pair
 from recurra.data.text import check_file
 from recurra.errors import InputError
 

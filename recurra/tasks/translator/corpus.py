@@ -164,10 +164,9 @@ def _encoded(
         facts.too_long += kept.count(False)
         if not any(kept):
             continue
+        _count_unknown(counters[0], vocabulary.source, source, pair.source, kept.count(True))
         for keep, ids, text in zip(kept, targets, filled, strict=True):
-            if keep:
-                _count_unknown(counters[0], vocabulary.source, source, pair.source)
-                _count_unknown(counters[1], vocabulary.target, ids, text)
+            _count_unknown(counters[1], vocabulary.target, ids, text, keep)
         yield source, [ids for keep, ids in zip(kept, targets, strict=True) if keep]
 
 
@@ -176,9 +175,9 @@ def _leave_out(places: list[str], count: int, pair: Pair) -> None:
         places.append(pair.place)
 
 
-def _count_unknown(counter: Counter[str], side: Side, ids: Ids, text: str) -> None:
-    if side.unknown_id is not None and (ids == side.unknown_id).any():
-        counter.update(side.missing(text))
+def _count_unknown(counter: Counter[str], side: Side, ids: Ids, text: str, times: int) -> None:
+    if side.unknown_id is not None and side.unknown_id in ids:
+        counter.update(side.missing(text) * times)
 
 
 def _map(path: Path, kind: Any, count: int) -> Any:
