@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-# Outputs that are shown; --json has no more either, for the rest is what `recurra translate` writes.
+# Outputs that are shown; --json has no more either: `recurra translate` writes them all.
 SHOWN = 10
 # Accepted answers that are shown of one source.
 _REFERENCES = 3
@@ -24,16 +24,9 @@ def _lines(scores: dict[str, Any]) -> Iterator[str]:
     wrong = round(scores["word_error"] * sentences)
     yield f"  {'exact':<13} {_percent(scores['exact'])}  of {sentences:,} sentences, {wrong:,} are wrong"
     yield f"  {'token errors':<13} {_percent(scores['token_error'])}  edits to the nearest reference, of its symbols"
-    yield from _seen(scores["seen"], sentences)
+    if scores["seen"]:
+        yield f"  {scores['seen']:,} of {sentences:,} sources are in the training data: not all of this is new to the model"
     yield from _examples(scores["examples"])
-
-
-def _seen(seen: dict[str, int], sentences: int) -> Iterator[str]:
-    if seen["sources"]:
-        yield (
-            f"  {seen['sources']:,} of {sentences:,} sources are in the training data, {seen['pairs']:,} of them with "
-            "one of the same targets: not all of this is new to the model"
-        )
 
 
 def _examples(examples: list[dict[str, Any]]) -> Iterator[str]:
