@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 from cyclopts import Parameter
 
 from recurra.cli.opening import open_model
-from recurra.data.lines import open_bytes, read_lines
+from recurra.cli.streams import opened, put
+from recurra.data.lines import read_lines
 from recurra.tasks.tagger.reading import Reading, format_for
 from recurra.tasks.tagger.writing import writer
 
@@ -67,7 +66,7 @@ def tag(
     # What is loaded stays: looking through all of it for garbage, again and again, took a tenth of the time.
     gc.freeze()
     chosen = "columns" if word_by_word else came_as or format_for(file, tagger.layout)
-    with _opened(file) as (source, name):
+    with opened(file) as (source, name):
         if word_by_word:
             _tag_word_by_word(tagger, source, name)
             return
@@ -77,7 +76,7 @@ def tag(
         # Somebody who types wants an answer a line, not one a window.
         window = {"window": 0} if file is None and sys.stdin.isatty() else {}
         for tagged in tagger.annotate(reading.sentences(source, name), probabilities=probabilities, **window):
-            _put(write(tagged))
+            put(write(tagged))
 
 
 def _tag_word_by_word(tagger: Any, source: BinaryIO, name: str) -> None:
@@ -86,22 +85,8 @@ def _tag_word_by_word(tagger: Any, source: BinaryIO, name: str) -> None:
         parts = line.text.split()
         if parts:
             found = stream.push(tuple(parts) if len(parts) > 1 else parts[0])
-            _put("\t".join([parts[0], *found.values()]) + "\n")
+            put("\t".join([parts[0], *found.values()]) + "\n")
         else:
             stream.end()
-            _put("\n")
+            put("\n")
         sys.stdout.flush()
-
-
-@contextmanager
-def _opened(file: Path | None) -> Iterator[tuple[BinaryIO, str]]:
-    if file is None:
-        yield sys.stdin.buffer, "stdin"
-        return
-    with open_bytes(file) as opened:
-        yield opened, str(file)
-
-
-def _put(text: str) -> None:
-    r"""Writes as UTF-8 whatever the machine's own encoding is, without turning \n into anything else."""
-    sys.stdout.buffer.write(text.encode())

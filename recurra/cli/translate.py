@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from recurra.cli import translations
 from recurra.cli.attention_plot import AttentionPlot
 from recurra.cli.opening import open_model
 from recurra.cli.options import whole, with_options
-from recurra.cli.seeds import choose_seed
-from recurra.cli.translations import forced_lines, translated_lines
-from recurra.data.lines import open_bytes, read_lines
+from recurra.cli.seeds import check_seed, fresh_seed
+from recurra.cli.streams import opened, put
+from recurra.data.lines import Line, read_lines
 from recurra.decoding import BeamOptions, SamplingOptions
 from recurra.errors import InputError
 from recurra.tasks.fields import field_names
+
+if TYPE_CHECKING:
+    from recurra.tasks.translator.model import Translator
+
+# Nothing, or how many lines are held: who types wants an answer a line, not one a window.
+Window = dict[str, int]
 
 
 def _translate(
@@ -39,12 +45,12 @@ def _translate(
     """Translate the lines of a file, or of stdin, with a translator: a line in, a line out, in order.
 
     Files of any size: some thousand lines are held at once. An empty line is answered by an empty line, a typed one at
-    once. With --nbest N (2 or more), each line gives its N best, best first, a line each: the number of the line, the
+    once. With --nbest N, 2 or more, each line gives its N best, best first, a line each: the number of the line, the
     score, the text, apart by tabs.
 
     ```sh
     recurra translate german-english test.de > test.out
-    echo "Ein Hund läuft ." | recurra translate german-english --beam 10 --nbest 3
+    echo "Ein Hund läuft." | recurra translate german-english --beam 10 --nbest 3
     recurra translate german-english test.de --forced test.en
     recurra translate german-english test.de --attention-plot first-line.png
     ```
@@ -56,7 +62,7 @@ def _translate(
     file
         Sources, UTF-8, one a line; stdin where it is left out.
     scores
-        Put before each text what it was ranked by: log p in nats after the penalties.
+        Put before each text what it was ranked by, and a tab: log p in nats after the penalties.
     as_json
         Print a JSON object a line: its number, its source, its outputs with score and log-probability.
     forced
@@ -70,103 +76,70 @@ def _translate(
     cell
         module:Class, for a model that was trained with a cell of your own.
     """
-    chosen = _chosen(options, forced, sample, seed, scores)
+    _check(options, forced, sample, seed, scores)
+    searching, drawing = _divided(options)
+    search, sampling = BeamOptions(**searching), SamplingOptions(**drawing)
     translator = open_model(model, cell, task="translator", does="translate")
-    plot = None if attention_plot is None else AttentionPlot(attention_plot, translator, model)
-    with _opened(file) as (source, name):
-        told = _told_of_unknown(read_lines(source, name), translator)
+    plot = AttentionPlot(attention_plot, translator)
+    if sample and seed is None:
+        seed = 0 if sampling.greedy else fresh_seed("these translations")
+    window = {"window": 1} if file is None and sys.stdin.isatty() else {}
+    with opened(file) as (source, name):
+        lines = _telling_unknown(read_lines(source, name), translator)
         if forced is not None:
-            written = forced_lines(translator, told, name, forced, as_json=as_json, plot=plot)
+            write_pair = translations.forced_as_object if as_json else translations.forced_as_text
+            for line, target, total in translations.forced(translator, lines, name, forced, window=window):
+                put(write_pair(line, target, total))
+                plot.see(line.text, target)
         else:
-            # Who types wants an answer a line, not one a window.
-            at_once = file is None and sys.stdin.isatty()
-            written = translated_lines(
-                chosen.outputs(translator, told, at_once=at_once), scores=scores, as_json=as_json, plot=plot
-            )
-        for line in written:
-            _put(line)
-    if plot is not None:
-        plot.close()
+            plain = partial(translations.as_text, scores=scores, numbered=search.nbest > 1)
+            write = translations.as_object if as_json else plain
+            drawn = partial(translator.sample, options=sampling, seed=seed or 0, **window)
+            find = drawn if sample else partial(translator.outputs, options=search, **window)
+            for line, found in translations.translated(find, lines):
+                put(write(line, found))
+                plot.see(line.text, found[0].text)
+    plot.close()
 
 
-@dataclass(frozen=True)
-class _Chosen:
-    """How targets are found."""
-
-    search: BeamOptions
-    sampling: SamplingOptions | None
-    """In place of a search, where it is not None."""
-    seed: int = 0
-
-    def outputs(self, translator: Any, lines: Iterable[Any], *, at_once: bool) -> Iterator[tuple[str, list[Any]]]:
-        """Each line with its targets."""
-        held: list[str] = []
-
-        def sources() -> Iterator[str]:
-            for line in lines:
-                held.append(line.text)
-                yield line.text
-
-        for found in self._found(translator, sources(), at_once):
-            yield held.pop(0), found
-
-    def _found(self, translator: Any, sources: Iterator[str], at_once: bool) -> Iterator[list[Any]]:
-        window = {"window": 1} if at_once else {}
-        if self.sampling is None:
-            yield from translator.outputs(sources, self.search, **window)
-        else:
-            for drawn in translator.sample(sources, self.sampling, seed=self.seed, **window):
-                yield [drawn]
-
-
-def _chosen(options: dict[str, Any], forced: Path | None, sample: bool, seed: int | None, scores: bool) -> _Chosen:
-    """What the options say; refuses what would have no effect."""
+def _divided(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options of a search, and those of drawing."""
     searching = {name: value for name, value in options.items() if name in field_names(BeamOptions)}
-    drawing = {name: value for name, value in options.items() if name not in searching}
-    if forced is not None and (options or sample or scores or seed is not None):
-        raise InputError("--forced looks for no translations: leave out the options of searching and drawing, --scores")
-    if not sample and (drawing or seed is not None):
-        first = next(iter(drawing), "seed")
-        raise InputError(f"--{first.replace('_', '-')} is for drawn translations: add --sample, or leave it out")
-    if sample and searching:
-        first = next(iter(searching))
-        raise InputError(f"--{first.replace('_', '-')} is for a search, but --sample draws: leave one out")
-    if sample:
-        sampling = SamplingOptions(**drawing)
-        return _Chosen(BeamOptions(), sampling, choose_seed(seed, "these translations", idle=sampling.greedy))
-    return _Chosen(BeamOptions(**searching), None)
+    return searching, {name: value for name, value in options.items() if name not in searching}
 
 
-def _told_of_unknown(lines: Iterable[Any], translator: Any) -> Iterator[Any]:
+def _check(options: dict[str, Any], forced: Path | None, sample: bool, seed: int | None, scores: bool) -> None:
+    """Refuses what would have no effect."""
+    check_seed(seed)
+    searching, drawing = _divided(options)
+    given = [*drawing, *(["seed"] if seed is not None else [])]
+    if forced is not None:
+        idle = [*searching, *given, *(["sample"] if sample else []), *(["scores"] if scores else [])]
+        if idle:
+            raise InputError(f"--forced looks for no translations: leave out {_flags(idle)}")
+    if given and not sample:
+        raise InputError(f"{_flags(given)}: only for translations that are drawn: add --sample")
+    if searching and sample:
+        raise InputError(f"--sample draws and searches for nothing: leave out {_flags(searching)}")
+
+
+def _flags(names: Iterable[str]) -> str:
+    return ", ".join("--" + name.replace("_", "-") for name in names)
+
+
+def _telling_unknown(lines: Iterable[Line], translator: Translator) -> Iterator[Line]:
     """The lines; the first with symbols that training never had is told of."""
     told = False
     for line in lines:
-        if not told:
-            unknown = list(dict.fromkeys(translator.vocabulary.source.missing(line.text)))
-            if unknown:
-                shown = ", ".join(map(repr, unknown[:5])) + (", …" if len(unknown) > 5 else "")
-                print(
-                    f"recurra: line {line.number} has what training never had ({shown}): read as <unk>, as further such",
-                    file=sys.stderr,
-                )
-                told = True
+        unknown = [] if told else list(dict.fromkeys(translator.vocabulary.source.missing(line.text)))
+        if unknown:
+            told = True
+            shown = ", ".join(map(repr, unknown[:5]))
+            print(
+                f"recurra: line {line.number} has what training never had ({shown}): read as <unk>, as all such",
+                file=sys.stderr,
+            )
         yield line
-
-
-@contextmanager
-def _opened(file: Path | None) -> Iterator[tuple[BinaryIO, str]]:
-    if file is None:
-        yield sys.stdin.buffer, "stdin"
-        return
-    with open_bytes(file) as opened:
-        yield opened, str(file)
-
-
-def _put(text: str) -> None:
-    r"""Writes as UTF-8 whatever the machine's own encoding is, without turning \n into anything else."""
-    sys.stdout.buffer.write(text.encode())
-    if sys.stdin.isatty():
-        sys.stdout.buffer.flush()
 
 
 translate = with_options(_translate, {"search": BeamOptions, "sampling": SamplingOptions}, {})
