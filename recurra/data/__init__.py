@@ -3,6 +3,8 @@
 from recurra.data.corpus import Corpus, encode
 from recurra.data.evaluation import contiguous
 from recurra.data.header import Header, Span
+from recurra.data.pair_files import open_pairs
+from recurra.data.pairs import Pair, Pairs, PairText, is_empty
 from recurra.data.sources import python_sources
 from recurra.data.splitting import split
 from recurra.data.streams import Streams, Window
@@ -29,6 +31,9 @@ __all__ = [
     "Corpus",
     "Decoder",
     "Header",
+    "Pair",
+    "PairText",
+    "Pairs",
     "Source",
     "Span",
     "Streams",
@@ -41,7 +46,9 @@ __all__ = [
     "contiguous",
     "encode",
     "fingerprint",
+    "is_empty",
     "load_unit",
+    "open_pairs",
     "open_text",
     "python_sources",
     "split",

@@ -41,16 +41,25 @@ def read_lines(file: BinaryIO, name: str) -> Iterator[Line]:
         number += 1
         if len(data) == _LONGEST_LINE:
             raise InputError(f"{name}:{number}: a line of more than {_LONGEST_LINE:,} bytes. Is this a text file?")
-        try:
-            raw = data.decode()
-        except UnicodeDecodeError as error:
-            byte = error.object[error.start]
-            raise InputError(
-                f"{name}:{number}: not UTF-8: byte {error.start + 1} of the line is 0x{byte:02x} ({error.reason}). "
-                "Convert the file to UTF-8 first"
-            ) from None
-        text = raw.removesuffix("\n").removesuffix("\r")
-        yield Line(number, text.removeprefix(BOM) if number == 1 else text, raw)
+        yield decoded(data, number, name)
+
+
+def decoded(data: bytes, number: int, name: str) -> Line:
+    """One line of a file from its bytes, the end included.
+
+    Raises:
+        InputError: it is not UTF-8.
+    """
+    try:
+        raw = data.decode()
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise InputError(
+            f"{name}:{number}: not UTF-8: byte {error.start + 1} of the line is 0x{byte:02x} ({error.reason}). "
+            "Convert the file to UTF-8 first"
+        ) from None
+    text = raw.removesuffix("\n").removesuffix("\r")
+    return Line(number, text.removeprefix(BOM) if number == 1 else text, raw)
 
 
 @contextmanager

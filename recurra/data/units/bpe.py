@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.text import Text, chunks
+from recurra.data.text import chunks
 from recurra.data.units.byte import SpellingDecoder
-from recurra.data.units.unit import Decoder, Ids, total, unit_json, write_files
+from recurra.data.units.unit import UNIT_FILE, Decoder, Ids, Readable, total, unit_json, write_files
 from recurra.errors import InputError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class BpeUnit:
         write_files(self.files(), folder)
 
 
-def build_bpe(text: Text, *, vocabulary_size: int = DEFAULT_SIZE) -> BpeUnit:
+def build_bpe(text: Readable, *, vocabulary_size: int = DEFAULT_SIZE) -> BpeUnit:
     """Byte-pair encoding trained on `text`, read in blocks; the same text gives the same encoding.
 
     Args:
@@ -128,7 +128,7 @@ def read_bpe(fields: dict[str, object], path: Path) -> BpeUnit:
     """
     from tokenizers import Tokenizer
 
-    file = path.parent / TOKENIZER_FILE
+    file = path.with_name(path.name.removesuffix(UNIT_FILE) + TOKENIZER_FILE)
     try:
         text = file.read_text(encoding="utf-8")
         tokenizer = Tokenizer.from_str(text)
@@ -164,7 +164,7 @@ def _untrained() -> "Tokenizer":
     return tokenizer
 
 
-def _pieces(text: Text) -> Iterator[str]:
+def _pieces(text: Readable) -> Iterator[str]:
     for path, blocks in text.files(_TRAINING_BLOCK):
         yield from chunks(blocks, _before_space, where=path)
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.text import Text
-from recurra.data.units.unit import Decoder, Ids, symbols_of, unit_json, write_files
+from recurra.data.units.unit import Decoder, Ids, Readable, symbols_of, unit_json, write_files
 from recurra.errors import InputError
 
 UNKNOWN = "<unk>"
@@ -87,7 +86,7 @@ class _CharDecoder:
         return ""
 
 
-def build_char(text: Text, *, min_count: int = 1) -> CharUnit:
+def build_char(text: Readable, *, min_count: int = 1) -> CharUnit:
     """The characters that occur at least `min_count` times in `text`, read in blocks."""
     counts = np.zeros(_CODE_POINTS, dtype=np.int64)
     for block in text.blocks():

@@ -3,11 +3,10 @@
 import json
 from pathlib import Path
 
-from recurra.data.text import Text
 from recurra.data.units.bpe import DEFAULT_SIZE, build_bpe, read_bpe
 from recurra.data.units.byte import ByteUnit
 from recurra.data.units.char import build_char, read_char
-from recurra.data.units.unit import FORMAT, UNIT_FILE, Unit
+from recurra.data.units.unit import FORMAT, UNIT_FILE, Readable, Unit
 from recurra.data.units.word import build_word, read_word
 from recurra.errors import InputError, nearest
 
@@ -38,7 +37,7 @@ def check_unit(name: str, *, vocabulary_size: int | None = None, min_count: int 
         raise InputError(f"vocabulary_size={vocabulary_size}: the unit {name!r} needs {_LEAST[name]} or more.")
 
 
-def build_unit(name: str, text: Text, *, vocabulary_size: int | None = None, min_count: int = 1) -> Unit:
+def build_unit(name: str, text: Readable, *, vocabulary_size: int | None = None, min_count: int = 1) -> Unit:
     """The unit called `name` with the vocabulary of `text`, which should be the training part alone.
 
     Args:
@@ -62,13 +61,17 @@ def build_unit(name: str, text: Text, *, vocabulary_size: int | None = None, min
     return build_bpe(text, vocabulary_size=vocabulary_size or DEFAULT_SIZE)
 
 
-def load_unit(folder: Path) -> Unit:
+def load_unit(folder: Path, *, prefix: str = "") -> Unit:
     """The unit that `Unit.save` wrote into `folder`.
+
+    Args:
+        folder: the folder.
+        prefix: what the names of its files begin with, where a folder has several units.
 
     Raises:
         InputError: a file is missing or damaged; the message names it and what is wrong.
     """
-    path = Path(folder) / UNIT_FILE
+    path = Path(folder) / f"{prefix}{UNIT_FILE}"
     fields = _read_fields(path)
     name = fields.get("unit")
     if name not in UNITS:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +16,23 @@ Ids = npt.NDArray[np.int64]
 UNIT_FILE = "unit.json"
 FORMAT = 1
 _BLOCK = 1 << 20
+
+
+class Readable(Protocol):
+    """What a vocabulary is taken from: a `Text`, or one side of pairs."""
+
+    @property
+    def raw(self) -> bool:
+        """True where every byte is kept, for the unit `byte`."""
+        ...
+
+    def blocks(self) -> Iterator[str]:
+        """The text in pieces."""
+        ...
+
+    def files(self, block_size: int = ..., /) -> Iterator[tuple[Path, Iterator[str]]]:
+        """The text in pieces, file by file; `block_size` is about how much a piece holds."""
+        ...
 
 
 class Decoder(Protocol):

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.text import Text, chunks
-from recurra.data.units.unit import Decoder, Ids, symbols_of, total, unit_json, write_files
+from recurra.data.text import chunks
+from recurra.data.units.unit import Decoder, Ids, Readable, symbols_of, total, unit_json, write_files
 from recurra.errors import InputError
 
 UNKNOWN, END = "<unk>", "<eos>"
@@ -100,7 +100,7 @@ class _WordDecoder:
         return ""
 
 
-def build_word(text: Text, *, vocabulary_size: int | None = None, min_count: int = 1) -> WordUnit:
+def build_word(text: Readable, *, vocabulary_size: int | None = None, min_count: int = 1) -> WordUnit:
     """The words of `text` by falling frequency, then in alphabetical order.
 
     Args:

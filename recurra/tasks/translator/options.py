@@ -51,7 +51,7 @@ class PairOptions:
             unit = getattr(self, f"{name}_unit")
             if unit not in UNITS:
                 raise InputError(f"there is no {name}_unit {unit!r}. {nearest(unit, UNITS)}")
-            check_unit(unit, vocabulary_size=self._size_of(unit), min_count=self._min_count_of(unit))
+            check_unit(unit, vocabulary_size=self.size_of(unit), min_count=self.min_count_of(unit))
         if self.joint and self.source_unit != self.target_unit:
             raise InputError(f"joint: source_unit={self.source_unit} and target_unit={self.target_unit} are not equal")
         for sources, targets in (("source", "target"), ("valid_source", "valid_target")):
@@ -64,11 +64,12 @@ class PairOptions:
         if self.longest is not None and self.longest < 1:
             raise InputError(f"longest={self.longest}: expected 1 or more, or none for no limit")
 
-    def _size_of(self, unit: str) -> int | None:
+    def size_of(self, unit: str) -> int | None:
         """The size, for a unit that has one; the other side may be of characters."""
         return None if unit == "char" and {self.source_unit, self.target_unit} != {"char"} else self.vocabulary_size
 
-    def _min_count_of(self, unit: str) -> int:
+    def min_count_of(self, unit: str) -> int:
+        """The least count, for a unit that has unknown symbols; the other side may be of subwords."""
         return 1 if unit == "bpe" and {self.source_unit, self.target_unit} != {"bpe"} else self.min_count
 
 

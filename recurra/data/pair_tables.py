@@ -1,0 +1,133 @@
+"""Tables of a source and a target a line, in which lines of one source belong together wherever they stand."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from recurra.data.lines import Line, decoded, open_bytes, read_lines
+from recurra.data.pairs import Pair, is_empty
+from recurra.data.text import check_file
+from recurra.errors import InputError
+
+# Of a source's digest: enough that two sources never share one.
+_BYTES = 12
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PairTables:
+    """Tables of pairs; of each line only its place is held, of each source a digest while the files are checked.
+
+    Args:
+        paths: the files.
+        starts: (F + 1,) the number of the first line of each file, and of all.
+        offsets: (L,) where each line begins in its file, in bytes.
+        order: (L,) the lines in the order of the sources they have, those first met first.
+        ends: (N,) where in `order` the lines of each source end.
+    """
+
+    paths: Sequence[Path]
+    starts: list[int]
+    offsets: Numbers
+    order: Numbers
+    ends: Numbers
+
+    @classmethod
+    def open(cls, paths: Sequence[Path]) -> PairTables:
+        """The tables, read once to check them and to find the lines of each source.
+
+        Raises:
+            InputError: a file that cannot be read, or a line that is no pair.
+        """
+        paths = [Path(path) for path in paths]
+        for path in paths:
+            check_file(path)
+        known: dict[bytes, int] = {}
+        offsets, numbers, starts, count = array("q"), array("q"), [0], 0
+        for path in paths:
+            place = 0
+            with open_bytes(path) as file:
+                for line in read_lines(file, str(path)):
+                    source, _ = columns(line, path)
+                    # Sources of nothing are not the same source.
+                    number = count if is_empty(source) else known.setdefault(_digest(source), count)
+                    count += number == count
+                    numbers.append(number)
+                    offsets.append(place)
+                    place += len(line.raw.encode())
+            starts.append(len(numbers))
+        grouped = np.frombuffer(numbers, dtype=np.int64)
+        order = np.argsort(grouped, kind="stable")
+        return cls(paths, starts, np.frombuffer(offsets, dtype=np.int64), order, np.bincount(grouped).cumsum())
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def read(self, first: int, last: int) -> Iterator[Pair]:
+        """Sources `first` to before `last` with their targets."""
+        with closing(_Rows(self)) as rows:
+            for number in range(first, min(last, len(self))):
+                begin = self.ends[number - 1] if number else 0
+                lines = self.order[begin : self.ends[number]].tolist()
+                found = [rows.row(line) for line in lines]
+                yield Pair(found[0][0], [target for _, target in found], self.place(lines[0]))
+
+    def file_of(self, line: int) -> int:
+        """The number of the file that has a line."""
+        return bisect_right(self.starts, line) - 1
+
+    def place(self, line: int) -> str:
+        """A line as file:line."""
+        file = self.file_of(line)
+        return f"{self.paths[file]}:{line - self.starts[file] + 1}"
+
+
+class _Rows:
+    """Lines by their numbers; one file is open at a time, because most sources have their lines side by side."""
+
+    def __init__(self, tables: PairTables) -> None:
+        self._tables = tables
+        self._number = -1
+        self._stack = ExitStack()
+
+    def row(self, line: int) -> tuple[str, str]:
+        """The source and the target in a line."""
+        number = self._tables.file_of(line)
+        path = self._tables.paths[number]
+        if number != self._number:
+            self.close()
+            self._number, self._file = number, self._stack.enter_context(open_bytes(path))
+        self._file.seek(int(self._tables.offsets[line]))
+        return columns(decoded(self._file.readline(), line - self._tables.starts[number] + 1, str(path)), path)
+
+    def close(self) -> None:
+        """Closes the file that is open."""
+        self._stack.close()
+
+
+def columns(line: Line, path: Path) -> tuple[str, str]:
+    """The source and the target of a line; both empty where the line is.
+
+    Raises:
+        InputError: the line has not two columns.
+    """
+    fields = line.text.split("\t")
+    if len(fields) == 2:
+        return fields[0], fields[1]
+    if is_empty(line.text):
+        return "", ""
+    found = "1 column" if len(fields) == 1 else f"{len(fields)} columns"
+    raise InputError(f"{path}:{line.number}: {found}, expected a source and a target apart by one tab")
+
+
+def _digest(source: str) -> bytes:
+    return hashlib.blake2b(source.encode(), digest_size=_BYTES).digest()

@@ -1,0 +1,170 @@
+"""From files of pairs to what a translator trains on: a vocabulary, and two encoded corpora on disk."""
+
+from __future__ import annotations
+
+import json
+import math
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from recurra.data import Pair, Pairs, is_empty, open_pairs
+from recurra.errors import InputError
+from recurra.tasks.translator.corpus import PairCorpus, encode
+from recurra.tasks.translator.notes import NOTHING, Repeated, notes
+from recurra.tasks.translator.options import PairOptions
+from recurra.tasks.translator.seen import Seen, digest, normalised
+from recurra.tasks.translator.vocabulary import FILES, Vocabulary, build_vocabulary, load_vocabulary
+
+TRAIN, VALID, DATA, TEXTS = "train", "valid", "translator.json", "valid.pairs.jsonl"
+# What the names of the files begin with that `prepare` writes.
+SCRATCH = (f"{TRAIN}.", f"{VALID}.", DATA, *FILES)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Pairs ready to train on.
+
+    Args:
+        vocabulary: that of the training part alone.
+        train: the part to learn from.
+        valid: the part held out.
+        valid_pairs: its texts, those with empty sides too.
+        names: the training files, for the card.
+        longest: symbols on a side beyond which pairs were left out of training.
+        repeated: what of the held-out part is in the training part too.
+    """
+
+    vocabulary: Vocabulary
+    train: PairCorpus
+    valid: PairCorpus
+    valid_pairs: list[Pair]
+    names: list[str]
+    longest: int | None = None
+    repeated: Repeated = NOTHING
+
+    def summary(self) -> str:
+        """The training data in a line."""
+        shown = ", ".join(self.names[:5]) + (f" and {len(self.names) - 5:,} files more" if len(self.names) > 5 else "")
+        return f"{len(self.train):,} pairs of {shown}"
+
+    def notes(self) -> list[str]:
+        """What a person should know of the data before training starts, a line each."""
+        return notes(self.vocabulary, self.train.facts, self.valid.facts, self.longest, self.repeated)
+
+
+def prepare(files: Sequence[Path], options: PairOptions, folder: Path, *, start: Vocabulary | None = None) -> Prepared:
+    """Checks the files, builds the vocabulary and encodes the pairs into `folder`.
+
+    Args:
+        files: tables of pairs; none where the options name sources and targets.
+        options: what both sides are cut into, and what is held out.
+        folder: where the encoded pairs go.
+        start: use these symbols in place of the files' own, of a translator to go on from.
+
+    Raises:
+        InputError: what cannot be read as pairs, no pairs to learn from or to hold out.
+    """
+    train, valid = _divide(open_pairs(files, source=options.source, target=options.target), options)
+    for part, wanted in ((train, "learn from"), (valid, "validate with")):
+        if not any(_is_filled(pair) for pair in part):
+            raise InputError(
+                f"{part.files.paths[0]}: no pair to {wanted}, expected a source and a target that are not empty"
+            )
+    vocabulary = build_vocabulary(train, options) if start is None else start
+    folder.mkdir(parents=True, exist_ok=True)
+    comparison = _Comparison(valid)
+    corpus = encode(comparison.through(train), vocabulary, folder, TRAIN, longest=options.longest)
+    if not len(corpus):
+        raise InputError(
+            f"{train.files.paths[0]}: all pairs have more than {options.longest} symbols on a side. Raise --longest"
+        )
+    vocabulary = replace(vocabulary, trained_on=vocabulary.trained_on | Seen.of(comparison.digests))
+    names = [path.name for path in (*files, *(options.source or ()), *(options.target or ()))]
+    held_out = encode(valid, vocabulary, folder, VALID)
+    prepared = Prepared(vocabulary, corpus, held_out, list(valid), names, options.longest, comparison.repeated())
+    _write(prepared, folder)
+    return prepared
+
+
+def reopen(folder: Path) -> Prepared:
+    """What `prepare` wrote, for a run that is resumed; the files of pairs are no longer needed.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    path = folder / DATA
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        names, longest, repeated = told["names"], told["longest"], Repeated(*told["repeated"])
+        path = folder / TEXTS
+        with path.open(encoding="utf-8", newline="\n") as file:
+            pairs = [Pair(*json.loads(line)) for line in file]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}). Train again without --resume") from None
+    vocabulary = load_vocabulary(folder)
+    train, valid = PairCorpus.open(folder, TRAIN), PairCorpus.open(folder, VALID)
+    if len(pairs) != told["valid_pairs"]:
+        raise InputError(f"{path}: {len(pairs)} pairs, expected {told['valid_pairs']}. Train again without --resume")
+    return Prepared(vocabulary, train, valid, pairs, names, longest, repeated)
+
+
+def _write(prepared: Prepared, folder: Path) -> None:
+    for name, content in prepared.vocabulary.files().items():
+        (folder / name).write_text(content, encoding="utf-8", newline="\n")
+    with (folder / TEXTS).open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(pair) + "\n" for pair in prepared.valid_pairs)
+    told = {"names": prepared.names, "longest": prepared.longest, "repeated": prepared.repeated}
+    (folder / DATA).write_text(json.dumps({**told, "valid_pairs": len(prepared.valid_pairs)}), encoding="utf-8")
+
+
+def _divide(pairs: Pairs, options: PairOptions) -> tuple[Pairs, Pairs]:
+    """The pairs to learn from and those held out."""
+    if options.valid is not None or options.valid_source is not None:
+        return pairs, open_pairs(options.valid or (), source=options.valid_source, target=options.valid_target)
+    total = len(pairs)
+    if total < 2:
+        where = pairs.files.paths[0]
+        raise InputError(f"{where}: {total} pairs, nothing to hold out. Give more, or name a file by --valid")
+    # 0.1 the decimal number, not the binary one a little above it.
+    kept = max(1, total - math.ceil(total * Fraction(str(options.valid_share))))
+    return pairs.part(0, kept), pairs.part(kept, total)
+
+
+def _is_filled(pair: Pair) -> bool:
+    return not is_empty(pair.source) and not all(map(is_empty, pair.targets))
+
+
+class _Comparison:
+    """Pairs to learn from as they pass by: their digests, and which of the held-out pairs are among them.
+
+    Args:
+        valid: the held-out pairs.
+    """
+
+    def __init__(self, valid: Pairs) -> None:
+        self.digests = array("Q")
+        # Of each held-out source how often it is there, and its targets.
+        self._held: dict[str, tuple[int, set[str]]] = {}
+        self._found: dict[str, bool] = {}
+        for pair in filter(_is_filled, valid):
+            count, targets = self._held.get(normalised(pair.source), (0, set()))
+            self._held[normalised(pair.source)] = (count + 1, targets | {normalised(target) for target in pair.targets})
+
+    def through(self, pairs: Pairs) -> Iterator[Pair]:
+        """The same pairs, looked at."""
+        for pair in pairs:
+            if _is_filled(pair):
+                self.digests.append(digest(pair.source))
+                source = normalised(pair.source)
+                if source in self._held:
+                    same = any(normalised(target) in self._held[source][1] for target in pair.targets)
+                    self._found[source] = self._found.get(source, False) or same
+            yield pair
+
+    def repeated(self) -> Repeated:
+        """How many held-out sources came by."""
+        counts = [(self._held[source][0], same) for source, same in self._found.items()]
+        return Repeated(sum(count for count, _ in counts), sum(count for count, same in counts if same))

@@ -1,0 +1,87 @@
+"""Which sources a translator was trained on, as digests: so that it can be told where test data holds some of them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from recurra.errors import InputError
+
+FILE = "seen.txt"
+_FORMAT = "recurra sources 1"
+# Bytes a source: among 100,000 sources one that is not there is taken for one of them once in 3 thousand million times.
+_BYTES = 6
+
+Digests = npt.NDArray[np.uint64]
+
+
+def normalised(text: str) -> str:
+    """A sentence as it is compared: in Unicode's composed form, with single spaces, case as it is."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def digest(source: str) -> int:
+    """48 bits of a source, the same for sources that are equal when normalised."""
+    # A lone surrogate, which a shell may hand over, was in no file: any digest will do.
+    data = normalised(source).encode(errors="surrogatepass")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=_BYTES).digest(), "big")
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Sources by their digests.
+
+    Args:
+        digests: (N,) uint64, sorted, none twice.
+    """
+
+    digests: Digests
+
+    @classmethod
+    def of(cls, digests: Sequence[int] | Digests) -> Seen:
+        """The sources of these digests, in any order."""
+        return cls(np.unique(np.array(digests, dtype=np.uint64)))
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+    def __contains__(self, source: str) -> bool:
+        wanted = np.uint64(digest(source))
+        place = int(np.searchsorted(self.digests, wanted))
+        return place < len(self.digests) and bool(self.digests[place] == wanted)
+
+    def __or__(self, other: Seen) -> Seen:
+        return Seen.of(np.concatenate([self.digests, other.digests]))
+
+    def to_text(self) -> str:
+        """The digests as text, eight characters each."""
+        data = self.digests.astype(">u8").view(np.uint8).reshape(-1, 8)[:, 8 - _BYTES :].tobytes()
+        return f"{_FORMAT} {len(self)}\n{base64.b64encode(data).decode()}\n"
+
+
+def load_seen(path: Path) -> Seen:
+    """The sources that `Seen.to_text` wrote.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        first, _, rest = path.read_text(encoding="utf-8").partition("\n")
+        data = base64.b64decode(rest.strip(), validate=True)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file beside the vocabulary. Restore it, or train again") from None
+    except (OSError, ValueError, binascii.Error) as error:
+        raise InputError(f"{path}: cannot be read ({error}). Restore the file, or train again") from None
+    if first != f"{_FORMAT} {len(data) // _BYTES}" or len(data) % _BYTES:
+        raise InputError(f"{path}: {len(data)} bytes after {first[:40]!r}. Restore the file, or train again")
+    wide = np.zeros((len(data) // _BYTES, 8), dtype=np.uint8)
+    wide[:, 8 - _BYTES :] = np.frombuffer(data, dtype=np.uint8).reshape(-1, _BYTES)
+    return Seen.of(wide.view(">u8").ravel())

@@ -1,0 +1,153 @@
+"""What a translator knows by number: the symbols of sources and of targets; and which sources it has seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from recurra.data import Pairs, PairText, Unit, WordUnit, build_unit, load_unit
+from recurra.errors import InputError
+from recurra.tasks.translator.options import PairOptions
+from recurra.tasks.translator.seen import FILE as SEEN
+from recurra.tasks.translator.seen import Seen, load_seen
+
+Ids = npt.NDArray[np.int64]
+
+# Begins what the decoder reads, and ends a sentence.
+END = 0
+FILE, FORMAT = "vocabulary.json", 1
+_PREFIXES = ("source.", "target.", "joint.")
+FILES = (FILE, SEEN, *(prefix + name for prefix in _PREFIXES for name in ("unit.json", "tokenizer.json")))
+# What stands between two sentences where a vocabulary is taken: nothing that would count, and a newline for subwords,
+# because a space would belong to the next sentence's first word.
+_BETWEEN = {"char": "", "word": " ", "bpe": "\n"}
+
+
+class Side:
+    """The symbols of sources or of targets: a unit's, one further on, and `END`.
+
+    Args:
+        unit: what sentences are cut into.
+    """
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+
+    @property
+    def size(self) -> int:
+        """How many ids there are."""
+        return self.unit.size + 1
+
+    @property
+    def unknown_id(self) -> int | None:
+        """The id of what is outside the vocabulary; None where nothing is."""
+        return None if self.unit.unknown_id is None else self.unit.unknown_id + 1
+
+    @cached_property
+    def never(self) -> tuple[int, ...]:
+        """Ids that would break a line in two, which no sentence has and no output should."""
+        return tuple(number + 1 for number in range(self.unit.size) if "\n" in self.unit.decode([number]))
+
+    def encode(self, text: str) -> Ids:
+        """The ids of a sentence, (N,) int64, without `END`; a newline in it counts as a space."""
+        ids = self.unit.encode(text.replace("\n", " "))
+        if isinstance(self.unit, WordUnit):
+            # Only where a text spells out the word that stands for a line's end.
+            ids[ids == self.unit.end_id] = self.unit.unknown_id
+        return ids + 1
+
+    def decode(self, ids: npt.ArrayLike) -> str:
+        """The sentence of ids, (N,) integers, up to the first `END`."""
+        array = np.asarray(ids, dtype=np.int64).reshape(-1)
+        ends = np.flatnonzero(array == END)
+        return self.unit.decode((array[: ends[0]] if len(ends) else array) - 1)
+
+    def symbol(self, number: int) -> str:
+        """What an id spells, for display; nothing for `END`."""
+        return self.unit.symbol(number - 1) if number else ""
+
+    def missing(self, text: str) -> list[str]:
+        """The symbols of a sentence that are unknown, in order, with repetitions."""
+        return self.unit.missing(text.replace("\n", " "))
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """Both sides; the same one twice where they have one vocabulary.
+
+    Args:
+        source: symbols of sources.
+        target: symbols of targets.
+        trained_on: the sources that were trained on.
+    """
+
+    source: Side
+    target: Side
+    trained_on: Seen = field(default_factory=lambda: Seen.of([]))
+
+    @property
+    def joint(self) -> bool:
+        """Whether both sides have one vocabulary."""
+        return self.source.unit is self.target.unit
+
+    def seen(self, source: str) -> bool:
+        """Whether a source, but for spaces, was trained on."""
+        return source in self.trained_on
+
+    def files(self) -> dict[str, str]:
+        """`vocabulary.json`, `seen.txt` and the files of the units."""
+        units = {"joint.": self.source} if self.joint else {"source.": self.source, "target.": self.target}
+        return {
+            FILE: json.dumps({"format": FORMAT, "joint": self.joint}) + "\n",
+            SEEN: self.trained_on.to_text(),
+            **{prefix + name: text for prefix, side in units.items() for name, text in side.unit.files().items()},
+        }
+
+
+def build_vocabulary(pairs: Pairs, options: PairOptions) -> Vocabulary:
+    """The vocabulary of pairs to learn from.
+
+    Args:
+        pairs: at least one without empty sides.
+        options: what each side is cut into.
+    """
+
+    def side(unit: str, sides: Iterable[str]) -> Side:
+        text = PairText(pairs, "source" in sides, "target" in sides, _BETWEEN[unit])
+        size, least = options.size_of(unit), options.min_count_of(unit)
+        return Side(build_unit(unit, text, vocabulary_size=size, min_count=least))
+
+    if options.joint:
+        both = side(options.source_unit, ("source", "target"))
+        return Vocabulary(both, both)
+    return Vocabulary(side(options.source_unit, ("source",)), side(options.target_unit, ("target",)))
+
+
+def load_vocabulary(folder: Path) -> Vocabulary:
+    """The vocabulary that `Vocabulary.files` described.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    path = Path(folder) / FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file: {folder} is not a translator, or a part of it was lost") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error}). Restore the file, or train again") from None
+    wanted = [{"format": FORMAT, "joint": joint} for joint in (False, True)]
+    if content not in wanted:
+        raise InputError(f"{path}: expected an object of format {FORMAT} that tells whether the vocabulary is joint")
+    seen = load_seen(path.with_name(SEEN))
+    if content["joint"]:
+        both = Side(load_unit(folder, prefix="joint."))
+        return Vocabulary(both, both, seen)
+    source, target = (Side(load_unit(folder, prefix=prefix)) for prefix in ("source.", "target."))
+    return Vocabulary(source, target, seen)
