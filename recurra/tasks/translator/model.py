@@ -115,7 +115,9 @@ class Translator:
             InputError: a string in place of a list, an option that is unknown or cannot be used.
         """
         if isinstance(sources, str):
-            raise InputError(f"sources is the string {sources[:40]!r}, expected a list of texts: write [{sources[:20]!r}]")
+            raise InputError(
+                f"sources is the string {sources[:40]!r}, expected a list of texts: write [{sources[:20]!r}]"
+            )
         check_names(options, field_names(BeamOptions), where="translate")
         return [found[0].text for found in self.outputs(sources, read_fields(BeamOptions, options, where="translate"))]
 
