@@ -25,6 +25,7 @@ def _generate(
     prompt: str = "",
     length: Annotated[int, Parameter(converter=whole())] = 500,
     stop: Annotated[list[str] | None, Parameter(negative=())] = None,
+    beam: Annotated[int | None, Parameter(converter=whole(optional=True))] = None,
     samples: Annotated[int, Parameter(converter=whole())] = 1,
     seed: Annotated[int | None, Parameter(converter=whole(optional=True))] = None,
     cell: str | None = None,
@@ -35,6 +36,7 @@ def _generate(
     ```sh
     recurra generate plays --prompt "ROMEO:" --length 400 --temperature 0.8
     recurra generate plays --prompt "ROMEO:" --top-p 0.95 --samples 5 --seed 7
+    recurra generate plays --prompt "ROMEO:" --beam 5 --length 40
     ```
 
     Parameters
@@ -47,6 +49,9 @@ def _generate(
         How many characters, bytes, words or subwords to write.
     stop
         End a text before this string; may be given several times.
+    beam
+        Write the most probable text of this length, found with so many hypotheses side by side, in place of one that is
+        drawn. It is shown once it is found. None of the options of sampling goes with it.
     samples
         How many texts to write.
     seed
@@ -54,10 +59,12 @@ def _generate(
     cell
         module:Class, for a model that was trained with a cell of your own.
     """
-    _check(length, samples, seed)
+    _check(length, samples, seed, beam)
+    if beam is not None:
+        _check_search(samples, seed, options)
     sampling = SamplingOptions(**options)
     language_model = open_model(model, cell, task="lm", does="write")
-    if seed is None:
+    if seed is None and beam is None:
         seed = 0 if sampling.greedy else secrets.randbelow(2**31)
         if not sampling.greedy:
             print(f"recurra: --seed {seed} gives this text again", file=sys.stderr)
@@ -65,7 +72,8 @@ def _generate(
     if unknown:
         shown = ", ".join(repr(symbol) for symbol in unknown[:5])
         print(f"recurra: the prompt has what training never had ({shown}): read as <unk>", file=sys.stderr)
-    chosen = {"length": length, "sampling": sampling, "stop": stop or (), "seed": seed}
+    how = {"sampling": sampling, "seed": seed} if beam is None else {"beam": beam}
+    chosen = {"length": length, "stop": stop or (), **how}
     if samples > 1:
         for number, text in enumerate(language_model.generate_many(prompt, samples=samples, **chosen), start=1):
             print(f"── {number} " + "─" * 40)
@@ -80,12 +88,19 @@ def _generate(
     sys.stdout.write("\n")
 
 
-def _check(length: int, samples: int, seed: int | None) -> None:
-    for name, value, least in (("length", length, 0), ("samples", samples, 1)):
-        if value < least:
+def _check(length: int, samples: int, seed: int | None, beam: int | None) -> None:
+    for name, value, least in (("length", length, 0), ("samples", samples, 1), ("beam", beam, 1)):
+        if value is not None and value < least:
             raise InputError(f"--{name} {value}: expected {least} or more")
     if seed is not None and not 0 <= seed <= _LARGEST_SEED:
         raise InputError(f"--seed {seed}: expected 0 to {_LARGEST_SEED}")
+
+
+def _check_search(samples: int, seed: int | None, options: dict[str, Any]) -> None:
+    given = [*options, *(["samples"] if samples != 1 else []), *(["seed"] if seed is not None else [])]
+    if given:
+        flags = ", ".join("--" + name.replace("_", "-") for name in given)
+        raise InputError(f"--beam looks for one most probable text and draws nothing: leave out {flags}")
 
 
 generate = with_options(_generate, {"sampling": SamplingOptions}, {})

@@ -1,8 +1,24 @@
-"""Probabilities to outputs: sampling and stopping."""
+"""Probabilities to outputs: sampling, beam search and stopping."""
 
+from recurra.decoding.beam import beam_search
 from recurra.decoding.filters import filter_logits
-from recurra.decoding.options import SamplingOptions
+from recurra.decoding.hypotheses import Hypothesis
+from recurra.decoding.options import BeamOptions, SamplingOptions
+from recurra.decoding.penalties import coverage_penalty, length_penalty
 from recurra.decoding.sampling import choose, row_generators, row_seed, sample
 from recurra.decoding.stopping import StopFilter
 
-__all__ = ["SamplingOptions", "StopFilter", "choose", "filter_logits", "row_generators", "row_seed", "sample"]
+__all__ = [
+    "BeamOptions",
+    "Hypothesis",
+    "SamplingOptions",
+    "StopFilter",
+    "beam_search",
+    "choose",
+    "coverage_penalty",
+    "filter_logits",
+    "length_penalty",
+    "row_generators",
+    "row_seed",
+    "sample",
+]

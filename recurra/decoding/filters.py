@@ -1,6 +1,7 @@
-"""A model's distribution over the next token, narrowed to what may be drawn."""
+"""A model's distribution over the next token, narrowed to what may come."""
 
 import math
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -67,3 +68,19 @@ def _keep_most_probable(scores: Tensor, top_k: int | None, top_p: float | None) 
         before = F.pad(mass[:, :-1], (1, 0))
         ranked = ranked.masked_fill(before >= top_p, -math.inf)
     return torch.empty_like(scores).scatter(-1, order, ranked)
+
+
+def barred_ids(forbidden: Iterable[int], size: int) -> Tensor:
+    """(V,) bool, True for the ids that may never come.
+
+    Raises:
+        InputError: an id outside the vocabulary, or all of it.
+    """
+    barred = torch.zeros(size, dtype=torch.bool)
+    for token in forbidden:
+        if not 0 <= token < size:
+            raise InputError(f"forbidden id {token}, expected 0 or more and less than {size}.")
+        barred[token] = True
+    if bool(barred.all()):
+        raise InputError(f"all {size} ids are forbidden, expected one or more to draw from.")
+    return barred

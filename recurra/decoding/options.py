@@ -1,4 +1,4 @@
-"""How the next token is drawn: the options of sampling, checked."""
+"""The options of sampling and of beam search, checked."""
 
 import math
 from dataclasses import dataclass, fields
@@ -58,3 +58,40 @@ class SamplingOptions:
             raise InputError(
                 f"greedy always takes the most probable token, so {', '.join(idle)} has no effect. Drop one."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeamOptions:
+    """How the most probable outputs are searched for, and what they are ranked by.
+
+    Raises:
+        InputError: a value out of range.
+    """
+
+    beam: int = 5
+    """How many hypotheses are followed side by side; 1 takes the most probable symbol at each step."""
+
+    length_penalty: float = 0.6
+    """Ranks by log-probability / ((5 + length) / 6) to this power: above 0 longer outputs gain, below 0 shorter."""
+
+    coverage_penalty: float = 0.0
+    """Weight of what an output loses for parts of the source that it hardly attended to; 0.2 is usual."""
+
+    block_repeats: int = 0
+    """No run of so many symbols comes twice in an output; 0 lets all come."""
+
+    nbest: int = 1
+    """How many outputs to give, best first; at most as many as the beam is wide."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("beam", 1), ("block_repeats", 0), ("nbest", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name}={getattr(self, name)}, expected {least} or more.")
+        if self.nbest > self.beam:
+            raise InputError(
+                f"nbest={self.nbest} outputs of beam={self.beam}: expected a beam of {self.nbest} or more."
+            )
+        if not -10 <= self.length_penalty <= 10:
+            raise InputError(f"length_penalty={self.length_penalty}, expected -10 to 10; 0 ranks by probability alone.")
+        if not 0 <= self.coverage_penalty < math.inf:
+            raise InputError(f"coverage_penalty={self.coverage_penalty}, expected 0 or more; 0 for none.")

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from recurra.decoding.filters import filter_logits
+from recurra.decoding.filters import barred_ids, filter_logits
 from recurra.decoding.options import SamplingOptions
 from recurra.errors import InputError, RecurraError
 
@@ -61,6 +61,7 @@ def sample(
     options: SamplingOptions | None = None,
     forbidden: Iterable[int] = (),
     seen: Tensor | None = None,
+    end: int | None = None,
 ) -> Iterator[Tensor]:
     """The tokens that continue B prompts, as they are drawn.
 
@@ -76,12 +77,14 @@ def sample(
         options: how to draw; plain sampling if None.
         forbidden: ids that are never drawn, such as an unknown symbol's.
         seen: (B, V) bool, what the prompts hold, for the repetition penalty; drawn tokens are added to a copy.
+        end: the token that ends a row, if one does; such a row says nothing else from then on.
 
     Yields:
-        (B,) int64, `length` times. `step` is not called after the last.
+        (B,) int64, `length` times, fewer if every row has ended. `step` is not called after the last.
 
     Raises:
-        InputError: a negative length, another number of generators than rows, or ids that cannot be forbidden.
+        InputError: a negative length, another number of generators than rows, an end outside the vocabulary, or ids
+            that cannot be forbidden.
         RecurraError: the model's log-probabilities are no distribution.
     """
     rows, size = log_probs.shape
@@ -91,11 +94,13 @@ def sample(
         raise InputError(
             f"{len(generators)} generators for {rows} rows, expected one a row: row_generators(seed, {rows})."
         )
+    if end is not None and not 0 <= end < size:
+        raise InputError(f"end={end}, expected 0 or more and less than {size}.")
     options = options or SamplingOptions()
     if options.repetition_penalty != 1:
         seen = torch.zeros_like(log_probs, dtype=torch.bool) if seen is None else seen.clone()
-    barred = _barred(forbidden, size).to(log_probs.device)
-    return _draws(log_probs, state, step, length, generators, options, barred, seen)
+    barred = barred_ids(forbidden, size).to(log_probs.device)
+    return _draws(log_probs, state, step, length, generators, options, barred, seen, end)
 
 
 def _draws(
@@ -107,26 +112,20 @@ def _draws(
     options: SamplingOptions,
     barred: Tensor,
     seen: Tensor | None,
+    end: int | None,
 ) -> Iterator[Tensor]:
-    drawn = 0
+    drawn, ended = 0, torch.zeros(len(generators), dtype=torch.bool, device=log_probs.device)
     while length is None or drawn < length:
         allowed = log_probs.masked_fill(barred, -math.inf)
         tokens = choose(filter_logits(allowed, options, seen), generators)
+        if end is not None:
+            tokens = tokens.masked_fill(ended, end)
+            ended = tokens == end
         if seen is not None:
             seen.scatter_(-1, tokens.unsqueeze(-1), True)
         yield tokens
+        if end is not None and bool(ended.all()):
+            return
         drawn += 1
         if drawn != length:
             log_probs, state = step(tokens, state)
-
-
-def _barred(forbidden: Iterable[int], size: int) -> Tensor:
-    """(V,) bool, True for the ids that may not be drawn."""
-    barred = torch.zeros(size, dtype=torch.bool)
-    for token in forbidden:
-        if not 0 <= token < size:
-            raise InputError(f"forbidden id {token}, expected 0 or more and less than {size}.")
-        barred[token] = True
-    if bool(barred.all()):
-        raise InputError(f"all {size} ids are forbidden, expected one or more to draw from.")
-    return barred

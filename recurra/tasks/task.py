@@ -97,6 +97,7 @@ class Task:
         report: the scores of `Model.evaluate` as a person reads them.
         files: the names of the task's own files in a bundle, of which some may be absent.
         models: options that are folders of trained models, which the caller opens.
+        evaluation: a dataclass of the options of `Model.evaluate`, where it has some.
         scratch: what the names of the files begin with that `prepare` writes.
     """
 
@@ -113,3 +114,4 @@ class Task:
     files: tuple[str, ...]
     scratch: tuple[str, ...]
     models: tuple[str, ...] = ()
+    evaluation: type | None = None

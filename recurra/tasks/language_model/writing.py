@@ -12,7 +12,7 @@ from torch import Tensor
 
 from recurra.cells import States, select
 from recurra.data import Unit
-from recurra.decoding import SamplingOptions, StopFilter, row_generators, sample
+from recurra.decoding import BeamOptions, SamplingOptions, StopFilter, beam_search, row_generators, sample
 from recurra.errors import InputError
 from recurra.tasks.fields import check_names, field_names, read_fields
 from recurra.tasks.language_model.network import Network, Step
@@ -36,6 +36,8 @@ class Wish:
     """The same seed gives the same texts, text i the same whatever `samples` is. A fresh one each time where None."""
     samples: int = 1
     """How many texts to write side by side."""
+    beam: int | None = None
+    """In place of a draw, the most probable text of `length` that a search of so many hypotheses finds."""
 
     def __post_init__(self) -> None:
         if not _whole(self.samples) or self.samples < 1:
@@ -44,6 +46,18 @@ class Wish:
             raise InputError(f"length={self.length!r}: expected a whole number of 0 or more, or None for without end")
         if self.seed is not None and not (_whole(self.seed) and 0 <= self.seed < 2**63):
             raise InputError(f"seed={self.seed!r}: expected a whole number from 0 to 2**63 - 1")
+        if self.beam is not None:
+            self._check_search(self.beam)
+
+    def _check_search(self, beam: Any) -> None:
+        if not _whole(beam) or beam < 1:
+            raise InputError(f"beam={beam!r}: expected a whole number of 1 or more")
+        if self.length is None:
+            raise InputError(f"beam={beam}: the most probable text is one of a certain length: give a length")
+        idle = {"samples": self.samples != 1, "seed": self.seed is not None, "sampling": self.sampling is not None}
+        if any(idle.values()):
+            names = ", ".join(name for name, given in idle.items() if given)
+            raise InputError(f"beam={beam} looks for one most probable text and draws nothing: leave out {names}")
 
     @property
     def stops(self) -> Sequence[str]:
@@ -86,6 +100,8 @@ def _write(network: Network, unit: Unit, ids: Tensor, wish: Wish, texts: list[_T
 
 def _drawn(network: Network, unit: Unit, ids: Tensor, wish: Wish) -> Iterator[Tensor]:
     """The tokens (B,) as they are drawn, from the state after the prompt's ids."""
+    if wish.beam is not None:
+        return _searched(network, unit, ids, wish)
     log_probs, state = _prime(network, ids)
     rows = torch.zeros(wish.samples, dtype=torch.int64, device=log_probs.device)
     seen = torch.zeros_like(log_probs, dtype=torch.bool).index_fill(1, ids.to(log_probs.device), True)
@@ -97,9 +113,33 @@ def _drawn(network: Network, unit: Unit, ids: Tensor, wish: Wish) -> Iterator[Te
         length=wish.length,
         generators=row_generators(seed, wish.samples),
         options=wish.sampling,
-        forbidden=[] if unit.unknown_id is None else [unit.unknown_id],
+        forbidden=_never(unit),
         seen=seen[rows],
     )
+
+
+def _searched(network: Network, unit: Unit, ids: Tensor, wish: Wish) -> Iterator[Tensor]:
+    """The tokens (1,) of the most probable text, once it is found."""
+    if not wish.length:
+        return iter(())
+    ids = ids.to(network.embedding.weight.device)
+    state = network.initial_state(1) if len(ids) == 1 else _prime(network, ids[:-1])[1]
+    [[best]] = beam_search(
+        Step(network.eval()),
+        state,
+        start=ids[-1:],
+        end=None,
+        options=BeamOptions(beam=wish.beam or 1, length_penalty=0.0),
+        longest=torch.full_like(ids[-1:], wish.length),
+        select=select,
+        forbidden=_never(unit),
+    )
+    return iter(ids.new_tensor(best.tokens).unsqueeze(1))
+
+
+def _never(unit: Unit) -> list[int]:
+    """The ids that no text may have."""
+    return [] if unit.unknown_id is None else [unit.unknown_id]
 
 
 def _ids(unit: Unit, prompt: str) -> Tensor:

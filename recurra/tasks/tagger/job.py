@@ -10,7 +10,7 @@ from typing import Any
 from recurra.tasks.fields import field_names
 from recurra.tasks.tagger.beside import FILE as WORDS
 from recurra.tasks.tagger.model import Tagger
-from recurra.tasks.tagger.options import BatchOptions, FileOptions, NetworkOptions
+from recurra.tasks.tagger.options import BatchOptions, EvaluationOptions, FileOptions, NetworkOptions
 from recurra.tasks.tagger.prepared import DATA, TRAIN, VALID, VECTORS, Prepared, Start, prepare, reopen
 from recurra.tasks.tagger.report import report
 from recurra.tasks.tagger.training import Training, corpus_scores, trial_seconds
@@ -87,4 +87,5 @@ TASK = Task(
     files=(FILE, WORDS),
     scratch=(f"{TRAIN}.", f"{VALID}.", FILE, DATA, WORDS, VECTORS),
     models=("language_model",),
+    evaluation=EvaluationOptions,
 )

@@ -143,3 +143,11 @@ class BatchOptions:
             raise InputError(f"word_dropout={self.word_dropout}: expected 0 or more")
         if not 0 <= self.label_smoothing < 1:
             raise InputError(f"label_smoothing={self.label_smoothing}: expected 0 up to, not including, 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOptions:
+    """How the files that a tagger is evaluated on are read."""
+
+    repair: bool = False
+    """Mend span labels that are not well formed, in place of refusing them."""

@@ -66,9 +66,7 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
-        return Batch(
-            self.sources.to(device), self.inputs.to(device), self.targets.to(device), self.lengths.to(device)
-        )
+        return Batch(self.sources.to(device), self.inputs.to(device), self.targets.to(device), self.lengths.to(device))
 
 
 def pad_sources(sources: Sequence[Ids]) -> Sources:

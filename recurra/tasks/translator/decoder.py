@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell, State, States, select
-from recurra.layers import Attention, LockedDropout, Memory, Readout, Recurrent, StackMasks
+from recurra.layers import Attention, Memory, Readout, Recurrent, StackMasks
 from recurra.layers.masks import dropout_mask
 from recurra.tasks.translator.options import NetworkOptions
 
@@ -49,11 +49,27 @@ class Written(NamedTuple):
     """Attention (T, N, S); None without."""
 
 
-class Decoder(nn.Module):
-    """o_t = tanh(W_c [c_t; h_t]), h_t of a recurrent stack over [embedding of y_{t-1}; o_{t-1}], c_t of attention.
+class _Dropped(NamedTuple):
+    """What is dropped while training, as masks for all steps; None where nothing is."""
 
-    Luong et al. 2015, eq. 5, with the input feeding of their section 3.3 where it is on. Without attention o_t = h_t:
-    the encoder-decoder of Sutskever et al. 2014. Scores are W_y W_p o_t + b, W_y the embedding where it is tied.
+    embedding: Tensor | None = None
+    """(1, N, E)."""
+    output: Tensor | None = None
+    """Of o, (1, N, H)."""
+    between: Tensor | None = None
+    """Of what the layers above attention read, (1, N, H + M)."""
+    below: StackMasks | None = None
+    above: StackMasks | None = None
+
+
+class Decoder(nn.Module):
+    """o_t = tanh(W_c [c_t; h_t]), h_t of a recurrent stack over the embedding of y_{t-1}, c_t of attention.
+
+    With input feeding the stack also reads o_{t-1} and attention looks from its top (Luong et al. 2015, eq. 5 and
+    section 3.3). Without, attention looks from the first layer, and layers above it read [h_t; c_t] (Wu et al. 2016,
+    section 3): they know what was looked at before as well, yet all steps of a layer are known together. Without
+    attention o_t = h_t: the encoder-decoder of Sutskever et al. 2014. Scores are W_y W_p o_t + b, W_y the embedding
+    where it is tied.
 
     Args:
         vocabulary: how many target symbols there are, END included, V.
@@ -68,21 +84,15 @@ class Decoder(nn.Module):
         self.embedding = nn.Embedding(vocabulary, E)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         self.feeds = options.attends and options.input_feeding
-        self.recurrent = Recurrent(
-            cell,
-            E + H if self.feeds else E,
-            H,
-            options.num_layers,
-            dropout=options.dropout,
-            locked_dropout=True,
-            recurrent_dropout=options.recurrent_dropout,
-            engine=options.engine,
-        )
+        below = options.num_layers if self.feeds or not options.attends else 1
+        self.recurrent = _stack(cell, E + H if self.feeds else E, below, options)
+        above = options.num_layers - below
+        self.above = _stack(cell, H + memory_size, above, options) if above else None
         self.attention = self.combine = None
         if options.attends:
             self.attention = Attention(H, memory_size, options.attention)
             self.combine = nn.Linear(memory_size + H, H, bias=False)
-        self.drop_embedding, self.dropout = LockedDropout(options.dropout), options.dropout
+        self.dropout = options.dropout
         self.project = nn.Linear(H, E, bias=False) if options.tied else nn.Identity()
         tied = self.embedding.weight if options.tied else None
         self.readout = Readout(E if options.tied else H, vocabulary, tied=tied)
@@ -104,71 +114,70 @@ class Decoder(nn.Module):
             lengths: int64 (N,), the steps of each target; all where None.
             sampling: the share of symbols replaced by the decoder's own last output, drawn from torch's generator.
         """
-        drop = dropout_mask(self.embedding.weight, (1, tokens.shape[1], self.combined_size), self._rate)
+        dropped = self._draw(tokens.shape[1])
         if (self.feeds and len(tokens) > 1) or sampling:
-            return self._step_by_step(tokens, state, drop, sampling)
-        return self._read(self.drop_embedding(self.embedding(tokens)), state, drop, lengths)
+            return self._step_by_step(tokens, state, dropped, sampling)
+        return self._read(self.embedding(tokens), state, dropped, lengths)
 
     def scores(self, o: Tensor) -> Tensor:
         """The scores (…, V) of the next symbol from o (…, H)."""
         scores: Tensor = self.readout(self.project(o))
         return scores
 
-    @property
-    def combined_size(self) -> int:
-        """Features of o."""
-        return self.recurrent.output_size
+    def _draw(self, rows: int) -> _Dropped:
+        """What is dropped of some targets, the same at all their steps."""
+        if not self.training:
+            return _Dropped()
+        like, E, H = self.embedding.weight, self.embedding.embedding_dim, self.recurrent.output_size
+        return _Dropped(
+            dropout_mask(like, (1, rows, E), self.dropout),
+            dropout_mask(like, (1, rows, H), self.dropout),
+            dropout_mask(like, (1, rows, 0 if self.above is None else self.above.input_size), self.dropout),
+            self.recurrent.draw_masks(rows),
+            None if self.above is None else self.above.draw_masks(rows),
+        )
 
-    @property
-    def _rate(self) -> float:
-        return self.dropout if self.training else 0.0
-
-    def _step_by_step(self, tokens: Tensor, state: DecoderState, drop: Tensor | None, sampling: float) -> Written:
-        T, N = tokens.shape
-        embedding_mask = dropout_mask(self.embedding.weight, (1, N, self.embedding.embedding_dim), self._rate)
-        masks = self.recurrent.draw_masks(N) if self.training else None
-        o, weights = list[Tensor](), list[Tensor]()
-        # One product for all steps where they are known beforehand.
-        embedded = self.embedding(tokens) if not sampling else None  # (T, N, E)
-        for t in range(T):
-            if embedded is not None:
-                x = embedded[t : t + 1]
+    def _step_by_step(self, tokens: Tensor, state: DecoderState, dropped: _Dropped, sampling: float) -> Written:
+        # One lookup for all steps where the symbols are known beforehand.
+        embedded = None if sampling else self.embedding(tokens)  # (T, N, E)
+        steps = list[Written]()
+        for t in range(len(tokens)):
+            if embedded is None:
+                x = self.embedding(self._own(tokens[t], steps, sampling))[None]
             else:
-                x = self.embedding(self._own(tokens[t], o, sampling))[None]
-            x = x if embedding_mask is None else x * embedding_mask
-            step = self._read(x, state, drop, None, masks)
-            o, state = [*o, step.o], step.state
-            if step.weights is not None:
-                weights.append(step.weights)
-        return Written(torch.cat(o), state, torch.cat(weights) if weights else None)
+                x = embedded[t : t + 1]  # (1, N, E)
+            steps.append(self._read(x, state, dropped, None))
+            state = steps[-1].state
+        weights = [step.weights for step in steps if step.weights is not None]
+        return Written(torch.cat([step.o for step in steps]), state, torch.cat(weights) if weights else None)
 
-    def _own(self, tokens: Tensor, o: list[Tensor], sampling: float) -> Tensor:
+    def _own(self, tokens: Tensor, steps: list[Written], sampling: float) -> Tensor:
         """Symbols (N,), some replaced by what the decoder would have written (Bengio et al. 2015)."""
-        if not o:
+        if not steps:
             return tokens
-        own = self.scores(o[-1][0].detach()).argmax(-1)
+        own = self.scores(steps[-1].o[0].detach()).argmax(-1)
         return torch.where(torch.rand(tokens.shape, device=tokens.device) < sampling, own, tokens)
 
-    def _read(
-        self,
-        x: Tensor,
-        state: DecoderState,
-        drop: Tensor | None,
-        lengths: Tensor | None,
-        masks: StackMasks | None = None,
-    ) -> Written:
+    def _read(self, x: Tensor, state: DecoderState, dropped: _Dropped, lengths: Tensor | None) -> Written:
         """Steps on embedded symbols x (T, N, E); T is 1 where o is fed back."""
+        x = _times(x, dropped.embedding)
         if state.feed is not None:
             x = torch.cat([x, state.feed[None]], -1)
-        h, recurrent = self.recurrent(x, state.recurrent, lengths=lengths, masks=masks)  # (T, N, H)
-        weights, coverage, o = None, state.coverage, h
-        if self.attention is not None and self.combine is not None and state.memory is not None:
-            context, weights = self._attend(h, state.memory)
-            o = torch.tanh(self.combine(torch.cat([context, h], -1)))
-            coverage = None if coverage is None else coverage + weights.sum(0)
-        o = o if drop is None else o * drop
-        feed = o[-1] if state.feed is not None else None
-        return Written(o, DecoderState(recurrent, feed, state.memory, coverage), weights)
+        below = self.recurrent.num_layers
+        h, recurrent = self.recurrent(x, state.recurrent[:below], lengths=lengths, masks=dropped.below)  # (T, N, H)
+        if self.attention is None or self.combine is None or state.memory is None:
+            return Written(_times(h, dropped.output), DecoderState(recurrent, None, None, None), None)
+        context, weights = self._attend(h, state.memory)
+        if self.above is not None:
+            read = _times(torch.cat([h, context], -1), dropped.between)  # (T, N, H + M)
+            h, ends = self.above(read, state.recurrent[below:], lengths=lengths, masks=dropped.above)
+            recurrent = (*recurrent, *ends)
+        o = _times(torch.tanh(self.combine(torch.cat([context, h], -1))), dropped.output)
+        assert state.coverage is not None
+        after = DecoderState(
+            recurrent, o[-1] if self.feeds else None, state.memory, state.coverage + weights.detach().sum(0)
+        )
+        return Written(o, after, weights)
 
     def _attend(self, h: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Contexts (T, N, M) and weights (T, N, S) for h (T, N, H), N = B · K targets of B sources."""
@@ -182,6 +191,23 @@ class Decoder(nn.Module):
             one.view(B, T, K, size).permute(1, 0, 2, 3).reshape(T, N, size)
             for one, size in ((context, M), (weights, S))
         )
+
+
+def _stack(cell: Cell, size: int, layers: int, options: NetworkOptions) -> Recurrent:
+    return Recurrent(
+        cell,
+        size,
+        options.hidden_size,
+        layers,
+        dropout=options.dropout,
+        locked_dropout=True,
+        recurrent_dropout=options.recurrent_dropout,
+        engine=options.engine,
+    )
+
+
+def _times(x: Tensor, mask: Tensor | None) -> Tensor:
+    return x if mask is None else x * mask
 
 
 class Bridge(nn.Module):

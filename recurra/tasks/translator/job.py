@@ -12,6 +12,7 @@ import numpy as np
 from recurra.tasks.fields import field_names
 from recurra.tasks.task import Task
 from recurra.tasks.translator.corpus import PairCorpus
+from recurra.tasks.translator.evaluation import EvaluationOptions
 from recurra.tasks.translator.model import Translator
 from recurra.tasks.translator.options import BatchOptions, NetworkOptions, PairOptions
 from recurra.tasks.translator.prepared import SCRATCH, Prepared, prepare, reopen
@@ -74,7 +75,7 @@ def _reopen(options: Mapping[str, Any], folder: Path) -> TranslatorJob:
 
 
 def _usage(folder: str) -> str:
-    return f"recurra translate {folder} FILE\nrecurra evaluate {folder} FILE"
+    return f"recurra translate {folder} FILE\nrecurra evaluate {folder} PAIRS.tsv"
 
 
 # What may still be chosen when training goes on from a trained translator.
@@ -94,4 +95,5 @@ TASK = Task(
     report=report,
     files=FILES,
     scratch=SCRATCH,
+    evaluation=EvaluationOptions,
 )

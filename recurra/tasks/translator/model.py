@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from recurra.cells import Cell
+from recurra.data import open_pairs
 from recurra.decoding import BeamOptions
 from recurra.errors import InputError
 from recurra.tasks.cell_names import stored_cell
@@ -114,7 +115,9 @@ class Translator:
             InputError: a string in place of a list, an option that is unknown or cannot be used.
         """
         if isinstance(sources, str):
-            raise InputError(f"sources is the string {sources[:40]!r}, expected a list of texts: write [{sources[:20]!r}]")
+            raise InputError(
+                f"sources is the string {sources[:40]!r}, expected a list of texts: write [{sources[:20]!r}]"
+            )
         check_names(options, field_names(BeamOptions), where="translate")
         return [found[0].text for found in self.outputs(sources, read_fields(BeamOptions, options, where="translate"))]
 
@@ -134,6 +137,32 @@ class Translator:
         iterator = iter(pairs)
         while held := list(islice(iterator, _WINDOW)):
             yield from forced(self.network, self.vocabulary, held)
+
+    def evaluate(
+        self,
+        files: str | Path | Sequence[str | Path] = (),
+        folder: str | Path | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """How well the translator does on pairs; with several targets of a source, the best for its output counts.
+
+        Args:
+            files: a table of pairs or several; none where `source` and `target` name parallel files.
+            folder: of no use here.
+            **options: the fields of `recurra.tasks.translator.evaluation.EvaluationOptions`.
+
+        Returns:
+            What `recurra.tasks.translator.evaluation.evaluate` returns.
+
+        Raises:
+            InputError: files that cannot be read as pairs, with file and line; an option that cannot be used.
+            RecurraError: sacrebleu is not installed.
+        """
+        from recurra.tasks.translator.evaluation import EvaluationOptions, evaluate
+
+        chosen = read_fields(EvaluationOptions, options, where="evaluate")
+        paths = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
+        return evaluate(self, open_pairs(paths, source=chosen.source, target=chosen.target), chosen)
 
     def attention(self, source: str, target: str) -> Attended:
         """Where the network looks while it writes a target.

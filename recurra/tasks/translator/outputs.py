@@ -78,9 +78,7 @@ def _search(
     return [[Translation(decode(one.tokens), one.score, one.log_probability) for one in best] for best in hypotheses]
 
 
-def forced(
-    network: TranslatorNetwork, vocabulary: Vocabulary, pairs: Sequence[tuple[str, str]]
-) -> list[float]:
+def forced(network: TranslatorNetwork, vocabulary: Vocabulary, pairs: Sequence[tuple[str, str]]) -> list[float]:
     """log p(target | source) of each pair in nats, the target's end counted."""
     ids = [(vocabulary.source.encode(source), vocabulary.target.encode(target)) for source, target in pairs]
     found = [0.0] * len(pairs)

@@ -1,0 +1,117 @@
+"""How well a translator does on pairs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recurra.data import Pair, Pairs, is_empty
+from recurra.decoding import BeamOptions
+from recurra.errors import InputError
+from recurra.tasks.translator.report import SHOWN
+from recurra.tasks.translator.scores import TOKENIZERS, check_bleu, edits_of, scores
+
+if TYPE_CHECKING:
+    from recurra.tasks.translator.model import Translator
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOptions:
+    """What a translator is evaluated on, and how its outputs are found.
+
+    Raises:
+        InputError: a value out of range.
+    """
+
+    source: list[Path] | None = None
+    """Files of sources, a sentence a line, in place of files of pairs."""
+    target: list[Path] | None = None
+    """The files of their targets, line by line."""
+    bleu_tokenize: str = TOKENIZERS[0]
+    """How sacrebleu cuts text for BLEU: 13a, intl, zh, char, none, ja-mecab or ko-mecab."""
+    beam: int = BeamOptions.beam
+    """How many hypotheses are followed side by side; 1 is greedy, as the scores while training."""
+    length_penalty: float = BeamOptions.length_penalty
+    """Above 0 longer outputs gain, below 0 shorter ones."""
+    coverage_penalty: float = BeamOptions.coverage_penalty
+    """Weight of what an output loses for parts of the source that it hardly attended to."""
+    block_repeats: int = BeamOptions.block_repeats
+    """No run of so many symbols comes twice in an output; 0 lets all come."""
+
+    def __post_init__(self) -> None:
+        self.search()
+
+    def search(self) -> BeamOptions:
+        """How outputs are looked for."""
+        return BeamOptions(
+            beam=self.beam,
+            length_penalty=self.length_penalty,
+            coverage_penalty=self.coverage_penalty,
+            block_repeats=self.block_repeats,
+        )
+
+
+def evaluate(model: Translator, pairs: Pairs, options: EvaluationOptions) -> dict[str, Any]:
+    """Every score of a translator on pairs.
+
+    Args:
+        model: the translator.
+        pairs: read once; their texts and the outputs are held.
+        options: how outputs are found and scored.
+
+    Returns:
+        What `recurra.tasks.translator.scores.scores` returns, `loss` in nats a target symbol, the end counted,
+        `perplexity`, `sentences`, `seen` (how many sources were trained on) and `examples`, the outputs with the most
+        edits.
+
+    Raises:
+        InputError: no pair with two sides, or a `bleu_tokenize` that is not known.
+        RecurraError: sacrebleu is not installed.
+    """
+    check_bleu(options.bleu_tokenize)
+    held = list(pairs)
+    loss = _loss(model, held)
+    if loss is None:
+        raise InputError(f"{pairs.files.paths[0]}: no pair to evaluate on, expected a source and a target")
+    outputs = [found[0].text for found in model.outputs((pair.source for pair in held), options.search())]
+    references, side = [pair.targets for pair in held], model.vocabulary.target
+    told = scores(outputs, references, unit=side, tokenize=options.bleu_tokenize)
+    seen = sum(model.vocabulary.seen(pair.source) for pair in held if not is_empty(pair.source))
+    return {
+        **told,
+        "loss": loss,
+        "perplexity": math.exp(min(loss, 700.0)),
+        "sentences": len(held),
+        "seen": seen,
+        "examples": _examples(held, outputs, edits_of(outputs, references, side)),
+    }
+
+
+def _loss(model: Translator, pairs: list[Pair]) -> float | None:
+    """Nats a target symbol over all targets of all pairs with two sides, as while training; None where there is none."""
+    known = [
+        (pair.source, target)
+        for pair in pairs
+        for target in pair.targets
+        if not is_empty(pair.source) and not is_empty(target)
+    ]
+    symbols = sum(len(model.vocabulary.target.encode(target)) + 1 for _, target in known)
+    return -sum(model.score(known)) / symbols if symbols else None
+
+
+def _examples(pairs: list[Pair], outputs: list[str], edits: list[int]) -> list[dict[str, Any]]:
+    """The outputs that are furthest from their nearest references, in edits."""
+    order = sorted(range(len(pairs)), key=lambda number: (-edits[number], number))[:SHOWN]
+    return [
+        {
+            "place": pairs[number].place,
+            "source": pairs[number].source,
+            "output": outputs[number],
+            "references": pairs[number].targets,
+            "edits": edits[number],
+        }
+        for number in order
+        if edits[number]
+    ]
