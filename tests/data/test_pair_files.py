@@ -38,7 +38,7 @@ def test_lines_of_one_source_are_its_targets_wherever_they_stand(write):
 
 
 def test_tables_one_after_the_other_are_one_table(write):
-    first, last = write("a.tsv", "a\t1\nb\t2"), write("b.tsv", "c\t3\na\t4\n\nb\t5\n")
+    first, last = write("a.tsv", "a\t1\nb\t2"), write("b.tsv", "\ufeffc\t3\na\t4\n\nb\t5\n")
     pairs = open_pairs([first, last])
     assert texts(pairs) == [("a", ["1", "4"]), ("b", ["2", "5"]), ("c", ["3"]), ("", [""])]
     assert places(pairs) == ["a.tsv:1", "a.tsv:2", "b.tsv:1", "b.tsv:3"]

@@ -44,13 +44,16 @@ def test_pairs_come_back_from_disk_one_for_each_target(table, tmp_path, unit):
 
 
 def test_the_vocabulary_is_of_the_training_part_alone(table, tmp_path):
-    train, valid = table("a.tsv", [("a", "x"), ("b", "y")]), table("b.tsv", [("a q", "x"), ("q r b q", "z w")])
+    train, valid = (
+        table("a.tsv", [("a", "x"), ("b", "y")]),
+        table("b.tsv", [("a q", "x"), ("q r b q", "z w"), ("q r b q", "x")]),
+    )
     prepared = prepare([train], PairOptions(valid=[valid], **WORDS), tmp_path / "out")
     assert prepared.vocabulary.source.missing("a q b") == ["q"]
-    assert prepared.valid.facts.unknown == [4, 2]
+    assert prepared.valid.facts.unknown == [7, 2]
     notes = prepared.notes()
-    assert "validation data: 4 of 6 symbols of the sources are unknown ('q', 'r')" in notes
-    assert "validation data: 2 of 3 symbols of the targets are unknown ('z', 'w')" in notes
+    assert "validation data: 7 of 10 symbols of the sources are unknown ('q', 'r')" in notes
+    assert "validation data: 2 of 4 symbols of the targets are unknown ('z', 'w')" in notes
 
 
 def test_validation_files_may_be_parallel_where_training_is_a_table(table, tmp_path):
@@ -96,6 +99,14 @@ def test_what_is_in_both_parts_is_told(table, tmp_path):
     assert prepared.repeated == (2, 1)
     assert any("2 of 4 sources are in the training data too, 1 of them with the same" in x for x in prepared.notes())
     assert [prepared.vocabulary.seen(text) for text in ("a b ", "c", "e", "")] == [True, True, False, False]
+
+
+def test_a_source_held_out_twice_counts_twice_and_its_targets_apart(table, tmp_path):
+    train = table("a.tsv", [("c", "y"), ("d", "z"), ("c", "w")])
+    (tmp_path / "v.a").write_text("c\nc\nc\n")
+    (tmp_path / "v.b").write_text("w\nx\ny\n")
+    options = PairOptions(valid_source=[tmp_path / "v.a"], valid_target=[tmp_path / "v.b"], **WORDS)
+    assert prepare([train], options, tmp_path / "out").repeated == (3, 2)
 
 
 def test_training_that_goes_on_keeps_the_symbols_and_what_was_seen(table, tmp_path):
@@ -148,10 +159,19 @@ def test_a_lost_or_damaged_file_is_told_in_one_line(table, tmp_path):
 def test_ends_that_do_not_fit_the_ids_are_refused(table, tmp_path):
     folder = tmp_path / "out"
     prepare([table("a.tsv", [("a", "x"), ("b", "y"), ("c", "z")])], PairOptions(**WORDS), folder)
-    ends = bytearray((folder / "train.ends.bin").read_bytes())
-    ends[0] = 9
-    (folder / "train.ends.bin").write_bytes(ends)
-    with pytest.raises(InputError, match=r"train\.ends\.bin: does not fit train\.json"):
+    whole = (folder / "train.ends.bin").read_bytes()
+    for place in (0, len(whole) - 8):
+        (folder / "train.ends.bin").write_bytes(whole[:place] + b"\x09" + whole[place + 1 :])
+        with pytest.raises(InputError, match=r"train\.ends\.bin: does not fit train\.json"):
+            reopen(folder)
+
+
+def test_held_out_texts_that_are_fewer_are_refused(table, tmp_path):
+    folder = tmp_path / "out"
+    prepare([table("a.tsv", [("a", "x"), ("b", "y"), ("c", "z")])], PairOptions(valid_share=0.5, **WORDS), folder)
+    texts = (folder / "valid.pairs.jsonl").read_text().splitlines(keepends=True)
+    (folder / "valid.pairs.jsonl").write_text(texts[0])
+    with pytest.raises(InputError, match=r"valid\.pairs\.jsonl: 1 pairs, expected 2"):
         reopen(folder)
 
 
@@ -170,9 +190,9 @@ def test_too_few_pairs_are_refused(table, tmp_path, lines, valid, said):
         prepare([table("a.tsv", lines)], PairOptions(valid=held_out, **WORDS), tmp_path / "out")
 
 
-@pytest.mark.parametrize(("share", "kept"), [(0.1, 9), (0.11, 8), (0.99, 1), (0.001, 9)])
+@pytest.mark.parametrize(("share", "kept"), [(0.1, 9), (0.11, 8), (0.99, 1), (0.001, 9), (0.07, 93)])
 def test_the_last_share_of_the_sources_is_held_out(table, tmp_path, share, kept):
-    lines = [(f"s{number}", "x") for number in range(10)]
+    lines = [(f"s{number}", "x") for number in range(100 if share == 0.07 else 10)]
     prepared = prepare([table("a.tsv", lines)], PairOptions(valid_share=share, **WORDS), tmp_path / "out")
     assert decoded(prepared, prepared.train) == lines[:kept]
     assert [pair.source for pair in prepared.valid_pairs] == [source for source, _ in lines[kept:]]

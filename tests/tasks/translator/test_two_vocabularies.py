@@ -97,7 +97,16 @@ def test_subwords_are_counted_as_they_are_read(tmp_path):
     path = tmp_path / "a.tsv"
     path.write_text("Hund\tx\n" * 1 + "".join(f"Hund{number}\tx\n" for number in range(9)))
     side = built(open_pairs([path]), "bpe", "char").source
-    assert side.symbol(side.encode("Hund")[0]) == "Hund"  # not " Hund": nothing stands before a sentence
+    assert side.symbol(side.encode("Hund")[0]) == "Hund"
+    # Nothing stands before a sentence, so nothing with a space before it was counted.
+    assert not any(side.symbol(number).startswith(" H") for number in range(side.size))
+
+
+def test_line_ends_are_no_characters(pairs):
+    vocabulary = built(pairs, "char", "char")
+    assert "\n" not in vocabulary.source.unit.symbols
+    assert vocabulary.target.unit.symbols == tuple(" ADHIKNZ")
+    assert vocabulary.source.never == ()
 
 
 @pytest.mark.parametrize("unit", ["char", "word", "bpe"])
@@ -153,6 +162,7 @@ def test_a_hundred_thousand_sources_take_less_than_a_megabyte():
         ("vocabulary.json", '{"format": 2, "joint": false}', "expected an object of format 1"),
         ("seen.txt", None, "no such file"),
         ("seen.txt", "recurra sources 1 2\nAAAA", "3 bytes after"),
+        ("seen.txt", "recurra sources 1 1\nAAAAAAAAAA==", "7 bytes after"),
         ("seen.txt", "recurra sources 1 1\nAA§AAAAA", "cannot be read"),
         ("source.unit.json", None, "no such file"),
         ("target.tokenizer.json", None, "no such file"),
