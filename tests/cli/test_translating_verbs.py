@@ -183,7 +183,7 @@ def test_files_that_are_none_are_told_in_a_line(command, file, reverser, tmp_pat
         assert (code, message in err, len(err.splitlines())) == (2, True, 1)
     for given, message in [
         ([], "name at least one"),
-        ([file("one.tsv", "abc\n")], "one.tsv:1: 1 column"),
+        ([file("one.tsv", "abc\n")], "one.tsv:1: no tab"),
         ([file("empty.tsv", "\t\n")], "no pair to evaluate on"),
         (["--source", file("s", "a\n")], "sources and targets go together"),
     ]:
