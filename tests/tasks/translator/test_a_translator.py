@@ -29,6 +29,13 @@ def test_outputs_come_in_order_and_do_not_depend_on_their_neighbours(model):
     assert together[0] == "cba"
 
 
+def test_what_is_not_covered_does_not_count_padding(model):
+    options = BeamOptions(coverage_penalty=0.5)
+    together = [found[0].score for found in model.outputs(["a", "ba", "abcdabcd"], options)]
+    alone = [next(model.outputs([one], options))[0].score for one in ("a", "ba", "abcdabcd")]
+    assert together == pytest.approx(alone, abs=1e-3)
+
+
 def test_sources_are_read_as_they_are_needed(model):
     read = []
 
