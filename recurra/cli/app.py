@@ -30,6 +30,7 @@ app = App(
 app.command("recurra.cli.train:app", name="train", help="Train a model on files.")
 app.command("recurra.cli.generate:generate", name="generate", help="Write on from a prompt with a language model.")
 app.command("recurra.cli.evaluate:evaluate", name="evaluate", help="Measure how well a model does on files.")
+app.command("recurra.cli.translate:translate", name="translate", help="Translate lines with a translator.")
 app.command("recurra.cli.tag:tag", name="tag", help="Label the words of new text with a tagger.")
 app.command("recurra.cli.score:score", name="score", help="Tell how surprising each line is to a language model.")
 app.command("recurra.cli.diagnose:diagnose", name="diagnose", help="Tell why a model learns over time, or does not.")

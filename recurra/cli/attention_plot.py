@@ -47,7 +47,7 @@ class AttentionPlot:
         from recurra.diagnosis.attention import draw_attention
 
         self._drawn = True
-        missing = draw_attention(self._path, self._translator.attention(source, target))
+        missing = draw_attention(self._path, *self._translator.attention(source, target))
         if missing:
             print(
                 f"recurra: {self._path}: no font here has {' '.join(missing[:10])}: install one that has, such as the "

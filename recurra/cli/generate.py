@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
 from itertools import chain
 from pathlib import Path
@@ -12,10 +11,9 @@ from cyclopts import Parameter
 
 from recurra.cli.opening import open_model
 from recurra.cli.options import whole, with_options
+from recurra.cli.seeds import check_seed, fresh_seed
 from recurra.decoding import SamplingOptions
 from recurra.errors import InputError
-
-_LARGEST_SEED = 2**63 - 1
 
 
 def _generate(
@@ -65,9 +63,7 @@ def _generate(
     sampling = SamplingOptions(**options)
     language_model = open_model(model, cell, task="lm", does="write")
     if seed is None and beam is None:
-        seed = 0 if sampling.greedy else secrets.randbelow(2**31)
-        if not sampling.greedy:
-            print(f"recurra: --seed {seed} gives this text again", file=sys.stderr)
+        seed = 0 if sampling.greedy else fresh_seed("this text")
     unknown = language_model.unknown_in(prompt)
     if unknown:
         shown = ", ".join(repr(symbol) for symbol in unknown[:5])
@@ -92,8 +88,7 @@ def _check(length: int, samples: int, seed: int | None, beam: int | None) -> Non
     for name, value, least in (("length", length, 0), ("samples", samples, 1), ("beam", beam, 1)):
         if value is not None and value < least:
             raise InputError(f"--{name} {value}: expected {least} or more")
-    if seed is not None and not 0 <= seed <= _LARGEST_SEED:
-        raise InputError(f"--seed {seed}: expected 0 to {_LARGEST_SEED}")
+    check_seed(seed)
 
 
 def _check_search(samples: int, seed: int | None, options: dict[str, Any]) -> None:

@@ -24,3 +24,6 @@ def opened(file: Path | None) -> Iterator[tuple[BinaryIO, str]]:
 def put(text: str) -> None:
     r"""Writes as UTF-8, without turning \n into anything else."""
     sys.stdout.buffer.write(text.encode())
+    # Who types wants the answer now, not when some thousands of bytes have come together.
+    if sys.stdin.isatty():
+        sys.stdout.buffer.flush()

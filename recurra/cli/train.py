@@ -99,9 +99,27 @@ recurra train tagger --out tagger --resume
 ```
 """
 
+_TRANSLATOR = """Train a translator on pairs: sentences of two languages, words and their sounds, dates and their form.
+
+Pairs come as tables, a source and a target a line apart by a tab, several lines of a source where several targets are
+right; or as parallel files, of which each line of the one belongs to the same line of the other. The best model so far
+on the validation data is always in the folder; Ctrl-C loses nothing.
+
+```sh
+recurra train translator --source train.de --target train.en --valid-source dev.de --valid-target dev.en --out de-en
+recurra train translator words.tsv --valid dev.tsv --source-unit char --target-unit word --out spelling
+recurra train translator --out de-en --resume
+```
+"""
+
 _VERBS = {
     "lm": ("TEXT", _LM, "Text files, UTF-8 (any bytes with --unit byte), read one after the other."),
     "tagger": ("TRAIN", _TAGGER, "Files with labels, UTF-8: CoNLL-U or columns (see --format)."),
+    "translator": (
+        "PAIRS",
+        _TRANSLATOR,
+        "Tables of pairs, UTF-8: a source, a tab, a target (or see --source).",
+    ),
 }
 
 for _task, _about in _VERBS.items():

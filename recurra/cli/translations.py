@@ -85,9 +85,7 @@ def forced_as_text(line: Line, target: str, log_probability: float) -> str:
 
 def forced_as_object(line: Line, target: str, log_probability: float) -> str:
     """A given pair as one JSON object."""
-    return _json(
-        {"line": line.number, "source": line.text, "target": target, "log_probability": log_probability}
-    )
+    return _json({"line": line.number, "source": line.text, "target": target, "log_probability": log_probability})
 
 
 def _json(content: dict[str, Any]) -> str:

@@ -29,6 +29,7 @@ class PairTables:
 
     Args:
         paths: the files.
+        stamps: the size and the time of each file when it was checked.
         starts: (F + 1,) the number of the first line of each file, and of all.
         offsets: (L,) where each line begins in its file, in bytes.
         order: (L,) the lines in the order of the sources they have, those first met first.
@@ -36,6 +37,7 @@ class PairTables:
     """
 
     paths: Sequence[Path]
+    stamps: list[tuple[int, int]]
     starts: list[int]
     offsets: Numbers
     order: Numbers
@@ -51,6 +53,7 @@ class PairTables:
         paths = [Path(path) for path in paths]
         for path in paths:
             check_file(path)
+        stamps = [_stamp(path) for path in paths]
         known: dict[bytes, int] = {}
         offsets, numbers, starts, count = array("q"), array("q"), [0], 0
         for path in paths:
@@ -67,7 +70,7 @@ class PairTables:
             starts.append(len(numbers))
         grouped = np.frombuffer(numbers, dtype=np.int64)
         order = np.argsort(grouped, kind="stable")
-        return cls(paths, starts, np.frombuffer(offsets, dtype=np.int64), order, np.bincount(grouped).cumsum())
+        return cls(paths, stamps, starts, np.frombuffer(offsets, dtype=np.int64), order, np.bincount(grouped).cumsum())
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -105,6 +108,8 @@ class _Rows:
         path = self._tables.paths[number]
         if number != self._number:
             self.close()
+            if _stamp(path) != self._tables.stamps[number]:
+                raise InputError(f"{path}: has changed since it was checked. Keep it unchanged, and start again")
             self._number, self._file = number, self._stack.enter_context(open_bytes(path))
         self._file.seek(int(self._tables.offsets[line]))
         return columns(decoded(self._file.readline(), line - self._tables.starts[number] + 1, str(path)), path)
@@ -125,9 +130,17 @@ def columns(line: Line, path: Path) -> tuple[str, str]:
         return fields[0], fields[1]
     if is_empty(line.text):
         return "", ""
-    found = "1 column" if len(fields) == 1 else f"{len(fields)} columns"
-    raise InputError(f"{path}:{line.number}: {found}, expected a source and a target apart by one tab")
+    found = f"{len(fields)} columns" if len(fields) > 1 else "no tab"
+    raise InputError(
+        f"{path}:{line.number}: {found}, expected a source and a target apart by one tab. Files of sources and of "
+        "targets are named by --source and --target"
+    )
 
 
 def _digest(source: str) -> bytes:
     return hashlib.blake2b(source.encode(), digest_size=_BYTES).digest()
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    told = path.stat()
+    return told.st_size, told.st_mtime_ns

@@ -56,6 +56,8 @@ STROKES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 """Markers in step with a theme's series."""
 
+_NO_DATE = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+
 Draw = Callable[["Figure", Theme], None]
 """Draws on an empty figure in the colours of a theme."""
 
@@ -103,23 +105,49 @@ def picture(draw: Draw, alt: str, *, size: tuple[float, float] = (9.0, 5.0)) -> 
     """
     png, svg = {}, {}
     for theme in THEMES:
-        png[theme.name] = _drawn(draw, theme, size, "png", io.BytesIO())
-        svg[theme.name] = _drawn(draw, theme, size, "svg", io.StringIO())
+        png[theme.name] = drawing(draw, size, "png", theme=theme)
+        svg[theme.name] = drawing(draw, size, "svg", theme=theme).decode()
     return Picture(alt, png, svg)
 
 
-def _drawn(draw: Draw, theme: Theme, size: tuple[float, float], kind: str, file: Any) -> Any:
+def check_plots() -> None:
+    """Whether figures can be drawn, before work is done for one.
+
+    Raises:
+        RecurraError: matplotlib is not installed.
+    """
     try:
-        import matplotlib
-        from matplotlib.figure import Figure
+        import matplotlib  # noqa: F401
     except ImportError:
         raise RecurraError("figures need matplotlib, which is not installed: pip install 'recurra[plots]'") from None
+
+
+def drawing(
+    draw: Draw, size: tuple[float, float], kind: str, *, theme: Theme = LIGHT, families: Sequence[str] = ()
+) -> bytes:
+    """Draws a figure for one paper, as the content of a file.
+
+    Args:
+        draw: draws it.
+        size: width and height in inches at 160 dots an inch.
+        kind: png, svg or pdf.
+        theme: the colours.
+        families: fonts in which a character is looked for, in order; matplotlib's own where there are none.
+
+    Raises:
+        RecurraError: matplotlib is not installed.
+    """
+    check_plots()
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    file = io.BytesIO()
     # Figure rather than pyplot: no window system is asked for and nothing global is left behind.
-    with matplotlib.rc_context(_style(theme)):
+    with matplotlib.rc_context({**_style(theme), **({"font.family": list(families)} if families else {})}):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure, theme)
         # A date would make two equal runs write two files.
-        figure.savefig(file, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
+        figure.savefig(file, format=kind, dpi=160, metadata=_NO_DATE.get(kind))
     return file.getvalue()
 
 
@@ -167,8 +195,12 @@ def heat_map(
     colours: Sequence[str],
     limits: tuple[float, float],
     told: str | None,
+    extend: str = "both",
 ) -> Any:
-    """A map of values (len(y), len(x)) over the centres x and y, with its scale beside it where `told` names it."""
+    """A map of values (len(y), len(x)) over the centres x and y, with its scale beside it where `told` names it.
+
+    `extend` says on which ends of the scale values may lie beyond the limits: both or neither.
+    """
     from matplotlib.colors import LinearSegmentedColormap
 
     shades = LinearSegmentedColormap.from_list("shades", list(colours))
@@ -178,5 +210,5 @@ def heat_map(
     )
     axes.grid(False)
     if told is not None:
-        figure.colorbar(mesh, ax=axes, label=told, extend="both", pad=0.02)
+        figure.colorbar(mesh, ax=axes, label=told, extend=extend, pad=0.02)
     return mesh

@@ -8,9 +8,9 @@ import pytest
 
 from recurra.cells import LSTM, Cell
 from recurra.errors import InputError
+from recurra.tasks.cell_names import make_cell
 from recurra.tasks.fields import read_fields
 from recurra.tasks.language_model import NetworkOptions, TextOptions, WindowOptions
-from recurra.tasks.cell_names import make_cell
 from recurra.training import TrainingOptions
 
 

@@ -90,7 +90,7 @@ def evaluate(model: Translator, pairs: Pairs, options: EvaluationOptions) -> dic
 
 
 def _loss(model: Translator, pairs: list[Pair]) -> float | None:
-    """Nats a target symbol over all targets of all pairs with two sides, as while training; None where there is none."""
+    """Nats a target symbol over all targets of pairs with two sides, as while training; None where there is none."""
     known = [
         (pair.source, target)
         for pair in pairs

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +15,17 @@ import torch
 
 from recurra.cells import Cell
 from recurra.data import open_pairs
-from recurra.decoding import BeamOptions
+from recurra.decoding import BeamOptions, SamplingOptions, row_seed
 from recurra.errors import InputError
 from recurra.tasks.cell_names import stored_cell
 from recurra.tasks.fields import check_names, field_names, read_fields
 from recurra.tasks.translator.batch import make_batch
 from recurra.tasks.translator.network import TranslatorNetwork
 from recurra.tasks.translator.options import NetworkOptions
-from recurra.tasks.translator.outputs import Translation, forced, search
+from recurra.tasks.translator.outputs import Translation, draw, forced, search
 from recurra.tasks.translator.vocabulary import Vocabulary, load_vocabulary
+
+T = TypeVar("T")
 
 _FIELDS = {"network", "growth", "sizes"}
 # Sources held at once: enough to batch by length.
@@ -121,21 +123,42 @@ class Translator:
         check_names(options, field_names(BeamOptions), where="translate")
         return [found[0].text for found in self.outputs(sources, read_fields(BeamOptions, options, where="translate"))]
 
-    def outputs(self, sources: Iterable[str], options: BeamOptions | None = None) -> Iterator[list[Translation]]:
+    def outputs(
+        self, sources: Iterable[str], options: BeamOptions | None = None, *, window: int = _WINDOW
+    ) -> Iterator[list[Translation]]:
         """The n-best targets of each source, best first, in order; sources are read as they are needed.
 
         Args:
             sources: texts of any number.
-            options: how targets are looked for; a beam of 5 where None.
+            options: how targets are looked for; the defaults of `BeamOptions` where None.
+            window: how many sources are read ahead, to batch them by length.
         """
-        iterator = iter(sources)
-        while held := list(islice(iterator, _WINDOW)):
+        for held in _windows(sources, window):
             yield from search(self.network, self.vocabulary, held, options or BeamOptions(), growth=self.growth)
 
-    def score(self, pairs: Iterable[tuple[str, str]]) -> Iterator[float]:
-        """log p(target | source) of given pairs in nats, in order, the end of the target counted."""
-        iterator = iter(pairs)
-        while held := list(islice(iterator, _WINDOW)):
+    def sample(
+        self, sources: Iterable[str], options: SamplingOptions | None = None, *, seed: int, window: int = _WINDOW
+    ) -> Iterator[list[Translation]]:
+        """A target of each source drawn from the model's distribution, in order, each in a list of its own.
+
+        Args:
+            sources: texts of any number.
+            options: how symbols are drawn; from the whole distribution where None.
+            seed: source i is drawn by `recurra.decoding.row_seed(seed, i)`.
+            window: how many sources are read ahead.
+        """
+        row = 0
+        for held in _windows(sources, window):
+            seeds = [row_seed(seed, number) for number in range(row, row + len(held))]
+            generators = [torch.Generator().manual_seed(one) for one in seeds]
+            chosen = options or SamplingOptions()
+            for one in draw(self.network, self.vocabulary, held, chosen, generators, growth=self.growth):
+                yield [one]
+            row += len(held)
+
+    def score(self, pairs: Iterable[tuple[str, str]], *, window: int = _WINDOW) -> Iterator[float]:
+        """Nats of log p(target | source) of given pairs, in order, the end of the target counted."""
+        for held in _windows(pairs, window):
             yield from forced(self.network, self.vocabulary, held)
 
     def evaluate(
@@ -164,22 +187,37 @@ class Translator:
         paths = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
         return evaluate(self, open_pairs(paths, source=chosen.source, target=chosen.target), chosen)
 
-    def attention(self, source: str, target: str) -> Attended:
-        """Where the network looks while it writes a target.
+    def check_attention(self) -> None:
+        """Refuses to show attention that is not there.
 
         Raises:
             InputError: a translator without attention.
         """
         if self.network.decoder.attention is None:
             raise InputError("this translator has no attention: train one with --attention general")
+
+    def attention(self, source: str, target: str) -> Attended:
+        """Where the network looks while it writes a target.
+
+        Raises:
+            InputError: a translator without attention.
+        """
+        self.check_attention()
         source_ids, target_ids = self.vocabulary.source.encode(source), self.vocabulary.target.encode(target)
         batch = make_batch([(source_ids, target_ids)]).to(self.network.device)
         self.network.eval()
         with torch.inference_mode():
             written = self.network.decoder(batch.inputs, self.network.encode(batch.sources))
         assert written.weights is not None
-        symbols = [
+        source_symbols, target_symbols = (
             [*(side.symbol(int(token)) for token in ids), ""]
             for side, ids in ((self.vocabulary.source, source_ids), (self.vocabulary.target, target_ids))
-        ]
-        return Attended(*symbols, written.weights[:, 0].cpu().numpy())
+        )
+        return Attended(source_symbols, target_symbols, written.weights[:, 0].cpu().numpy())
+
+
+def _windows(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Items in lists of so many, read as they are needed."""
+    iterator = iter(items)
+    while held := list(islice(iterator, size)):
+        yield held

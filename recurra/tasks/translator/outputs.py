@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from recurra.decoding import BeamOptions, beam_search, coverage_penalty
-from recurra.tasks.translator.batch import Batch, Ids, make_batch, pad_sources
+from recurra.data import is_empty
+from recurra.decoding import BeamOptions, SamplingOptions, beam_search, coverage_penalty, sample
+from recurra.tasks.translator.batch import Batch, Ids, Sources, make_batch, pad_sources
 from recurra.tasks.translator.decoder import DecoderState
 from recurra.tasks.translator.network import Step, TranslatorNetwork
 from recurra.tasks.translator.vocabulary import END, Vocabulary
@@ -28,6 +30,9 @@ class Translation(NamedTuple):
     """Nats, its end counted."""
 
 
+_EMPTY = Translation("", 0.0, 0.0)
+
+
 def search(
     network: TranslatorNetwork, vocabulary: Vocabulary, sources: Sequence[str], options: BeamOptions, *, growth: float
 ) -> list[list[Translation]]:
@@ -36,12 +41,12 @@ def search(
     Args:
         network: put in evaluation mode.
         vocabulary: of both sides.
-        sources: texts; one without symbols has one target, the empty one.
+        sources: texts; an empty one has one target, the empty one.
         options: how targets are looked for.
         growth: target symbols a source symbol, at most.
     """
-    ids = [vocabulary.source.encode(source) for source in sources]
-    found = [[Translation("", 0.0, 0.0)] for _ in sources]
+    ids = _encoded(vocabulary, sources)
+    found = [[_EMPTY] for _ in sources]
     network.eval()
     with torch.inference_mode():
         for numbers in _groups([len(one) for one in ids], options.beam):
@@ -58,9 +63,12 @@ def _search(
     """The targets of some sources that have symbols."""
     sources = pad_sources(ids).to(network.device)
 
-    def penalty(state: DecoderState) -> torch.Tensor:
+    def penalty(state: DecoderState) -> Tensor:
         assert state.coverage is not None
-        return coverage_penalty(state.coverage, options.coverage_penalty)
+        assert state.memory is not None
+        inside = state.memory.inside  # (B, S)
+        rows = inside.repeat_interleave(len(state.coverage) // len(inside), 0)  # (N, S)
+        return coverage_penalty(state.coverage, options.coverage_penalty, rows)
 
     covers = options.coverage_penalty and network.decoder.attention is not None
     hypotheses = beam_search(
@@ -69,17 +77,88 @@ def _search(
         start=torch.full((len(ids),), END, device=network.device),
         end=END,
         options=options,
-        longest=(sources.lengths * growth).ceil().long() + _MORE,
+        longest=_longest(sources, growth),
         select=DecoderState.select,
         penalty=penalty if covers else None,
-        forbidden=[] if vocabulary.target.unknown_id is None else [vocabulary.target.unknown_id],
+        forbidden=_forbidden(vocabulary),
     )
     decode = vocabulary.target.decode
     return [[Translation(decode(one.tokens), one.score, one.log_probability) for one in best] for best in hypotheses]
 
 
+def draw(
+    network: TranslatorNetwork,
+    vocabulary: Vocabulary,
+    sources: Sequence[str],
+    options: SamplingOptions,
+    generators: Sequence[torch.Generator],
+    *,
+    growth: float,
+) -> list[Translation]:
+    """A target of each source drawn from the network's distribution, in their order.
+
+    Args:
+        network: put in evaluation mode.
+        vocabulary: of both sides.
+        sources: texts; an empty one has the empty target.
+        options: how symbols are drawn.
+        generators: one a source.
+        growth: target symbols a source symbol, at most.
+
+    Returns:
+        Translations, whose scores are their log-probabilities under the network.
+    """
+    ids = _encoded(vocabulary, sources)
+    found = [_EMPTY for _ in sources]
+    network.eval()
+    with torch.inference_mode():
+        for numbers in _groups([len(one) for one in ids], 1):
+            chosen = [ids[number] for number in numbers], [generators[number] for number in numbers]
+            for number, one in zip(numbers, _draw(network, vocabulary, *chosen, options, growth), strict=True):
+                found[number] = one
+    return found
+
+
+def _draw(
+    network: TranslatorNetwork,
+    vocabulary: Vocabulary,
+    ids: list[Ids],
+    generators: list[torch.Generator],
+    options: SamplingOptions,
+    growth: float,
+) -> list[Translation]:
+    """Targets drawn for some sources that have symbols."""
+    sources, step = pad_sources(ids).to(network.device), Step(network)
+    longest = _longest(sources, growth)
+    log_probs, state = step(torch.full_like(longest, END), network.encode(sources))
+    last = [log_probs]
+
+    def kept(tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        last[0], state = step(tokens, state)
+        return last[0], state
+
+    totals, running, drawn = torch.zeros_like(log_probs[:, 0]), torch.ones_like(longest, dtype=torch.bool), []
+    draws = sample(
+        log_probs,
+        state,
+        step=kept,
+        length=int(longest.max()),
+        generators=generators,
+        options=options,
+        forbidden=_forbidden(vocabulary),
+    )
+    for tokens in draws:
+        drawn.append(tokens)
+        totals += torch.where(running, last[0].gather(1, tokens[:, None])[:, 0], 0.0)
+        running &= (tokens != END) & (len(drawn) < longest)
+        if not running.any():
+            break
+    rows = zip(torch.stack(drawn, 1).tolist(), longest.tolist(), totals.tolist(), strict=True)
+    return [Translation(vocabulary.target.decode(row[:most]), total, total) for row, most, total in rows]
+
+
 def forced(network: TranslatorNetwork, vocabulary: Vocabulary, pairs: Sequence[tuple[str, str]]) -> list[float]:
-    """log p(target | source) of each pair in nats, the target's end counted."""
+    """Nats of log p(target | source) of each pair, the target's end counted."""
     ids = [(vocabulary.source.encode(source), vocabulary.target.encode(target)) for source, target in pairs]
     found = [0.0] * len(pairs)
     network.eval()
@@ -92,10 +171,26 @@ def forced(network: TranslatorNetwork, vocabulary: Vocabulary, pairs: Sequence[t
 
 
 def log_probabilities(network: TranslatorNetwork, batch: Batch) -> torch.Tensor:
-    """log p of each target of a batch (B,), its end counted."""
+    """Nats of log p of each target of a batch, (B,), its end counted."""
     inside = batch.inside
     told = network(batch).float().log_softmax(-1).gather(1, batch.targets[inside][:, None])[:, 0]  # (N,)
     return torch.zeros(inside.shape, device=told.device).masked_scatter_(inside, told).sum(0)
+
+
+def _encoded(vocabulary: Vocabulary, sources: Sequence[str]) -> list[Ids]:
+    """The ids of sources; none of an empty one."""
+    return [vocabulary.source.encode("" if is_empty(source) else source) for source in sources]
+
+
+def _longest(sources: Sources, growth: float) -> Tensor:
+    """The most symbols of each target, its end counted, (B,)."""
+    return (sources.lengths * growth).ceil().long() + _MORE
+
+
+def _forbidden(vocabulary: Vocabulary) -> list[int]:
+    """Ids that no target has: what is unknown, what would break a line in two."""
+    unknown = vocabulary.target.unknown_id
+    return [*vocabulary.target.never, *(() if unknown is None else (unknown,))]
 
 
 def _groups(lengths: Sequence[int], rows: int) -> Iterator[list[int]]:

@@ -146,12 +146,11 @@ class _Comparison:
 
     def __init__(self, valid: Pairs) -> None:
         self.digests = array("Q")
-        # Of each held-out source how often it is there, and its targets.
-        self._held: dict[str, tuple[int, set[str]]] = {}
-        self._found: dict[str, bool] = {}
+        # Of each held-out source its targets, wherever it is held; and for those that came by, which had a target here.
+        self._held: dict[str, list[set[str]]] = {}
+        self._found: dict[str, list[bool]] = {}
         for pair in filter(_is_filled, valid):
-            count, targets = self._held.get(normalised(pair.source), (0, set()))
-            self._held[normalised(pair.source)] = (count + 1, targets | {normalised(target) for target in pair.targets})
+            self._held.setdefault(normalised(pair.source), []).append(set(map(normalised, pair.targets)))
 
     def through(self, pairs: Pairs) -> Iterator[Pair]:
         """The same pairs, looked at."""
@@ -160,11 +159,11 @@ class _Comparison:
                 self.digests.append(digest(pair.source))
                 source = normalised(pair.source)
                 if source in self._held:
-                    same = any(normalised(target) in self._held[source][1] for target in pair.targets)
-                    self._found[source] = self._found.get(source, False) or same
+                    targets, held = set(map(normalised, pair.targets)), self._held[source]
+                    before = self._found.get(source, [False] * len(held))
+                    self._found[source] = [same or bool(own & targets) for same, own in zip(before, held, strict=True)]
             yield pair
 
     def repeated(self) -> Repeated:
         """How many held-out sources came by."""
-        counts = [(self._held[source][0], same) for source, same in self._found.items()]
-        return Repeated(sum(count for count, _ in counts), sum(count for count, same in counts if same))
+        return Repeated(sum(map(len, self._found.values())), sum(map(sum, self._found.values())))

@@ -22,10 +22,10 @@ def _lines(scores: dict[str, Any]) -> Iterator[str]:
     for name, title in (("bleu", "BLEU"), ("chrf", "chrF")):
         yield f"  {title:<13} {scores[name]:7.2f}    {scores[f'{name}_signature']}"
     wrong = round(scores["word_error"] * sentences)
-    yield f"  {'exact':<13} {_percent(scores['exact'])}  of {sentences:,} sentences, {wrong:,} are wrong"
+    yield f"  {'exact':<13} {_percent(scores['exact'])}  of {sentences:,} sentences: {wrong:,} wrong"
     yield f"  {'token errors':<13} {_percent(scores['token_error'])}  edits to the nearest reference, of its symbols"
     if scores["seen"]:
-        yield f"  {scores['seen']:,} of {sentences:,} sources are in the training data: not all of this is new to the model"
+        yield f"  {scores['seen']:,} of {sentences:,} sources are in the training data: not all of this is new"
     yield from _examples(scores["examples"])
 
 

@@ -18,7 +18,7 @@ from recurra.tasks.translator.batch import Batch, make_batch
 from recurra.tasks.translator.corpus import PairCorpus
 from recurra.tasks.translator.model import Translator
 from recurra.tasks.translator.options import BatchOptions
-from recurra.tasks.translator.scores import scores
+from recurra.tasks.translator.scores import check_bleu, scores
 from recurra.training import Loss
 
 GREEDY = BeamOptions(beam=1)
@@ -38,6 +38,9 @@ class Training:
         seed: decides the order of the batches.
         rank: of this process.
         world_size: how many processes train together.
+
+    Raises:
+        RecurraError: the best model is the one of the best BLEU, and sacrebleu is not installed.
     """
 
     unit = "symbol"
@@ -56,6 +59,8 @@ class Training:
     ) -> None:
         self.network, self._model, self._train, self._options = model.network, model, train, options
         self._valid, self._valid_pairs = valid, valid_pairs
+        if (options.best_by or model.best_by) == "bleu":
+            check_bleu()
         self.updates = TokenBatches(
             train.source_lengths + train.target_lengths + 2,
             self._batch,
@@ -106,10 +111,10 @@ def valid_scores(
         return told
     outputs = [found[0].text for found in model.outputs((pair.source for pair in pairs), decoding)]
     references = [pair.targets for pair in pairs]
-    found = scores(outputs, references, unit=model.vocabulary.target)
+    found = scores(outputs, references, unit=model.vocabulary.target, bleu=chosen == "bleu")
     told |= {name: float(value) for name, value in found.items() if isinstance(value, float)}
-    error = {"bleu": 1 - told["bleu"] / 100, "exact": 1 - told["exact"], "token_error": told["token_error"]}
-    return told | {"error": error[chosen]}
+    error = 1 - told["bleu"] / 100 if chosen == "bleu" else told["word_error" if chosen == "exact" else "token_error"]
+    return told | {"error": error}
 
 
 def loss_of(model: Translator, corpus: PairCorpus) -> float:
