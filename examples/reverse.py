@@ -18,12 +18,13 @@ OPTIONS = {
     "source_unit": "char",
     "target_unit": "char",
     "hidden_size": 128,
-    "embedding_size": 64,
-    "dropout": 0.0,  # strings are drawn at random: there is nothing to learn by heart
+    "embedding_size": 32,
+    "input_feeding": False,  # all steps of a target at once: half the time, and counting letters is enough here
+    "dropout": 0.0,  # strings are drawn at random, and each has one answer: nothing to smooth
     "label_smoothing": 0.0,
     "batch_tokens": 1000,
     "learning_rate": 5e-3,
-    "epochs": 12,
+    "epochs": 7,
 }
 
 
