@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import reversing
 import torch
 from toys import TINY, sentences
 
@@ -29,6 +30,17 @@ def trained(text, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("trained") / "animals"
     recurra.train("lm", text, out=out, steps=250, learning_rate=0.01, **TINY)
     return out
+
+
+@pytest.fixture(scope="session")
+def reverser(tmp_path_factory) -> Path:
+    """The folder of a small translator that has learned to write short words backwards."""
+    folder = tmp_path_factory.mktemp("reverser")
+    (folder / "train.tsv").write_text(reversing.pairs(1500))
+    (folder / "valid.tsv").write_text(reversing.pairs(60, 1))
+    options = {**reversing.TINY, "steps": 200, "valid_every": 100}
+    recurra.train("translator", folder / "train.tsv", valid=[folder / "valid.tsv"], out=folder / "m", **options)
+    return folder / "m"
 
 
 @pytest.fixture

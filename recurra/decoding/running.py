@@ -124,8 +124,9 @@ class Running:
 
     def _go_on(self, rows: Tensor, live: Tensor, grown: Tensor) -> None:
         """Keeps the inputs in `rows`, with what the step added to their hypotheses."""
-        self.tokens, self._log_probs = grown[rows], live[rows]
+        self.tokens, self._log_probs = grown, live
         if len(rows) < len(self.inputs):
+            self.tokens, self._log_probs = grown[rows], live[rows]
             self.inputs = [self.inputs[row] for row in rows.tolist()]
             self._longest, self._last_penalty = self._longest[rows], self._last_penalty[rows]
             self._finished.select(rows)

@@ -238,6 +238,20 @@ def test_several_samples_are_told_apart(recurra_command, trained):
     assert "── 2" in stdout
 
 
+def test_a_search_writes_one_text_and_says_nothing_else(recurra_command, trained):
+    arguments = ("generate", trained, "--prompt", "the", "--length", 8)
+    code, stdout, stderr = recurra_command(*arguments, "--beam", 4)
+    assert (code, stderr) == (0, "")
+    assert stdout.startswith("the")
+    assert len(stdout) == len("the") + 8 + 1
+    code, _, stderr = recurra_command(*arguments, "--beam", 4, "--seed", 0, "--top-k", 3, "--samples", 2)
+    assert code == 2
+    assert "leave out --top-k, --samples, --seed" in stderr
+    code, _, stderr = recurra_command(*arguments, "--beam", 0)
+    assert code == 2
+    assert "--beam 0: expected 1 or more" in stderr
+
+
 def test_a_cell_of_ones_own_trains_from_the_command_line(recurra_command, text, tmp_path, monkeypatch):
     (tmp_path / "my_leaky.py").write_text(
         "import torch\nfrom recurra import Cell, Gates, State\n\n\nclass Leaky(Cell):\n    gates = ('n', 'a')\n\n"

@@ -100,6 +100,18 @@ def test_a_heavy_penalty_makes_every_token_come_once():
     assert seen.sum() == 1
 
 
+def test_a_row_that_came_to_its_end_says_nothing_else():
+    free = drawn(5, rows=4, length=30)
+    ended = drawn(5, rows=4, length=30, end=3)
+    firsts = [row.index(3) for row in free]
+    assert len(set(firsts)) > 1
+    for one, other, first in zip(free, ended, firsts, strict=True):
+        assert other == one[: first + 1] + [3] * (max(firsts) - first)
+    assert [len(row) for row in drawn(5, rows=4, length=3, end=3)] == [3] * 4
+    with pytest.raises(InputError, match="end=7, expected 0 or more and less than 7"):
+        drawn(5, end=V)
+
+
 def test_step_is_called_once_between_two_tokens():
     calls = []
 

@@ -9,12 +9,13 @@ import toys
 from torch.nn import functional as F
 
 import recurra
-from recurra.cells import State
+from recurra.cells import State, select
 from recurra.data import Streams, build_unit, open_text
 from recurra.decoding import SamplingOptions
 from recurra.errors import InputError
 from recurra.tasks.language_model import LanguageModel, Network, NetworkOptions, Training, WindowOptions
 from recurra.tasks.language_model.evaluation import loss_by_position, loss_in_parts, loss_of
+from recurra.tasks.language_model.network import Step
 
 SMALL = NetworkOptions(hidden_size=12, embedding_size=5, dropout=0.0)
 
@@ -230,6 +231,43 @@ def test_a_prompt_primes_the_state(trained):
     model, greedy = recurra.load(trained), SamplingOptions(greedy=True)
     assert model.generate("the c", length=2, sampling=greedy, seed=0) == "at"
     assert model.generate("my f", length=2, sampling=greedy, seed=0) == "ox"
+
+
+def test_a_search_finds_the_most_probable_text(trained):
+    model = recurra.load(trained)
+    network, unit = model.network.eval(), model.unit
+    with torch.inference_mode():
+        scores, state, *_ = network(torch.from_numpy(unit.encode("the c"))[:, None], network.initial_state(1))
+        first = scores[-1, 0].log_softmax(-1)
+        second, _ = Step(network)(torch.arange(unit.size), select(state, torch.zeros(unit.size, dtype=torch.int64)))
+    totals = first[:, None] + second
+    totals[unit.unknown_id] = totals[:, unit.unknown_id] = -math.inf
+    best = divmod(int(totals.argmax()), unit.size)
+    assert model.generate("the c", length=2, beam=unit.size) == unit.decode(best)
+
+
+def test_a_search_with_one_hypothesis_is_greedy(trained):
+    model = recurra.load(trained)
+    for prompt in ("the cat", "a", ""):
+        greedy = model.generate(prompt, length=40, greedy=True)
+        assert model.generate(prompt, length=40, beam=1) == greedy
+        assert model.generate(prompt, length=40, beam=1, stop=" ") == greedy[: greedy.index(" ")]
+    assert model.generate("the cat", length=0, beam=3) == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"beam": 0}, "beam=0: expected a whole number of 1 or more"),
+        ({"beam": 2.0}, "beam=2.0: expected a whole number"),
+        ({"beam": 2, "length": None}, "beam=2: the most probable text is one of a certain length"),
+        ({"beam": 2, "seed": 0, "top_k": 3}, "draws nothing: leave out seed, sampling"),
+        ({"beam": 2, "samples": 2}, "draws nothing: leave out samples"),
+    ],
+)
+def test_a_search_with_what_it_cannot_use_is_refused(trained, options, message):
+    with pytest.raises(InputError, match=message):
+        recurra.load(trained).stream("the", **options)
 
 
 def test_a_line_scores_alike_alone_and_among_others(trained):
