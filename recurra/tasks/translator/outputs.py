@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from recurra.data import is_empty
 from recurra.decoding import BeamOptions, beam_search, coverage_penalty
 from recurra.tasks.translator.batch import Batch, Ids, make_batch, pad_sources
 from recurra.tasks.translator.decoder import DecoderState
@@ -36,11 +37,11 @@ def search(
     Args:
         network: put in evaluation mode.
         vocabulary: of both sides.
-        sources: texts; one without symbols has one target, the empty one.
+        sources: texts; one with nothing to read has one target, the empty one.
         options: how targets are looked for.
         growth: target symbols a source symbol, at most.
     """
-    ids = [vocabulary.source.encode(source) for source in sources]
+    ids = [vocabulary.source.encode("" if is_empty(source) else source) for source in sources]
     found = [[Translation("", 0.0, 0.0)] for _ in sources]
     network.eval()
     with torch.inference_mode():
@@ -60,8 +61,12 @@ def _search(
 
     def penalty(state: DecoderState) -> torch.Tensor:
         assert state.coverage is not None
-        return coverage_penalty(state.coverage, options.coverage_penalty)
+        assert state.memory is not None
+        inside = state.memory.inside[:, None]  # (B, 1, S)
+        coverage = state.coverage.view(len(inside), -1, inside.shape[-1])  # (B, K, S)
+        return coverage_penalty(coverage, options.coverage_penalty, inside).flatten()
 
+    target = vocabulary.target
     covers = options.coverage_penalty and network.decoder.attention is not None
     hypotheses = beam_search(
         Step(network),
@@ -72,10 +77,11 @@ def _search(
         longest=(sources.lengths * growth).ceil().long() + _MORE,
         select=DecoderState.select,
         penalty=penalty if covers else None,
-        forbidden=[] if vocabulary.target.unknown_id is None else [vocabulary.target.unknown_id],
+        forbidden=[*target.never, *([] if target.unknown_id is None else [target.unknown_id])],
     )
-    decode = vocabulary.target.decode
-    return [[Translation(decode(one.tokens), one.score, one.log_probability) for one in best] for best in hypotheses]
+    return [
+        [Translation(target.decode(one.tokens), one.score, one.log_probability) for one in best] for best in hypotheses
+    ]
 
 
 def forced(network: TranslatorNetwork, vocabulary: Vocabulary, pairs: Sequence[tuple[str, str]]) -> list[float]:
