@@ -133,7 +133,7 @@ class Translator:
             yield from search(self.network, self.vocabulary, held, options or BeamOptions(), growth=self.growth)
 
     def score(self, pairs: Iterable[tuple[str, str]]) -> Iterator[float]:
-        """log p(target | source) of given pairs in nats, in order, the end of the target counted."""
+        """The log-probabilities of given targets of sources in nats, in order, the end counted."""
         iterator = iter(pairs)
         while held := list(islice(iterator, _WINDOW)):
             yield from forced(self.network, self.vocabulary, held)

@@ -85,7 +85,7 @@ def _search(
 
 
 def forced(network: TranslatorNetwork, vocabulary: Vocabulary, pairs: Sequence[tuple[str, str]]) -> list[float]:
-    """log p(target | source) of each pair in nats, the target's end counted."""
+    """The log-probability of each pair's target given its source in nats, its end counted."""
     ids = [(vocabulary.source.encode(source), vocabulary.target.encode(target)) for source, target in pairs]
     found = [0.0] * len(pairs)
     network.eval()
@@ -98,7 +98,7 @@ def forced(network: TranslatorNetwork, vocabulary: Vocabulary, pairs: Sequence[t
 
 
 def log_probabilities(network: TranslatorNetwork, batch: Batch) -> torch.Tensor:
-    """log p of each target of a batch (B,), its end counted."""
+    """The log-probability of each target of a batch (B,), its end counted."""
     inside = batch.inside
     told = network(batch).float().log_softmax(-1).gather(1, batch.targets[inside][:, None])[:, 0]  # (N,)
     return torch.zeros(inside.shape, device=told.device).masked_scatter_(inside, told).sum(0)
