@@ -178,8 +178,6 @@ class Translator:
         with torch.inference_mode():
             written = self.network.decoder(batch.inputs, self.network.encode(batch.sources))
         assert written.weights is not None
-        symbols = [
-            [*(side.symbol(int(token)) for token in ids), ""]
-            for side, ids in ((self.vocabulary.source, source_ids), (self.vocabulary.target, target_ids))
-        ]
-        return Attended(*symbols, written.weights[:, 0].cpu().numpy())
+        read = [*map(self.vocabulary.source.symbol, source_ids.tolist()), ""]
+        said = [*map(self.vocabulary.target.symbol, target_ids.tolist()), ""]
+        return Attended(read, said, written.weights[:, 0].cpu().numpy())

@@ -59,7 +59,8 @@ class TranslatorNetwork(nn.Module):
         """Reads sources; the decoder's state before the first symbol of their targets."""
         x = self.drop_embedding(self.embedding(sources.tokens))  # (S, B, E)
         m, ends = self.encoder(x, lengths=sources.lengths)  # (S, B, H)
-        memory = self.decoder.attention and self.decoder.attention.prepare(self.drop(m), sources.lengths)
+        attention = self.decoder.attention
+        memory = None if attention is None else attention.prepare(self.drop(m), sources.lengths)
         return self.decoder.start(self.bridge(ends), memory)
 
     def forward(self, batch: Batch, *, sampling: float = 0.0) -> Tensor:
