@@ -133,9 +133,7 @@ def eight(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"attention": "none"}, {"input_feeding": False, "cell": "gru"}], ids=str
-)
+@pytest.mark.parametrize("options", [{}, {"attention": "none"}, {"input_feeding": False, "cell": "gru"}], ids=str)
 def test_eight_pairs_are_learned_by_heart(eight, tmp_path, options):
     model = recurra.train(
         "translator",
