@@ -11,12 +11,16 @@ from recurra.errors import InputError, nearest
 
 SCORES = ("dot", "general", "additive")
 
+# Numbers that additive scores hold at once where no gradient keeps them all: 5,000 queries of 5,000 steps at a width of
+# 512 would be 51 GB.
+_AT_ONCE = 2**26
+
 
 class Memory(NamedTuple):
     """What is attended to, prepared once for all steps; rows first, as the products want it."""
 
     values: Tensor
-    """m, (B, S, M)."""
+    """m, (B, S, M), 0 past a row's end."""
     keys: Tensor
     """What queries are compared with, (B, S, K): m itself, or a projection of it."""
     inside: Tensor
@@ -62,8 +66,9 @@ class Attention(nn.Module):
 
     def prepare(self, m: Tensor, lengths: Tensor) -> Memory:
         """The memory of m (S, B, M) with `lengths` int64 (B,), each at least 1."""
-        values = m.transpose(0, 1).contiguous()  # (B, S, M)
         inside = torch.arange(len(m), device=m.device) < lengths[:, None]  # (B, S)
+        # A weight of 0 is not enough: 0 · NaN is NaN, and so is the gradient of a query that was compared with NaN.
+        values = m.transpose(0, 1).contiguous().masked_fill(~inside[..., None], 0.0)  # (B, S, M)
         return Memory(values, values if self.key is None else self.key(values), inside)
 
     def forward(self, h: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
@@ -83,9 +88,12 @@ class Attention(nn.Module):
     def _scores(self, h: Tensor, keys: Tensor) -> Tensor:
         if self.query is None or self.energy is None:
             return h @ keys.transpose(1, 2)
-        # (B, T, 1, K) + (B, 1, S, K)
-        energy: Tensor = self.energy(torch.tanh(self.query(h)[:, :, None] + keys[:, None]))
-        return energy.squeeze(-1)
+        queries, energy = self.query(h), self.energy
+        # What a gradient needs is kept anyway.
+        size = h.shape[1] if torch.is_grad_enabled() else max(1, _AT_ONCE // keys.numel())
+        # (B, t, 1, K) + (B, 1, S, K)
+        pieces = [energy(torch.tanh(part[:, :, None] + keys[:, None])).squeeze(-1) for part in queries.split(size, 1)]
+        return torch.cat(pieces, 1)  # (B, T, S)
 
     def extra_repr(self) -> str:
         """The score."""

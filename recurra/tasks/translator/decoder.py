@@ -26,14 +26,14 @@ class DecoderState(NamedTuple):
     """The attention so far (N, S), summed over steps; None without attention."""
 
     def select(self, rows: Tensor) -> DecoderState:
-        """The state of some targets, int64 (M,): those of one source side by side, equally many of each."""
+        """The state of some targets, int64 (M,): those of one source side by side, equally many of each; any order."""
         recurrent = select(self.recurrent, rows)
         feed = None if self.feed is None else self.feed.index_select(0, rows)
         if self.memory is None or self.coverage is None:
             return DecoderState(recurrent, feed, None, None)
         memory, sources = self.memory, len(self.memory.values)
         chosen = torch.unique_consecutive(rows // (len(self.coverage) // sources))
-        if len(chosen) < sources:
+        if len(chosen) < sources or not torch.equal(chosen, torch.arange(sources, device=rows.device)):
             memory = memory.select(chosen)
         return DecoderState(recurrent, feed, memory, self.coverage.index_select(0, rows))
 
@@ -155,7 +155,8 @@ class Decoder(nn.Module):
         """Symbols (N,), some replaced by what the decoder would have written (Bengio et al. 2015)."""
         if not steps:
             return tokens
-        own = self.scores(steps[-1].o[0].detach()).argmax(-1)
+        with torch.no_grad():
+            own = self.scores(steps[-1].o[0]).argmax(-1)
         return torch.where(torch.rand(tokens.shape, device=tokens.device) < sampling, own, tokens)
 
     def _read(self, x: Tensor, state: DecoderState, dropped: _Dropped, lengths: Tensor | None) -> Written:

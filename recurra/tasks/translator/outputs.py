@@ -70,6 +70,7 @@ def _search(
         rows = inside.repeat_interleave(len(state.coverage) // len(inside), 0)  # (N, S)
         return coverage_penalty(state.coverage, options.coverage_penalty, rows)
 
+    target = vocabulary.target
     covers = options.coverage_penalty and network.decoder.attention is not None
     hypotheses = beam_search(
         Step(network),
@@ -82,8 +83,9 @@ def _search(
         penalty=penalty if covers else None,
         forbidden=_forbidden(vocabulary),
     )
-    decode = vocabulary.target.decode
-    return [[Translation(decode(one.tokens), one.score, one.log_probability) for one in best] for best in hypotheses]
+    return [
+        [Translation(target.decode(one.tokens), one.score, one.log_probability) for one in best] for best in hypotheses
+    ]
 
 
 def draw(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -22,8 +24,8 @@ from recurra.tasks.translator.scores import check_bleu, scores
 from recurra.training import Loss
 
 GREEDY = BeamOptions(beam=1)
-# Symbols of a batch that nothing is learned from, and sources in a trial of speed.
-_EVALUATED, _TRIAL = 8192, 50
+# Symbols of a batch that nothing is learned from; sources, or batches where none are translated, in a trial of speed.
+_EVALUATED, _TRIAL, _TRIAL_BATCHES = 8192, 50, 2
 
 
 class Training:
@@ -40,6 +42,7 @@ class Training:
         world_size: how many processes train together.
 
     Raises:
+        InputError: batches that cannot be made.
         RecurraError: the best model is the one of the best BLEU, and sacrebleu is not installed.
     """
 
@@ -75,9 +78,9 @@ class Training:
 
     def loss(self, network: nn.Module, batch: Batch, state: Any) -> Loss:
         """The cross-entropy of the target symbols of a batch, by teacher forcing."""
-        batch = batch.to(self.network.device)
-        found = network(batch, sampling=self._options.scheduled_sampling)  # (N, V)
-        targets, smoothing = batch.targets[batch.inside], self._options.label_smoothing
+        placed = batch.to(self.network.device)
+        found = network(placed, sampling=self._options.scheduled_sampling)  # (N, V)
+        targets, smoothing = placed.targets[placed.inside], self._options.label_smoothing
         return Loss(F.cross_entropy(found, targets, reduction="sum", label_smoothing=smoothing), batch.count)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
@@ -97,6 +100,8 @@ def valid_scores(
     model: Translator, valid: PairCorpus, pairs: list[Pair], best_by: str | None, decoding: BeamOptions = GREEDY
 ) -> dict[str, float]:
     """Loss in nats a symbol, the scores of outputs, and `error`, what the best model has least of.
+
+    BLEU and chrF are among them for targets of subwords, or where the best model is best by BLEU.
 
     Args:
         model: the translator.
@@ -119,10 +124,14 @@ def valid_scores(
 
 def loss_of(model: Translator, corpus: PairCorpus) -> float:
     """The mean loss in nats a target symbol, END counted."""
+    return _loss(model, _batches(corpus))
+
+
+def _loss(model: Translator, batches: Iterable[Batch]) -> float:
     total, count = 0.0, 0
     model.network.eval()
     with torch.inference_mode():
-        for batch in _batches(corpus):
+        for batch in batches:
             placed = batch.to(model.network.device)
             found = model.network(placed)
             total += float(F.cross_entropy(found, placed.targets[placed.inside], reduction="sum"))
@@ -130,24 +139,30 @@ def loss_of(model: Translator, corpus: PairCorpus) -> float:
     return total / max(1, count)
 
 
-def _batches(corpus: PairCorpus) -> list[Batch]:
+def _batches(corpus: PairCorpus) -> Iterator[Batch]:
     """The corpus, pairs of like length together."""
     lengths = corpus.source_lengths + corpus.target_lengths + 2
     order = np.argsort(-lengths, kind="stable")
-    batches, start = [], 0
+    start = 0
     while start < len(order):
         size = max(1, _EVALUATED // int(lengths[order[start]]))
-        batches.append(make_batch([corpus.pair(number) for number in order[start : start + size].tolist()]))
+        yield make_batch([corpus.pair(number) for number in order[start : start + size].tolist()])
         start += size
-    return batches
 
 
 def trial_seconds(model: Translator, valid: PairCorpus, pairs: list[Pair], best_by: str | None) -> float:
-    """How long `valid_scores` will take, by its first sources."""
-    share = pairs[:_TRIAL]
-    for _ in range(2):  # the first also compiles
-        started = time.perf_counter()
-        for _ in model.outputs((pair.source for pair in share), GREEDY):
-            pass
-        seconds = time.perf_counter() - started
-    return seconds * len(pairs) / max(1, len(share))
+    """How long `valid_scores` will take, by its first sources; by its first batches where nothing is translated."""
+    if best_by == "loss":
+        batches = list(islice(_batches(valid), _TRIAL_BATCHES))
+        share = sum(batch.count for batch in batches) / int((valid.target_lengths + 1).sum())
+        return _seconds(lambda: _loss(model, batches)) / share
+    sources = [pair.source for pair in pairs[:_TRIAL]]
+    return _seconds(lambda: list(model.outputs(sources, GREEDY))) * len(pairs) / max(1, len(sources))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """How long work takes; the first time also compiles."""
+    work()
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
