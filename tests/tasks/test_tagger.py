@@ -165,6 +165,13 @@ def test_both_directions_and_random_fields_cannot_stream(tagger, namer):
         model.stream()
 
 
+def test_a_tagger_that_reads_a_language_model_cannot_stream(files, trained_language, tmp_path):
+    options = {"language_model": trained_language, "bidirectional": False, "epochs": 1}
+    model = trained(files, "train.conllu", tmp_path / "m", **options)
+    with pytest.raises(InputError, match="train one without --language-model"):
+        model.stream()
+
+
 def test_pretrained_vectors_stand_for_words_that_training_never_had(files, tmp_path):
     vectors = tmp_path / "v.vec"
     known = {**dict.fromkeys(tagging.NOUNS, "1 0 0"), "unicorn": "1 0 0"}

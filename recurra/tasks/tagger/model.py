@@ -177,7 +177,8 @@ class Tagger:
         """A sentence to be tagged word by word, as they arrive.
 
         Raises:
-            InputError: the tagger reads from both ends, or chooses the labels of a sentence together.
+            InputError: the tagger reads from both ends, chooses the labels of a sentence together, or reads a language
+                model.
         """
         return TaggerStream(self)
 

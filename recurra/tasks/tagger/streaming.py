@@ -18,7 +18,7 @@ class TaggerStream:
     """A sentence in progress: each word is told its labels before the next is known.
 
     Args:
-        tagger: one that reads in one direction and chooses each label by itself.
+        tagger: one that reads in one direction, without a language model, and chooses each label by itself.
 
     Raises:
         InputError: a tagger that has to see the whole sentence.
@@ -29,6 +29,12 @@ class TaggerStream:
             raise InputError("this tagger reads sentences from both ends: train one with --no-bidirectional")
         if tagger.network.decoders is not None:
             raise InputError("this tagger chooses the labels of a sentence together: train one with --decoder softmax")
+        if tagger.network.language_model is not None:
+            # It reads a space after each word but the last, which has a line's end: nobody knows yet which it will be.
+            raise InputError(
+                "this tagger reads a language model, which has to know where the sentence ends: "
+                "train one without --language-model"
+            )
         self._tagger = tagger
         self._state: States | None = None
 
