@@ -160,7 +160,7 @@ def test_both_directions_and_random_fields_cannot_stream(tagger, namer):
     with pytest.raises(InputError, match="train one with --no-bidirectional"):
         recurra.load(tagger).stream()
     model = recurra.load(namer)
-    model.options = type(model.options)(bidirectional=False)
+    model.network.recurrent.bidirectional = False
     with pytest.raises(InputError, match="train one with --decoder softmax"):
         model.stream()
 
