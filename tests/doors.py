@@ -1,4 +1,14 @@
-"""The command line, run in this process as a person runs it."""
+"""The command line, run as a person runs it: in this process, or in one of its own, which may be killed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import torch
 
 from recurra.cli.app import main
 
@@ -14,3 +24,51 @@ def run_command(capture, *arguments):
         text if isinstance(text, str) else text.decode("utf-8", "surrogateescape") for text in capture.readouterr()
     )
     return code, out, err
+
+
+def start(*arguments):
+    """The command in a process of its own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "recurra", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+
+
+def wait_for_log(out, lines):
+    """Until the run's log has so many lines."""
+    for _ in range(3600):
+        path = out / "log.jsonl"
+        if path.exists() and path.read_text().count("\n") >= lines:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the run did not get going")
+
+
+def check_killed_runs_end_in_the_same_bits(task, file, options, folder):
+    """Trains once in one go, once killed twice at a random step and resumed: weights, model and log must be the same.
+
+    The options must have it log each step and write checkpoints often.
+    """
+    whole = start("train", task, file, "--out", folder / "whole", *options)
+    _, stderr = whole.communicate(timeout=300)
+    assert whole.returncode == 0, stderr
+    cut = folder / "cut"
+    for _ in range(2):
+        resume = ["--resume"] if cut.exists() else [file, *options]
+        before = (cut / "log.jsonl").read_text().count("\n") if cut.exists() else 0
+        run = start("train", task, "--out", cut, *resume)
+        wait_for_log(cut, before + random.randint(5, 100))
+        run.send_signal(signal.SIGKILL)
+        run.communicate()
+        assert run.returncode == -signal.SIGKILL
+    last = start("train", task, "--out", cut, "--resume")
+    _, stderr = last.communicate(timeout=300)
+    assert last.returncode == 0, stderr
+    checkpoints = [torch.load(folder / name / "training" / "checkpoint.pt") for name in ("whole", "cut")]
+    for name, tensor in checkpoints[0]["network"].items():
+        assert torch.equal(tensor, checkpoints[1]["network"][name]), name
+    assert (folder / "whole" / "model.safetensors").read_bytes() == (cut / "model.safetensors").read_bytes()
+    steps = [json.loads(line).get("step") for line in (cut / "log.jsonl").read_text().splitlines()]
+    logged = [step for step in steps if step]
+    assert logged == sorted(logged)

@@ -12,15 +12,19 @@ from recurra.data.sentences import Sentence
 from recurra.errors import InputError
 from recurra.tasks.tagger.batch import Forms
 from recurra.tasks.tagger.coder import Coder
+from recurra.tasks.tagger.corpus import TaggedCorpus
 from recurra.tasks.tagger.evaluation import evaluate
 from recurra.tasks.tagger.examples import Examples
 from recurra.tasks.tagger.network import TaggerNetwork
 from recurra.tasks.tagger.options import NetworkOptions
+from recurra.tasks.tagger.prepared import VALID
+from recurra.tasks.tagger.probing import probe_corpus, probe_files
 from recurra.tasks.tagger.sizes import Sizes
 from recurra.tasks.tagger.streaming import TaggerStream
 from recurra.tasks.tagger.tagged import Tagged, Word, as_sentence
 from recurra.tasks.tagger.tagging import annotate
 from recurra.tasks.tagger.windows import WINDOW_WORDS
+from recurra.tasks.task import Probe
 
 
 class Tagger:
@@ -148,3 +152,23 @@ class Tagger:
         if not paths:
             raise InputError("no files to evaluate on: name at least one")
         return evaluate(self.network, self.coder, Examples(paths, self.layout, self.scheme, repair))
+
+    def probe(self, files: Sequence[Path], prepared: Path, *, rows: int, steps: int) -> Probe:
+        """The longest sentences and their losses, for who examines the network.
+
+        Args:
+            files: with labels; none for the sentences that were held out when the tagger was trained.
+            prepared: the folder in which training left those.
+            rows: sentences at most.
+            steps: words of each at most.
+
+        Raises:
+            InputError: a file that cannot be read, none while training left nothing, no sentence of so few words.
+        """
+        if files:
+            examples = Examples(files, self.layout, self.scheme)
+            return probe_files(self.network, self.coder, examples, rows=rows, steps=steps)
+        if not (prepared / f"{VALID}.json").exists():
+            raise InputError(f"{prepared}: the sentences that were held out are not there: name a file with labels")
+        corpus = TaggedCorpus.open(prepared, VALID)
+        return probe_corpus(self.network, self.coder, corpus, rows=rows, steps=steps)
