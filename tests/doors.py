@@ -45,26 +45,33 @@ def wait_for_log(out, lines):
     raise AssertionError("the run did not get going")
 
 
-def check_killed_runs_end_in_the_same_bits(task, file, options, folder):
-    """Trains once in one go, once killed twice at a random step and resumed: weights, model and log must be the same.
+def finish(process):
+    """Waits for a command that must succeed."""
+    try:
+        _, stderr = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    assert process.returncode == 0, stderr
 
-    The options must have it log each step and write checkpoints often.
+
+def check_killed_runs_end_in_the_same_bits(task, file, options, folder, *, most):
+    """Trains once in one go, once killed twice and resumed: weights, model and log must be the same.
+
+    The options must have it log each step and write checkpoints often; it is killed after at most `most` of them.
     """
-    whole = start("train", task, file, "--out", folder / "whole", *options)
-    _, stderr = whole.communicate(timeout=300)
-    assert whole.returncode == 0, stderr
+    finish(start("train", task, file, "--out", folder / "whole", *options))
     cut = folder / "cut"
     for _ in range(2):
         resume = ["--resume"] if cut.exists() else [file, *options]
         before = (cut / "log.jsonl").read_text().count("\n") if cut.exists() else 0
         run = start("train", task, "--out", cut, *resume)
-        wait_for_log(cut, before + random.randint(5, 100))
-        run.send_signal(signal.SIGKILL)
-        run.communicate()
+        try:
+            wait_for_log(cut, before + random.randint(5, most))
+        finally:
+            run.send_signal(signal.SIGKILL)
+            run.communicate()
         assert run.returncode == -signal.SIGKILL
-    last = start("train", task, "--out", cut, "--resume")
-    _, stderr = last.communicate(timeout=300)
-    assert last.returncode == 0, stderr
+    finish(start("train", task, "--out", cut, "--resume"))
     checkpoints = [torch.load(folder / name / "training" / "checkpoint.pt") for name in ("whole", "cut")]
     for name, tensor in checkpoints[0]["network"].items():
         assert torch.equal(tensor, checkpoints[1]["network"][name]), name
