@@ -10,7 +10,7 @@ from pathlib import Path
 from recurra.tasks.tagger.examples import Examples
 from recurra.tasks.tagger.layout import layout_of
 from recurra.tasks.tagger.options import FileOptions
-from recurra.tasks.tagger.prepared import scheme_for
+from recurra.tasks.tagger.preparing import scheme_for
 from recurra.tasks.tagger.scores import Tally
 
 

@@ -1,6 +1,7 @@
 """The house: a folder imports only from the folders above it, nothing reaches outside the list."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,15 @@ def test_a_folder_imports_only_from_above(path):
             entered = module.split(".")[1]
             if entered in FLOORS:
                 assert FLOORS.index(entered) <= FLOORS.index(floor(path)), f"{path} imports {module}"
+
+
+@pytest.mark.parametrize("task", sorted(path.parent.name for path in ROOT.glob("tasks/*/job.py")))
+def test_the_files_of_a_task_import_one_way(task):
+    files = {f"recurra.tasks.{task}.{path.stem}": path for path in ROOT.glob(f"tasks/{task}/*.py")}
+    assert len(files) > 5
+    graph = {name: {module for module in imported(path) if module in files} for name, path in files.items()}
+    assert any(graph.values())
+    graphlib.TopologicalSorter(graph).prepare()
 
 
 def test_no_file_is_named_for_nothing():

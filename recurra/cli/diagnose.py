@@ -31,6 +31,7 @@ def diagnose(
     ```sh
     recurra diagnose plays --out report.html
     recurra diagnose plays more-plays.txt --steps 512 --json
+    recurra diagnose tagger test.conllu
     ```
 
     Parameters
@@ -42,9 +43,9 @@ def diagnose(
     out
         An HTML file for the report with its figures, complete in itself.
     rows
-        Sequences that are read side by side.
+        Sequences that are read side by side, at most: windows of a text; of a tagger's sentences the longest.
     steps
-        Length of each.
+        Length of each, at most.
     as_json
         Print one JSON object with all numbers.
     cell
@@ -56,7 +57,7 @@ def diagnose(
         raise InputError(f"{out}: there is no folder {out.resolve().parent}: make it first")
     opened = open_model(model, cell)
     probe = _probe(opened, files or [], model, rows, steps)
-    print(f"examining {model} on {rows} × {steps} steps", file=sys.stderr)
+    print(f"examining {model} on up to {rows} × {steps} steps", file=sys.stderr)
     found = examine(opened.network, probe.batch, probe.loss)
     if out is not None:
         found.write(out, title=f"Diagnosis of {model.resolve().name}")

@@ -58,7 +58,7 @@ def tag(
         Also the probability of each label: in MISC of CoNLL-U, a further column, a list in JSON.
     word_by_word
         Read a word a line and answer each at once, an empty line after a sentence; for a tagger that was trained with
-        --no-bidirectional and chooses labels one by one.
+        --no-bidirectional, without --language-model, and chooses labels one by one.
     cell
         module:Class, for a model that was trained with a cell of your own.
     """

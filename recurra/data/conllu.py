@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from operator import not_
 from typing import BinaryIO
 
 from recurra.data.lines import read_lines
@@ -27,7 +28,7 @@ def read_conllu(file: BinaryIO, name: str) -> Iterator[Sentence]:
     Raises:
         InputError: a line that is no CoNLL-U or not UTF-8, a sentence without words; with the line's number.
     """
-    for block in blocks(read_lines(file, name), lambda text: not text):
+    for block in blocks(read_lines(file, name), not_):
         yield _sentence(block, name)
 
 

@@ -48,7 +48,7 @@ class Probe(NamedTuple):
     batch: tuple[Any, ...]
     """What the network is called with."""
     loss: Callable[[Any], Tensor]
-    """From its output to the losses, nats, one a step and row."""
+    """From its output to the losses, nats, one a step and row; their sum where they cannot be told apart."""
 
 
 class Job(Protocol):

@@ -6,7 +6,7 @@ import json
 import sys
 
 import pytest
-from doors import run_command
+from doors import check_killed_runs_end_in_the_same_bits, run_command
 
 import recurra
 
@@ -271,3 +271,15 @@ def test_windows_line_ends_and_a_byte_order_mark_train_the_same_tagger(command, 
         assert command("train", "tagger", path, "--out", tmp_path / path.stem, *TINY, "--steps", 3)[0] == 0
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("plain", "odd")]
     assert weights[0] == weights[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["labels", "spans"])
+def test_killed_at_a_random_step_and_resumed_ends_in_the_same_bits(kind, tmp_path):
+    file = tmp_path / ("train.conllu" if kind == "labels" else "train.tsv")
+    file.write_text(conllu(SENTENCES * 12) if kind == "labels" else NAMES * 20)
+    chosen = dict(zip(TINY[::2], TINY[1::2], strict=True))
+    chosen |= {"--dropout": 0.2, "--word-dropout": 0.5, "--seed": 3, "--steps": 120, "--valid-every": 25}
+    chosen |= {"--log-every": 1, "--checkpoint-every": 0.05}
+    options = [item for pair in chosen.items() for item in pair]
+    check_killed_runs_end_in_the_same_bits("tagger", file, options, tmp_path, most=40)

@@ -2,18 +2,14 @@
 
 import functools
 import json
-import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
-import torch
 import toys
-from doors import run_command
+from doors import check_killed_runs_end_in_the_same_bits, run_command, start, wait_for_log
 
 from recurra.cli.app import main
 
@@ -277,51 +273,12 @@ def test_the_table_of_cells_names_them_all(recurra_command):
         assert name in stdout
 
 
-def start(*arguments):
-    """The command in a process of its own."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "recurra", *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-    )  # fmt: skip
-
-
-def wait_for_log(out, lines):
-    """Until the run's log has so many lines."""
-    for _ in range(600):
-        path = out / "log.jsonl"
-        if path.exists() and path.read_text().count("\n") >= lines:
-            return
-        time.sleep(0.05)
-    raise AssertionError("the run did not get going")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_killed_at_a_random_step_and_resumed_ends_in_the_same_bits(cell, text, tmp_path):
     options = ["--cell", cell, "--steps", 400, "--seed", 3, "--log-every", 1, "--checkpoint-every", 0.05, *TINY]
     options += ["--num-layers", 2, "--embedding-dropout", 0.1]
-    whole = start("train", "lm", text, "--out", tmp_path / "whole", *options)
-    _, stderr = whole.communicate(timeout=120)
-    assert whole.returncode == 0, stderr
-    cut = tmp_path / "cut"
-    for _ in range(2):
-        resume = ["--resume"] if cut.exists() else [text, *options]
-        before = (cut / "log.jsonl").read_text().count("\n") if cut.exists() else 0
-        run = start("train", "lm", "--out", cut, *resume)
-        wait_for_log(cut, before + random.randint(5, 100))
-        run.send_signal(signal.SIGKILL)
-        run.communicate()
-    last = start("train", "lm", "--out", cut, "--resume")
-    _, stderr = last.communicate(timeout=120)
-    assert last.returncode == 0, stderr
-    checkpoints = [torch.load(tmp_path / name / "training" / "checkpoint.pt") for name in ("whole", "cut")]
-    for name, tensor in checkpoints[0]["network"].items():
-        assert torch.equal(tensor, checkpoints[1]["network"][name]), name
-    assert (tmp_path / "whole" / "model.safetensors").read_bytes() == (cut / "model.safetensors").read_bytes()
-    steps = [json.loads(line).get("step") for line in (cut / "log.jsonl").read_text().splitlines()]
-    logged = [step for step in steps if step]
-    assert logged == sorted(logged)
+    check_killed_runs_end_in_the_same_bits("lm", text, options, tmp_path, most=100)
 
 
 @pytest.mark.slow

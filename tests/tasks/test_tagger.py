@@ -160,8 +160,15 @@ def test_both_directions_and_random_fields_cannot_stream(tagger, namer):
     with pytest.raises(InputError, match="train one with --no-bidirectional"):
         recurra.load(tagger).stream()
     model = recurra.load(namer)
-    model.options = type(model.options)(bidirectional=False)
+    model.network.recurrent.bidirectional = False
     with pytest.raises(InputError, match="train one with --decoder softmax"):
+        model.stream()
+
+
+def test_a_tagger_that_reads_a_language_model_cannot_stream(files, trained_language, tmp_path):
+    options = {"language_model": trained_language, "bidirectional": False, "epochs": 1}
+    model = trained(files, "train.conllu", tmp_path / "m", **options)
+    with pytest.raises(InputError, match="train one without --language-model"):
         model.stream()
 
 

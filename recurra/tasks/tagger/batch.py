@@ -175,11 +175,10 @@ def _shortened(word: str) -> str:
 
 def _affixes(forms: Sequence[str], vocabulary: Vocabulary) -> Ids:
     """The known affixes of each form, (n, A)."""
-    table = np.zeros((len(forms), AFFIXES), dtype=np.int64)
-    for row, form in zip(table, forms, strict=True):
-        found = [vocabulary.affix_ids.get(affix, UNKNOWN) for affix in affixes_of(form)]
-        row[: len(found)] = found
-    return table
+    known = vocabulary.affix_ids
+    found = [[known.get(affix, UNKNOWN) for affix in affixes_of(form)] for form in forms]
+    table = [row + [UNKNOWN] * (AFFIXES - len(row)) for row in found]
+    return np.array(table, dtype=np.int64).reshape(-1, AFFIXES)
 
 
 def _row(word: str, vectors: dict[str, int]) -> int:

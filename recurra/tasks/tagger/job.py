@@ -9,9 +9,11 @@ from typing import Any
 
 from recurra.tasks.fields import field_names
 from recurra.tasks.tagger.beside import FILE as WORDS
+from recurra.tasks.tagger.loading import load
 from recurra.tasks.tagger.model import Tagger
 from recurra.tasks.tagger.options import BatchOptions, EvaluationOptions, FileOptions, NetworkOptions
-from recurra.tasks.tagger.prepared import DATA, TRAIN, VALID, VECTORS, Prepared, Start, prepare, reopen
+from recurra.tasks.tagger.prepared import DATA, TRAIN, VALID, VECTORS, Prepared, reopen
+from recurra.tasks.tagger.preparing import prepare
 from recurra.tasks.tagger.report import report
 from recurra.tasks.tagger.training import Training, corpus_scores, trial_seconds
 from recurra.tasks.tagger.vocabulary import FILE
@@ -36,7 +38,7 @@ class TaggerJob:
 
     def new_model(self) -> Tagger:
         """A tagger for the data's vocabulary."""
-        return Tagger.new(self.data.vocabulary, self.data.layout, self.network, self.data.scheme, self.data.beside)
+        return Tagger.new(self.data.coder, self.network)
 
     def trainable(self, model: Tagger, *, seed: int, rank: int, world_size: int) -> Training:
         """Batches of the training sentences and their loss."""
@@ -57,8 +59,13 @@ class TaggerJob:
 def _prepare(
     files: Sequence[Path], options: Mapping[str, Any], folder: Path, like: Tagger | None, models: Mapping[str, Any]
 ) -> TaggerJob:
-    start = None if like is None else Start(like.vocabulary, like.layout, like.scheme, like.beside)
-    data = prepare(files, options["data"], folder, start=start, language_model=models.get("language_model"))
+    data = prepare(
+        files,
+        options["data"],
+        folder,
+        start=None if like is None else like.coder,
+        language_model=models.get("language_model"),
+    )
     return TaggerJob(data, options["network"], options["batches"])
 
 
@@ -81,7 +88,7 @@ TASK = Task(
     shape=frozenset(field_names(NetworkOptions)) - _FREE | {"vectors", "max_vectors", "language_model"},
     prepare=_prepare,
     reopen=_reopen,
-    load=Tagger.from_files,
+    load=load,
     usage=_usage,
     report=report,
     files=(FILE, WORDS),

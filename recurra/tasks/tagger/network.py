@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -13,36 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell, States
-from recurra.data.spans import rules
 from recurra.layers import ConditionalRandomField, LockedDropout, Readout, Recurrent
 from recurra.tasks.cell_names import make_cell
 from recurra.tasks.language_model import Network as LanguageNetwork
 from recurra.tasks.tagger.batch import Batch
 from recurra.tasks.tagger.options import NetworkOptions
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sizes:
-    """What the data decides about the network.
-
-    Args:
-        words: words with a vector of their own.
-        characters: how many characters there are.
-        affixes: how many beginnings and ends of words.
-        features: for each feature column, how many values.
-        labels: for each label its values.
-        spans: whether labels mark spans, coded as BIOES.
-        vectors: rows and numbers a row of the pretrained vectors; None where there are none.
-    """
-
-    words: int
-    characters: int
-    affixes: int
-    features: Sequence[int]
-    labels: Sequence[Sequence[str]]
-    spans: bool
-    vectors: tuple[int, int] | None = None
-
+from recurra.tasks.tagger.sizes import Sizes
 
 # Words of up to so many characters are read together: one of 40 among a thousand of 6 would pad them all to 40.
 _SPELT_TOGETHER = (5, 9, 15)
@@ -116,9 +90,7 @@ class TaggerNetwork(nn.Module):
         )
         emitted = self.recurrent.output_size
         self.readouts = nn.ModuleList(Readout(emitted, len(values)) for values in sizes.labels)
-        self.decoders = None
-        if _uses_crf(sizes, options):
-            self.decoders = nn.ModuleList(_field(values, sizes.spans) for values in sizes.labels)
+        self.decoders = sizes.decoders(options.decoder)
 
     @property
     def device(self) -> torch.device:
@@ -192,18 +164,7 @@ class TaggerNetwork(nn.Module):
         return decoder
 
 
-def _uses_crf(sizes: Sizes, options: NetworkOptions) -> bool:
-    return sizes.spans if options.decoder is None else options.decoder == "crf"
-
-
 def _embedding(rows: int, size: int) -> nn.Embedding:
     embedding = nn.Embedding(rows, size)
     nn.init.uniform_(embedding.weight, -((3 / size) ** 0.5), (3 / size) ** 0.5)  # variance 1 / size, as Ma & Hovy 2016
     return embedding
-
-
-def _field(labels: Sequence[str], spans: bool) -> ConditionalRandomField:
-    if not spans:
-        return ConditionalRandomField(len(labels))
-    start, between, end = rules(labels, "bioes")
-    return ConditionalRandomField(len(labels), allowed_start=start, allowed=between, allowed_end=end)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -35,17 +37,20 @@ class Speller:
 
     def __init__(self, network: TaggerNetwork) -> None:
         self._network = network
-        self._known: dict[str, Tensor] = {}
+        self._rows: dict[str, int] = {}
+        self._table: Tensor | None = None
 
     def __call__(self, words: list[str], forms: Forms) -> Tensor | None:
         """The spellings of distinct words, (n, 2·S); None where the network reads no characters."""
         if self._network.characters is None or not words:
             return None
-        if len(self._known) > _REMEMBERED:
-            self._known.clear()
-        new = [place for place, word in enumerate(words) if word not in self._known]
+        if len(self._rows) > _REMEMBERED:
+            self._rows, self._table = {}, None
+        new = [place for place, word in enumerate(words) if word not in self._rows]
         if new:
             table = spellings(self._network, forms.part(np.array(new)))
             assert table is not None
-            self._known.update(zip([words[place] for place in new], table.unbind(0), strict=True))
-        return torch.stack([self._known[word] for word in words])
+            self._rows.update(zip([words[place] for place in new], count(len(self._rows)), strict=False))
+            self._table = table if self._table is None else torch.cat([self._table, table])
+        assert self._table is not None
+        return self._table[torch.tensor([self._rows[word] for word in words], device=self._table.device)]

@@ -11,7 +11,7 @@ from recurra.data.sentences import Sentence
 from recurra.data.spans import spans_of
 from recurra.errors import InputError, nearest
 from recurra.tasks.tagger.layout import Layout
-from recurra.tasks.tagger.model import Tagged
+from recurra.tasks.tagger.tagged import Tagged
 
 Writer = Callable[[Tagged], str]
 
