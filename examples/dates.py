@@ -33,7 +33,7 @@ OPTIONS = {
     "label_smoothing": 0.0,
     "batch_tokens": 1000,  # small batches, many updates
     "learning_rate": 5e-3,
-    "epochs": 4,
+    "epochs": 5,
 }
 
 
