@@ -24,7 +24,7 @@ OPTIONS = {
     "label_smoothing": 0.0,
     "batch_tokens": 1000,
     "learning_rate": 5e-3,
-    "epochs": 7,
+    "epochs": 6,
 }
 
 
@@ -71,7 +71,7 @@ def main(folder: Path) -> float:
         source, target, weights = model.attention(word, written)
         for symbol, row in zip(target, weights, strict=True):
             place = int(row.argmax())
-            print(f"  {symbol or 'end':>3} looked at {source[place] or 'the end'} ({row[place]:.0%})")
+            print(f"  {symbol or 'end':>3} looked at {place + 1}: {source[place] or 'end'} ({row[place]:.0%})")
     return float(scores["exact"])
 
 
