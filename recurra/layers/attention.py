@@ -22,7 +22,7 @@ class Memory(NamedTuple):
     values: Tensor
     """m, (B, S, M), 0 past a row's end."""
     keys: Tensor
-    """What queries are compared with, (B, S, K): m itself, or a projection of it."""
+    """What queries are compared with, (B, S, K): m or a projection of it, over the root of the width for products."""
     inside: Tensor
     """Bool (B, S), True where there is data."""
 
@@ -34,8 +34,10 @@ class Memory(NamedTuple):
 class Attention(nn.Module):
     """c_t = Σ_s a_ts m_s with a_t = softmax_s(score(h_t, m_s)), over the steps that a row has.
 
-    The scores: dot, h_t · m_s; general, h_t · W m_s (both Luong et al. 2015, eq. 8); additive,
-    v · tanh(W h_t + U m_s + b) (Bahdanau et al. 2015, appendix A.1.2). None is divided by a root of the width.
+    The scores: dot, h_t · m_s / √Q; general, h_t · W m_s / √Q (both Luong et al. 2015, eq. 8, but for the root, which is
+    that of Vaswani et al. 2017, section 3.2.1: without it the softmax saturates on the source's first places, where the
+    backward encoder has read all, before words can be told apart); additive, v · tanh(W h_t + U m_s + b) (Bahdanau et
+    al. 2015, appendix A.1.2).
 
     Args:
         query_size: features of h, Q.
@@ -55,7 +57,7 @@ class Attention(nn.Module):
                 f"Attention: dot compares vectors of one size, but query_size={query_size} and "
                 f"memory_size={memory_size}: make them equal, or take general"
             )
-        self.score = score
+        self.score, self.query_size = score, query_size
         self.key = self.query = self.energy = None
         if score == "general":
             self.key = nn.Linear(memory_size, query_size, bias=False)
@@ -69,7 +71,8 @@ class Attention(nn.Module):
         inside = torch.arange(len(m), device=m.device) < lengths[:, None]  # (B, S)
         # A weight of 0 is not enough: 0 · NaN is NaN, and so is the gradient of a query that was compared with NaN.
         values = m.transpose(0, 1).contiguous().masked_fill(~inside[..., None], 0.0)  # (B, S, M)
-        return Memory(values, values if self.key is None else self.key(values), inside)
+        keys = values if self.key is None else self.key(values)
+        return Memory(values, keys if self.query is not None else keys * self.query_size**-0.5, inside)
 
     def forward(self, h: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """The contexts and the weights of queries.

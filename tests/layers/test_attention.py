@@ -28,9 +28,9 @@ def by_hand(attention, h, m, length):
     scores = []
     for s in range(length):
         if attention.score == "dot":
-            scores.append(h @ m[s])
+            scores.append(h @ m[s] / SIZE**0.5)
         elif attention.score == "general":
-            scores.append(h @ (W["key.weight"] @ m[s]))
+            scores.append(h @ (W["key.weight"] @ m[s]) / SIZE**0.5)
         else:
             looked = W["query.weight"] @ h + W["query.bias"] + W["key.weight"] @ m[s]
             scores.append(W["energy.weight"][0] @ np.tanh(looked))

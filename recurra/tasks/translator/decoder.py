@@ -81,8 +81,12 @@ class Decoder(nn.Module):
     def __init__(self, vocabulary: int, memory_size: int, options: NetworkOptions, cell: Cell) -> None:
         super().__init__()
         E, H = options.embedding_size, options.hidden_size
-        self.embedding = nn.Embedding(vocabulary, E)
-        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        self.embedding, self.scale = nn.Embedding(vocabulary, E), 1.0
+        if options.tied:
+            # N(0, 1) suits what is read, N(0, 1/E) the softmax: scaled where it is read, one matrix is both. With small
+            # numbers to read, symbols can hardly be told apart at first, and attention settles before they are.
+            nn.init.normal_(self.embedding.weight, std=E**-0.5)
+            self.scale = E**0.5
         self.feeds = options.attends and options.input_feeding
         below = options.num_layers if self.feeds or not options.attends else 1
         self.recurrent = _stack(cell, E + H if self.feeds else E, below, options)
@@ -117,7 +121,11 @@ class Decoder(nn.Module):
         dropped = self._draw(tokens.shape[1])
         if (self.feeds and len(tokens) > 1) or sampling:
             return self._step_by_step(tokens, state, dropped, sampling)
-        return self._read(self.embedding(tokens), state, dropped, lengths)
+        return self._read(self._embed(tokens), state, dropped, lengths)
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        embedded: Tensor = self.embedding(tokens) * self.scale
+        return embedded
 
     def scores(self, o: Tensor) -> Tensor:
         """The scores (…, V) of the next symbol from o (…, H)."""
@@ -139,11 +147,11 @@ class Decoder(nn.Module):
 
     def _step_by_step(self, tokens: Tensor, state: DecoderState, dropped: _Dropped, sampling: float) -> Written:
         # One lookup for all steps where the symbols are known beforehand.
-        embedded = None if sampling else self.embedding(tokens)  # (T, N, E)
+        embedded = None if sampling else self._embed(tokens)  # (T, N, E)
         steps = list[Written]()
         for t in range(len(tokens)):
             if embedded is None:
-                x = self.embedding(self._own(tokens[t], steps, sampling))[None]
+                x = self._embed(self._own(tokens[t], steps, sampling))[None]
             else:
                 x = embedded[t : t + 1]  # (1, N, E)
             steps.append(self._read(x, state, dropped, None))

@@ -34,7 +34,6 @@ class TranslatorNetwork(nn.Module):
         super().__init__()
         cell = cell or make_cell(options)
         self.embedding = nn.Embedding(source_size, options.embedding_size)
-        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         self.drop_embedding, self.drop = LockedDropout(options.dropout), LockedDropout(options.dropout)
         self.encoder = Recurrent(
             cell,

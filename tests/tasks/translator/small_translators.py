@@ -80,7 +80,7 @@ def attended(attention, h, m):
             for one in m
         ]
     else:
-        scores = [h @ (one if attention.score == "dot" else W["key.weight"] @ one) for one in m]
+        scores = [h @ (one if attention.score == "dot" else W["key.weight"] @ one) / len(h) ** 0.5 for one in m]
     weights = np.exp(scores) / np.exp(scores).sum()
     return weights @ m
 
@@ -93,6 +93,7 @@ def scores(net, name, source, target):
     feed, told = np.zeros(len(states[0][0])), []
     for token in [0, *target]:
         x = W["embedding.weight"][token]
+        x = x * len(x) ** 0.5 if "project.weight" in W else x  # tied
         x = np.concatenate([x, feed]) if decoder.feeds else x
         context = None
         for layer in range(len(states)):
