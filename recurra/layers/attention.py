@@ -34,8 +34,8 @@ class Memory(NamedTuple):
 class Attention(nn.Module):
     """c_t = Σ_s a_ts m_s with a_t = softmax_s(score(h_t, m_s)), over the steps that a row has.
 
-    The scores: dot, h_t · m_s / √Q; general, h_t · W m_s / √Q (both Luong et al. 2015, eq. 8, but for the root, which is
-    that of Vaswani et al. 2017, section 3.2.1: without it the softmax saturates on the source's first places, where the
+    The scores: dot, h_t · m_s / √Q; general, h_t · W m_s / √Q (both Luong et al. 2015, eq. 8, but for the root, that of
+    Vaswani et al. 2017, section 3.2.1: without it the softmax saturates on the source's first places, where the
     backward encoder has read all, before words can be told apart); additive, v · tanh(W h_t + U m_s + b) (Bahdanau et
     al. 2015, appendix A.1.2).
 
