@@ -38,7 +38,9 @@ def test_every_layer_is_on_the_page():
         "BestPath",
         "Explanation",
         "LockedDropout",
+        "Memory",
         "Readout",
+        "SCORES",
         "StackMasks",
         "Step",
     }:

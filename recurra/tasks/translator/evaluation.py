@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from recurra.data import Pair, Pairs, is_empty
 from recurra.decoding import BeamOptions
 from recurra.errors import InputError
+from recurra.tasks.translator.network import TranslatorNetwork
+from recurra.tasks.translator.outputs import forced, search
 from recurra.tasks.translator.report import SHOWN
 from recurra.tasks.translator.scores import TOKENIZERS, check_bleu, edits_of, scores
-
-if TYPE_CHECKING:
-    from recurra.tasks.translator.model import Translator
+from recurra.tasks.translator.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +53,17 @@ class EvaluationOptions:
         )
 
 
-def evaluate(model: Translator, pairs: Pairs, options: EvaluationOptions) -> dict[str, Any]:
+def evaluate(
+    network: TranslatorNetwork, vocabulary: Vocabulary, pairs: Pairs, options: EvaluationOptions, *, growth: float
+) -> dict[str, Any]:
     """Every score of a translator on pairs.
 
     Args:
-        model: the translator.
+        network: put in evaluation mode.
+        vocabulary: of both sides.
         pairs: read once; their texts and the outputs are held.
         options: how outputs are found and scored.
+        growth: target symbols a source symbol, at most.
 
     Returns:
         What `recurra.tasks.translator.scores.scores` returns, `loss` in nats a target symbol, the end counted,
@@ -72,13 +76,13 @@ def evaluate(model: Translator, pairs: Pairs, options: EvaluationOptions) -> dic
     """
     check_bleu(options.bleu_tokenize)
     held = list(pairs)
-    loss = _loss(model, held)
+    loss = _loss(network, vocabulary, held)
     if loss is None:
         raise InputError(f"{pairs.files.paths[0]}: no pair to evaluate on, expected a source and a target")
-    outputs = [found[0].text for found in model.outputs((pair.source for pair in held), options.search())]
-    references, side = [pair.targets for pair in held], model.vocabulary.target
+    found = search(network, vocabulary, [pair.source for pair in held], options.search(), growth=growth)
+    outputs, references, side = [best[0].text for best in found], [pair.targets for pair in held], vocabulary.target
     told = scores(outputs, references, unit=side, tokenize=options.bleu_tokenize)
-    seen = sum(model.vocabulary.seen(pair.source) for pair in held if not is_empty(pair.source))
+    seen = sum(vocabulary.seen(pair.source) for pair in held if not is_empty(pair.source))
     return {
         **told,
         "loss": loss,
@@ -89,7 +93,7 @@ def evaluate(model: Translator, pairs: Pairs, options: EvaluationOptions) -> dic
     }
 
 
-def _loss(model: Translator, pairs: list[Pair]) -> float | None:
+def _loss(network: TranslatorNetwork, vocabulary: Vocabulary, pairs: list[Pair]) -> float | None:
     """Nats a target symbol over all targets of pairs with two sides, as while training; None where there is none."""
     known = [
         (pair.source, target)
@@ -97,8 +101,8 @@ def _loss(model: Translator, pairs: list[Pair]) -> float | None:
         for target in pair.targets
         if not is_empty(pair.source) and not is_empty(target)
     ]
-    symbols = sum(len(model.vocabulary.target.encode(target)) + 1 for _, target in known)
-    return -sum(model.score(known)) / symbols if symbols else None
+    symbols = sum(len(vocabulary.target.encode(target)) + 1 for _, target in known)
+    return -sum(forced(network, vocabulary, known)) / symbols if symbols else None
 
 
 def _examples(pairs: list[Pair], outputs: list[str], edits: list[int]) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from recurra.errors import InputError
 from recurra.tasks.cell_names import stored_cell
 from recurra.tasks.fields import check_names, field_names, read_fields
 from recurra.tasks.translator.batch import make_batch
+from recurra.tasks.translator.evaluation import EvaluationOptions, evaluate
 from recurra.tasks.translator.network import TranslatorNetwork
 from recurra.tasks.translator.options import NetworkOptions
 from recurra.tasks.translator.outputs import Translation, draw, forced, search
@@ -181,11 +182,10 @@ class Translator:
             InputError: files that cannot be read as pairs, with file and line; an option that cannot be used.
             RecurraError: sacrebleu is not installed.
         """
-        from recurra.tasks.translator.evaluation import EvaluationOptions, evaluate
-
         chosen = read_fields(EvaluationOptions, options, where="evaluate")
         paths = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
-        return evaluate(self, open_pairs(paths, source=chosen.source, target=chosen.target), chosen)
+        pairs = open_pairs(paths, source=chosen.source, target=chosen.target)
+        return evaluate(self.network, self.vocabulary, pairs, chosen, growth=self.growth)
 
     def check_attention(self) -> None:
         """Refuses to show attention that is not there.
