@@ -87,7 +87,7 @@ class NetworkOptions:
     """The activation of the cell: tanh, relu, gelu, …"""
     cell_options: list[str] | None = None
     """Further options of the cell (see recurra cells NAME), each as name=value."""
-    hidden_size: int = 512
+    hidden_size: int = 384
     """Units of each decoder layer; each direction of the encoder has half of them."""
     num_layers: int = 1
     """Recurrent layers on top of each other, in encoder and decoder."""
