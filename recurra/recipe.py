@@ -8,7 +8,8 @@ A recipe names its task, its files and whatever options differ from the defaults
     [network]
     hidden_size = 512
 
-Every run writes the full recipe it used. TOML has no word for nothing; the string "none" stands for it.
+Every run writes the full recipe it used. TOML has no word for nothing; the string "none" stands for it
+where an option may hold nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any, NamedTuple
 from recurra.bundle import replace_file
 from recurra.errors import InputError, nearest
 from recurra.tasks import Task
-from recurra.tasks.fields import check_names, field_names, read_fields
+from recurra.tasks.fields import check_names, field_names, optional_names, read_fields
 from recurra.training import TrainingOptions
 
 _LENGTHS = ("steps", "epochs", "max_minutes")
@@ -67,7 +68,8 @@ def read_recipe(path: str | Path, task: Task) -> Recipe:
         if not isinstance(table, dict):
             raise InputError(f"{path}: {name} is {table!r}, expected a table [{name}] of options")
         check_names(table, field_names(tables[name]), where=f"{path}: [{name}]")
-        options |= {key: None if value == "none" else value for key, value in table.items()}
+        optional = optional_names(tables[name])
+        options |= {key: None if value == "none" and key in optional else value for key, value in table.items()}
     return Recipe([Path(file) for file in files], options, seeds, None if source is None else Path(source))
 
 

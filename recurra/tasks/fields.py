@@ -49,6 +49,12 @@ def field_names(kind: type) -> list[str]:
     return [field.name for field in dataclasses.fields(kind)]
 
 
+def optional_names(kind: type) -> frozenset[str]:
+    """The names of a dataclass's fields that may hold nothing."""
+    hints = typing.get_type_hints(kind)
+    return frozenset(name for name, hint in hints.items() if type(None) in typing.get_args(hint))
+
+
 def _value(name: str, value: Any, hint: Any, where: str) -> Any:
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if value is None and type(None) in kinds:
