@@ -17,7 +17,7 @@ from recurra.tasks.translator.network import Step, TranslatorNetwork
 from recurra.tasks.translator.vocabulary import END, Vocabulary
 
 # Symbols of a batch, padding and hypotheses included, and how far a target may outgrow what training had.
-_BATCH, _MORE = 4096, 10
+_BATCH, _MORE = 8192, 10
 
 
 class Translation(NamedTuple):
