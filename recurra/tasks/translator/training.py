@@ -96,25 +96,22 @@ class Training:
         return state
 
 
-def valid_scores(
-    model: Translator, valid: PairCorpus, pairs: list[Pair], best_by: str | None, decoding: BeamOptions = GREEDY
-) -> dict[str, float]:
-    """Loss in nats a symbol, the scores of outputs, and `error`, what the best model has least of.
+def valid_scores(model: Translator, valid: PairCorpus, pairs: list[Pair], best_by: str | None) -> dict[str, float]:
+    """Loss in nats a symbol, the scores of greedy outputs, and `error`, what the best model has least of.
 
-    BLEU and chrF are among them for targets of subwords, or where the best model is best by BLEU.
+    BLEU and chrF are among them where the best model is best by BLEU.
 
     Args:
         model: the translator.
         valid: encoded pairs, for the loss.
         pairs: the same as text, for the scores.
         best_by: as in `BatchOptions`.
-        decoding: how outputs are found.
     """
     told = {"loss": loss_of(model, valid)}
     chosen = best_by or model.best_by
     if chosen == "loss":
         return told
-    outputs = [found[0].text for found in model.outputs((pair.source for pair in pairs), decoding)]
+    outputs = [found[0].text for found in model.outputs((pair.source for pair in pairs), GREEDY)]
     references = [pair.targets for pair in pairs]
     found = scores(outputs, references, unit=model.vocabulary.target, bleu=chosen == "bleu")
     told |= {name: float(value) for name, value in found.items() if isinstance(value, float)}
