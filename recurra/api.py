@@ -20,6 +20,7 @@ from recurra import bundle
 from recurra.cells import Cell, find_cell
 from recurra.diagnosis import TrainingMonitor
 from recurra.errors import InputError, nearest
+from recurra.files import replace_file, to_json
 from recurra.recipe import Recipe, make_options, read_recipe, write_recipe
 from recurra.tasks import TASKS, Job, Task
 from recurra.training import Progress, Silent, describe_machine
@@ -164,7 +165,7 @@ def _each_seed(run: _Run) -> list[Any]:
         models.append(_resume(run.task, again.out, run.progress) if begun else _train(again))
         scores.append(bundle.read_metrics(again.out))
     told = _spread(scores)
-    bundle.replace_file(run.out / bundle.SEEDS, bundle.to_json({"seeds": scores, **told}))
+    replace_file(run.out / bundle.SEEDS, to_json({"seeds": scores, **told}))
     for name, value in told["mean"].items():
         spread = told["spread"][name]
         run.progress.note(f"{name.replace('_', ' ')} {value:.4f} ± {spread:.4f} over {run.recipe.seeds} seeds")

@@ -21,8 +21,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from recurra.bundle import replace_file
 from recurra.errors import InputError, nearest
+from recurra.files import replace_file
 from recurra.tasks import Task
 from recurra.tasks.fields import check_names, field_names, optional_names, read_fields
 from recurra.training import TrainingOptions

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "recurra"
-# Top to bottom. The single files are the errors, which everyone may raise, and what the command line is a skin over.
-FLOORS = ["errors", "cells", "engine", "layers", "data", "decoding", "training", "tasks", "diagnosis", "bundle"]
-FLOORS += ["serving", "bench", "recipe", "api", "cli"]
+# Top to bottom. The single files are what everyone may use, errors and files, and what the command line is a skin over.
+FLOORS = ["errors", "files", "cells", "engine", "layers", "data", "decoding", "training", "tasks", "diagnosis"]
+FLOORS += ["bundle", "serving", "bench", "recipe", "api", "cli"]
 FILES = sorted(path for path in ROOT.rglob("*.py") if path not in (ROOT / "__init__.py", ROOT / "__main__.py"))
 
 

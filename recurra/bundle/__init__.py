@@ -10,7 +10,6 @@ from recurra.bundle.bundle import (
     read_metrics,
     save,
 )
-from recurra.bundle.files import read_json, replace_file, to_json
 from recurra.bundle.folder import CHECKPOINT, LOG, RECIPE, SEEDS, TRAINING, check_free, replacing
 
 __all__ = [
@@ -26,10 +25,7 @@ __all__ = [
     "load",
     "load_weights_into",
     "read_config",
-    "read_json",
     "read_metrics",
-    "replace_file",
     "replacing",
     "save",
-    "to_json",
 ]

@@ -10,8 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from recurra.bundle.files import replace_file
 from recurra.errors import InputError
+from recurra.files import replace_file
 
 
 def save_weights(network: nn.Module, path: Path) -> None:

@@ -1,12 +1,12 @@
 """The JSON header beside an encoded text: what the ids are and where they come from."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from recurra.errors import InputError
+from recurra.files import read_json, replace_file
 
 FORMAT = "recurra corpus 1"
 _DTYPES = ("<u1", "<u2", "<u4")
@@ -52,14 +52,8 @@ def header_path(path: Path) -> Path:
 
 def write_header(path: Path, header: Header) -> None:
     """Write the header of the corpus at `path`, aside and then renamed."""
-    target = header_path(path)
-    aside = target.with_name(target.name + ".part")
-    text = json.dumps({"format": FORMAT, **asdict(header)}, ensure_ascii=True, indent=1)
-    try:
-        aside.write_text(text + "\n", encoding="utf-8", newline="\n")
-        os.replace(aside, target)
-    finally:
-        aside.unlink(missing_ok=True)
+    text = json.dumps({"format": FORMAT, **asdict(header)}, indent=1)  # in ASCII: names of files may be no UTF-8
+    replace_file(header_path(path), f"{text}\n".encode())
 
 
 def read_header(path: Path) -> Header:
@@ -69,13 +63,8 @@ def read_header(path: Path) -> Header:
         InputError: it is missing, no JSON, or a field is missing or of another type.
     """
     target = header_path(path)
-    try:
-        fields = json.loads(target.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{target}: no such file. Encode the text again.") from None
-    except (ValueError, OSError) as error:
-        raise InputError(f"{target}: cannot be read as JSON ({error}). Encode the text again.") from None
-    if not isinstance(fields, dict) or fields.pop("format", None) != FORMAT:
+    fields = read_json(target, missing="encode the text again", mend="Encode the text again")
+    if fields.pop("format", None) != FORMAT:
         raise InputError(f"{target}: not the header of a corpus ({FORMAT!r}). Encode the text again.")
     wrong = _wrong_field(fields)
     if wrong:

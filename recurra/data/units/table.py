@@ -1,6 +1,5 @@
 """The units by name: built from a text, read back from a folder."""
 
-import json
 from pathlib import Path
 
 from recurra.data.units.bpe import DEFAULT_SIZE, build_bpe, read_bpe
@@ -9,6 +8,7 @@ from recurra.data.units.char import build_char, read_char
 from recurra.data.units.unit import FORMAT, UNIT_FILE, Readable, Unit
 from recurra.data.units.word import build_word, read_word
 from recurra.errors import InputError, nearest
+from recurra.files import read_json
 
 UNITS = ("char", "byte", "word", "bpe")
 # The fields of each unit's unit.json beside `format` and `unit`.
@@ -89,14 +89,7 @@ def load_unit(folder: Path, *, prefix: str = "") -> Unit:
 
 
 def _read_fields(path: Path) -> dict[str, object]:
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file, expected a unit saved by recurra.") from None
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error}). Train again, or restore the file.") from None
-    if not isinstance(fields, dict):
-        raise InputError(f"{path}: holds a {type(fields).__name__}, expected a JSON object.")
+    fields = read_json(path, missing="expected a unit saved by recurra")
     if fields.get("format") != FORMAT:
         raise InputError(f"{path}: 'format' is {fields.get('format')!r}, this version of recurra reads {FORMAT}.")
     return fields

@@ -13,6 +13,7 @@ from typing import Any
 from recurra.data.sentences import Sentence
 from recurra.data.spans import convert
 from recurra.errors import InputError
+from recurra.files import read_json
 from recurra.tasks.tagger.layout import Layout
 
 FILE = "vocabulary.json"
@@ -157,13 +158,8 @@ def load_vocabulary(folder: Path, layout: Layout) -> Vocabulary:
         InputError: the file is missing, damaged, or does not fit the layout.
     """
     path = folder / FILE
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file: {folder} is not a tagger, or a part of it was lost") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error}). Restore the file, or train again") from None
-    if not isinstance(content, dict) or content.keys() != {"format", *_FIELDS} or content["format"] != FORMAT:
+    content = read_json(path, missing=f"{folder} is not a tagger, or a part of it was lost")
+    if content.keys() != {"format", *_FIELDS} or content["format"] != FORMAT:
         raise InputError(f"{path}: expected an object of format {FORMAT} with {', '.join(_FIELDS)}")
     for name in ("words", "rare", "characters", "affixes"):
         _check(path, name, content[name])

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from recurra.data import Pairs, PairText, Unit, WordUnit, build_unit, load_unit
 from recurra.errors import InputError
+from recurra.files import read_json
 from recurra.tasks.translator.options import PairOptions
 from recurra.tasks.translator.seen import FILE as SEEN
 from recurra.tasks.translator.seen import Seen, load_seen
@@ -136,12 +137,7 @@ def load_vocabulary(folder: Path) -> Vocabulary:
         InputError: a file is missing or damaged.
     """
     path = Path(folder) / FILE
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file: {folder} is not a translator, or a part of it was lost") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error}). Restore the file, or train again") from None
+    content = read_json(path, missing=f"{folder} is not a translator, or a part of it was lost")
     wanted = [{"format": FORMAT, "joint": joint} for joint in (False, True)]
     if content not in wanted:
         raise InputError(f"{path}: expected an object of format {FORMAT} that tells whether the vocabulary is joint")

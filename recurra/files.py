@@ -32,8 +32,15 @@ def to_json(content: Any) -> bytes:
     return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(
+    path: Path, *, missing: str = "the model is not whole", mend: str = "Restore the file, or train again"
+) -> dict[str, Any]:
     """The JSON object in a file.
+
+    Args:
+        path: the file.
+        missing: what it means where there is none, for the message.
+        mend: what to do where it is damaged, for the message.
 
     Raises:
         InputError: the file is missing, cannot be read, or holds something else.
@@ -41,9 +48,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file: {path.parent} is not a model, or a part of it was lost") from None
+        raise InputError(f"{path}: no such file: {missing}") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error}). Restore the file, or train again") from None
+        raise InputError(f"{path}: cannot be read as JSON ({error}). {mend}") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path}: holds a {type(content).__name__}, expected a JSON object")
+        raise InputError(f"{path}: holds a {type(content).__name__}, expected a JSON object. {mend}")
     return content
