@@ -48,7 +48,7 @@ def _show(told: dict[str, Any], indent: str = "") -> None:
         if isinstance(value, dict):
             print(f"{indent}{name}")
             _show(value, indent + "  ")
-        elif isinstance(value, list):
+        elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
             for number, item in enumerate(value):
                 _show({f"{name} {number}": item}, indent)
         elif value is not None:
@@ -56,6 +56,8 @@ def _show(told: dict[str, Any], indent: str = "") -> None:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value)) or "none"
     if isinstance(value, float):
         return f"{value:.4f}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 
 import pytest
 import tagging
@@ -248,4 +249,6 @@ def test_the_card_and_info_tell_the_scores(tagger, capsys):
     main(["info", str(tagger), "--json"])
     told = json.loads(capsys.readouterr().out)
     assert told["metrics"]["valid_accuracy"] > 0.95
+    main(["info", str(tagger)])
+    assert re.search(r"^  names +upos, xpos$", capsys.readouterr().out, re.MULTILINE)
     assert "recurra tag pos FILE" in (tagger / "README.md").read_text()

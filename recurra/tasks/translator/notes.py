@@ -51,7 +51,7 @@ def notes(vocabulary: Vocabulary, train: Facts, valid: Facts, longest: int | Non
     if repeated.sources:
         lines.append(
             f"validation data: {repeated.sources:,} of {valid.sources:,} sources are in the training data too, "
-            f"{repeated.pairs:,} of them with the same target: scores are better than on new sources"
+            f"{repeated.pairs:,} of them with the same target: scores differ from those on new sources"
         )
     return lines
 
