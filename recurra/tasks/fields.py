@@ -20,15 +20,19 @@ def read_fields(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
 
     Args:
         kind: a dataclass.
-        values: by field name; fields left out keep their defaults. One value will do for a list of one, and a class of
-            cells for its name.
+        values: by field name; fields left out keep their defaults, if they have some. One value will do for a list of
+            one, and a class of cells for its name.
         where: begins the message of an error, such as a file name.
 
     Raises:
-        InputError: a name that is no field, a value of another kind, or one that the class refuses.
+        InputError: a name that is no field, a field that is missing, a value of another kind, or one that the class
+            refuses.
     """
     hints = typing.get_type_hints(kind)
     check_names(values, hints, where=where)
+    missing = [name for name in _required(kind) if name not in values]
+    if missing:
+        raise InputError(f"{where}: {', '.join(missing)} missing")
     return kind(**{name: _value(name, value, hints[name], where) for name, value in values.items()})
 
 
@@ -47,6 +51,12 @@ def check_names(given: Iterable[str], known: Iterable[str], *, where: str) -> No
 def field_names(kind: type) -> list[str]:
     """The names of a dataclass's fields, in order."""
     return [field.name for field in dataclasses.fields(kind)]
+
+
+def _required(kind: Any) -> list[str]:
+    """The names of a dataclass's fields that have no default."""
+    none = dataclasses.MISSING
+    return [field.name for field in dataclasses.fields(kind) if field.default is none and field.default_factory is none]
 
 
 def optional_names(kind: type) -> frozenset[str]:

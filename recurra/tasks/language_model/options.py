@@ -84,6 +84,10 @@ class NetworkOptions:
     engine: str = "auto"
     """What runs the cell through time: auto, native or unroll."""
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.embedding_dropout < 1:
+            raise InputError(f"embedding_dropout={self.embedding_dropout}: expected 0 or more and less than 1")
+
 
 @dataclass(frozen=True, kw_only=True)
 class WindowOptions:

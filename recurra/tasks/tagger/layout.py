@@ -51,10 +51,10 @@ class Layout:
         Raises:
             InputError: a field is missing or of another kind.
         """
-        made = read_fields(_Fields, fields if isinstance(fields, dict) else {}, where=where)
+        made = read_fields(cls, fields if isinstance(fields, dict) else {}, where=where)
         if not made.names or len(made.names) != len(made.labels) or len(set(made.names)) != len(made.names):
             raise InputError(f"{where}: names are {made.names} of columns {made.labels}, expected as many, none twice")
-        return cls(**asdict(made))
+        return made
 
     def sentences(self, file: BinaryIO, name: str) -> Iterator[Sentence]:
         """The sentences of an open file of this layout."""
@@ -69,19 +69,6 @@ class Layout:
     def features_in(self, sentence: Sentence) -> list[list[str]]:
         """For each feature its column of the sentence."""
         return [[row[column] for row in sentence.rows] for column in self.features]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Fields:
-    """What a config must give, checked by kind."""
-
-    format: str
-    word: int
-    names: list[str]
-    labels: list[int]
-    features: list[int]
-    columns: int
-    separator: str
 
 
 def format_of(path: Path, options: FileOptions) -> str:
