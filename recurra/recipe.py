@@ -28,6 +28,7 @@ from recurra.tasks.fields import check_names, field_names, optional_names, read_
 from recurra.training import TrainingOptions
 
 _LENGTHS = ("steps", "epochs", "max_minutes")
+_DEFAULT_LENGTH = {*_LENGTHS, "least_steps"}
 
 
 def groups(task: Task) -> dict[str, type]:
@@ -109,7 +110,7 @@ def make_options(task: Task, given: Mapping[str, Any], *, below: Mapping[str, An
     for layer in (below or {}, given):
         # A run has one length: one that is chosen takes the place of those chosen less explicitly.
         if any(layer.get(name) is not None for name in _LENGTHS):
-            flat = {name: value for name, value in flat.items() if name not in _LENGTHS}
+            flat = {name: value for name, value in flat.items() if name not in _DEFAULT_LENGTH}
         flat |= layer
     made = dict[str, Any]()
     for table, kind in tables.items():

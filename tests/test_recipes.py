@@ -32,3 +32,19 @@ def test_the_command_in_a_recipe_names_it(path):
     commands = [line for line in path.read_text().splitlines() if line.startswith("# `recurra train ")]
     assert all(f"recipes/{path.name}`" in command for command in commands)
     assert commands or path.stem == "demo"
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_only_a_length_nobody_chose_grows_with_the_data(task):
+    default = make_options(task, {})["training"]
+    assert default.epochs
+    assert default.least_steps >= 1000
+    assert make_options(task, {"hidden_size": 4})["training"].least_steps == default.least_steps
+    for chosen in ({"epochs": 2.0}, {"steps": 5}, {"max_minutes": 1.0}):
+        assert make_options(task, chosen)["training"].least_steps is None
+        assert make_options(task, {}, below=chosen)["training"].least_steps is None
+    # What a run wrote down is what a resumed run has.
+    written = {"epochs": 15.0, "least_steps": 70}
+    assert make_options(task, written)["training"].least_steps == 70
+    assert make_options(task, {}, below=written)["training"].least_steps == 70
+    assert make_options(task, {"steps": 5}, below=written)["training"].least_steps is None

@@ -29,6 +29,9 @@ class TrainingOptions:
     """Length of the run in optimizer updates. Give one of steps, epochs and max_minutes."""
     epochs: float | None = None
     """Length of the run in passes over the training data."""
+    least_steps: int | None = None
+    """The fewest updates of a run of so many epochs: a small data set is read oftener than that. Default: none, or some
+    thousands where no length is chosen."""
     max_minutes: float | None = None
     """Length of the run in minutes: the first updates are timed, then the number of updates is fixed for good."""
     optimizer: str = "adamw"
@@ -93,6 +96,7 @@ class TrainingOptions:
         _known("precision", self.precision, PRECISIONS)
         for name in (
             "steps",
+            "least_steps",
             "decay_every",
             "plateau_patience",
             "averaging_interval",
@@ -119,6 +123,8 @@ class TrainingOptions:
         given = [f"{name}={value}" for name, value in lengths.items() if value is not None]
         if len(given) > 1:
             raise InputError(f"{' and '.join(given)}: a run has one length. Give steps, epochs or max_minutes, not two")
+        if self.least_steps is not None and self.epochs is None:
+            raise InputError(f"least_steps={self.least_steps} is for runs of some epochs. Give epochs, or leave it out")
         if self.steps is not None and self.warmup_steps >= self.steps:
             raise InputError(f"warmup_steps={self.warmup_steps} but steps={self.steps}: expected a shorter warm-up")
 

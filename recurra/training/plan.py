@@ -43,12 +43,14 @@ def make_plan(options: TrainingOptions, updates_per_epoch: int) -> Plan:
         InputError: no length is given, or the warm-up is not shorter than the run.
     """
     if options.steps is not None:
-        total = options.steps
-    elif options.epochs is not None:
-        total = max(1, round(options.epochs * updates_per_epoch))
-    else:
+        return _checked(Plan(options.steps, _valid_every(options, updates_per_epoch, options.steps)), options)
+    if options.epochs is None:
         raise InputError("how long to train is not said. Give one of steps, epochs and max_minutes")
-    return _checked(Plan(total, _valid_every(options, updates_per_epoch, total)), options)
+    read = max(1, round(options.epochs * updates_per_epoch))
+    total = max(read, options.least_steps or 1)
+    # A longer run has no more validations than the epochs that were asked for.
+    between = math.ceil(updates_per_epoch * total / read)
+    return _checked(Plan(total, _valid_every(options, between, total)), options)
 
 
 def plan_within(options: TrainingOptions, updates_per_epoch: int, costs: Costs, seconds: float) -> Plan:
@@ -89,8 +91,8 @@ def plan_within(options: TrainingOptions, updates_per_epoch: int, costs: Costs, 
     return _checked(candidate(fitting), options)
 
 
-def _valid_every(options: TrainingOptions, updates_per_epoch: int, total: int) -> int:
-    return options.valid_every or max(1, min(updates_per_epoch, math.ceil(total / _VALIDATIONS)))
+def _valid_every(options: TrainingOptions, most: int, total: int) -> int:
+    return options.valid_every or max(1, min(most, math.ceil(total / _VALIDATIONS)))
 
 
 def _checked(plan: Plan, options: TrainingOptions) -> Plan:

@@ -164,6 +164,10 @@ def test_lengths_in_steps_and_epochs():
     assert make_plan(TrainingOptions(epochs=2.5), 400) == Plan(1000, 100)
     assert make_plan(TrainingOptions(epochs=20), 40) == Plan(800, 40)
     assert make_plan(TrainingOptions(steps=100, valid_every=30), 400) == Plan(100, 30)
+    assert make_plan(TrainingOptions(epochs=20, least_steps=800), 40) == Plan(800, 40)
+    assert make_plan(TrainingOptions(epochs=20, least_steps=801), 40) == Plan(801, 41)
+    assert make_plan(TrainingOptions(epochs=15, least_steps=3000), 10) == Plan(3000, 200)
+    assert make_plan(TrainingOptions(epochs=15, least_steps=3000, valid_every=50), 10) == Plan(3000, 50)
     plan = Plan(100, 30)
     assert [step for step in range(1, 101) if plan.validates(step)] == [30, 60, 90, 100]
     assert plan.validations() == 4

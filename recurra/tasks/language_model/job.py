@@ -101,7 +101,7 @@ TASK = Task(
     options={"text": TextOptions, "network": NetworkOptions, "window": WindowOptions},
     # Nats per character of tinyshakespeare after 2.7 million characters: β2 = 0.99 at 4e-3 had 1.457 with batches of 16
     # and 1.478 of 32, at 8e-3 1.507; the usual 0.999 had 1.574 at 3e-3 and 1.485 at 6e-3 (batches of 32).
-    training={"epochs": 10.0, "learning_rate": 4e-3, "beta2": 0.99},
+    training={"epochs": 10.0, "least_steps": 1000, "learning_rate": 4e-3, "beta2": 0.99},
     shape=frozenset(field_names(NetworkOptions)) - _FREE | {"unit", "vocabulary_size", "min_count"},
     prepare=_prepare,
     reopen=_reopen,
