@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 demo: .venv/base
 	$(BIN)/recurra train lm --out demo --recipe recipes/demo.toml --overwrite
-	$(BIN)/recurra generate demo --prompt "class " --length 600 --temperature 0.65 --seed 4
+	$(BIN)/recurra generate demo --prompt "class " --length 600 --temperature 0.6 --seed 1
 
 test: lint
 	$(BIN)/python -m pytest --durations=10
