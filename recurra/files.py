@@ -9,6 +9,8 @@ from typing import Any
 
 from recurra.errors import InputError
 
+_MISSING, _MEND = "the model is not whole", "Restore the file, or train again"
+
 
 def replace_file(path: Path, content: bytes) -> None:
     """Writes a file beside the old one, forces it to the disk and renames it over the old one.
@@ -32,10 +34,8 @@ def to_json(content: Any) -> bytes:
     return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def read_json(
-    path: Path, *, missing: str = "the model is not whole", mend: str = "Restore the file, or train again"
-) -> dict[str, Any]:
-    """The JSON object in a file.
+def read_json(path: Path, *, missing: str = _MISSING, mend: str = _MEND) -> Any:
+    """What a file of JSON holds.
 
     Args:
         path: the file.
@@ -43,14 +43,23 @@ def read_json(
         mend: what to do where it is damaged, for the message.
 
     Raises:
-        InputError: the file is missing, cannot be read, or holds something else.
+        InputError: the file is missing or cannot be read.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file: {missing}") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error}). {mend}") from None
+
+
+def read_object(path: Path, *, missing: str = _MISSING, mend: str = _MEND) -> dict[str, Any]:
+    """The JSON object in a file; as `read_json`.
+
+    Raises:
+        InputError: the file is missing, cannot be read, or holds something else.
+    """
+    content = read_json(path, missing=missing, mend=mend)
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds a {type(content).__name__}, expected a JSON object. {mend}")
     return content

@@ -13,7 +13,7 @@ from recurra.bundle.sizes import no_larger_than
 from recurra.bundle.weights import count_numbers, load_weights, save_weights
 from recurra.cells import Cell
 from recurra.errors import InputError, RecurraError, nearest
-from recurra.files import read_json, replace_file, to_json
+from recurra.files import read_object, replace_file, to_json
 from recurra.tasks import TASKS
 
 FORMAT = 1
@@ -105,7 +105,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder: expected a model that `recurra train` made")
     path = folder / CONFIG
-    content = read_json(path, missing=f"{folder} is not a model, or a part of it was lost")
+    content = read_object(path, missing=f"{folder} is not a model, or a part of it was lost")
     if content.keys() != {"format", "task", "model"} or not isinstance(content["model"], dict):
         raise InputError(f"{path}: its fields are {sorted(content)}, expected format, model and task")
     if content["format"] != FORMAT:
@@ -130,4 +130,4 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is missing or damaged.
     """
-    return read_json(folder / METRICS)
+    return read_object(folder / METRICS)

@@ -61,7 +61,8 @@ def _tensors(network: nn.Module) -> dict[str, Tensor]:
 def _read(path: Path) -> tuple[dict[str, Tensor], str | None]:
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, (file.metadata() or {}).get("sha256")  # noqa: SIM118
+            names, metadata = file.keys(), file.metadata() or {}
+            return {name: file.get_tensor(name) for name in names}, metadata.get("sha256")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file: {path.parent} is not a model, or a part of it was lost") from None
     except (SafetensorError, OSError) as error:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from recurra import bundle
-from recurra.files import read_json
+from recurra.files import read_object
 
 
 def info(
@@ -31,7 +31,7 @@ def info(
     as_json
         Print one JSON object.
     """
-    told = read_json(model / bundle.SEEDS) if (model / bundle.SEEDS).exists() else _told(model)
+    told = read_object(model / bundle.SEEDS) if (model / bundle.SEEDS).exists() else _told(model)
     if as_json:
         print(json.dumps(told))
     else:

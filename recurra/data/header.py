@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recurra.errors import InputError
-from recurra.files import read_json, replace_file
+from recurra.files import read_object, replace_file
 
 FORMAT = "recurra corpus 1"
 _DTYPES = ("<u1", "<u2", "<u4")
@@ -63,7 +63,7 @@ def read_header(path: Path) -> Header:
         InputError: it is missing, no JSON, or a field is missing or of another type.
     """
     target = header_path(path)
-    fields = read_json(target, missing="encode the text again", mend="Encode the text again")
+    fields = read_object(target, missing="encode the text again", mend="Encode the text again")
     if fields.pop("format", None) != FORMAT:
         raise InputError(f"{target}: not the header of a corpus ({FORMAT!r}). Encode the text again.")
     wrong = _wrong_field(fields)

@@ -30,8 +30,8 @@ class TrainingOptions:
     epochs: float | None = None
     """Length of the run in passes over the training data."""
     least_steps: int | None = None
-    """The fewest updates of a run of so many epochs: a small data set is read oftener than that. Default: none, or some
-    thousands where no length is chosen."""
+    """The fewest updates of a run of so many epochs: a small data set is read oftener than that. Default: none where
+    a length is chosen."""
     max_minutes: float | None = None
     """Length of the run in minutes: the first updates are timed, then the number of updates is fixed for good."""
     optimizer: str = "adamw"

@@ -52,12 +52,11 @@ def test_a_damaged_config_loads_or_is_one_line(request, tmp_path, model):
     said = {}
     for config, change in damaged(json.loads((folder / "config.json").read_text())):
         (folder / "config.json").write_text(json.dumps(config))
+        print(change)  # shown where an error of another kind fails the test
         try:
             recurra.load(folder)
         except InputError as error:
             said[change] = str(error)
-        except Exception as error:
-            raise AssertionError(f"{change}: an error of recurra itself") from error
     assert not {change for change, line in said.items() if "\n" in line}
     assert len(said) > 100
     assert {change.split(":")[0].split(".")[0] for change in said} >= {"format", "task", "model"}

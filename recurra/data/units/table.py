@@ -8,7 +8,7 @@ from recurra.data.units.char import build_char, read_char
 from recurra.data.units.unit import FORMAT, UNIT_FILE, Readable, Unit
 from recurra.data.units.word import build_word, read_word
 from recurra.errors import InputError, nearest
-from recurra.files import read_json
+from recurra.files import read_object
 
 UNITS = ("char", "byte", "word", "bpe")
 # The fields of each unit's unit.json beside `format` and `unit`.
@@ -89,7 +89,7 @@ def load_unit(folder: Path, *, prefix: str = "") -> Unit:
 
 
 def _read_fields(path: Path) -> dict[str, object]:
-    fields = read_json(path, missing="expected a unit saved by recurra")
+    fields = read_object(path, missing="expected a unit saved by recurra")
     if fields.get("format") != FORMAT:
         raise InputError(f"{path}: 'format' is {fields.get('format')!r}, this version of recurra reads {FORMAT}.")
     return fields

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from recurra.data.vectors import Vectors
 from recurra.errors import InputError
+from recurra.files import read_json
 from recurra.tasks.language_model import LanguageModel
 
 FILE = "vectors.json"
@@ -91,10 +92,7 @@ def load_beside(config: dict[str, Any], folder: Path) -> Beside:
 
 
 def _words(path: Path) -> list[str]:
-    try:
-        words = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error}). Restore the file, or train again") from None
+    words = read_json(path)
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise InputError(f"{path}: holds no list of words. Restore the file, or train again")
     return words

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from recurra.data.sentences import Sentence
 from recurra.errors import InputError
+from recurra.files import read_object
 from recurra.tasks.tagger.layout import Layout
 from recurra.tasks.tagger.states import States
 from recurra.tasks.tagger.vocabulary import UNKNOWN, Vocabulary
@@ -159,11 +160,7 @@ def encoded_features(columns: Sequence[Sequence[str]], vocabulary: Vocabulary) -
 
 
 def _read_header(path: Path) -> dict[str, Any]:
-    try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}). Train again without --resume") from None
-    return told
+    return read_object(path, missing="train again without --resume", mend="Train again without --resume")
 
 
 def _map(path: Path, kind: Any, count: int) -> Any:

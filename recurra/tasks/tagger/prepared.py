@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from recurra.errors import InputError
+from recurra.files import read_object
 from recurra.tasks.tagger.beside import load_beside
 from recurra.tasks.tagger.coder import Coder
 from recurra.tasks.tagger.corpus import TaggedCorpus
@@ -73,10 +71,7 @@ class Prepared:
 def reopen(folder: Path) -> Prepared:
     """What `prepare` wrote, for a run that is resumed; the files themselves are no longer needed."""
     path = folder / DATA
-    try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}). Train again without --resume") from None
+    told = read_object(path, missing="train again without --resume", mend="Train again without --resume")
     layout = Layout.from_config(told["layout"], where=str(path))
     # The weights, those of vectors and language model too, are in the checkpoint.
     coder = Coder(load_vocabulary(folder, layout), layout, told["scheme"], load_beside(told, folder))

@@ -13,7 +13,7 @@ from typing import Any
 from recurra.data.sentences import Sentence
 from recurra.data.spans import convert
 from recurra.errors import InputError
-from recurra.files import read_json
+from recurra.files import read_object
 from recurra.tasks.tagger.layout import Layout
 
 FILE = "vocabulary.json"
@@ -158,7 +158,7 @@ def load_vocabulary(folder: Path, layout: Layout) -> Vocabulary:
         InputError: the file is missing, damaged, or does not fit the layout.
     """
     path = folder / FILE
-    content = read_json(path, missing=f"{folder} is not a tagger, or a part of it was lost")
+    content = read_object(path, missing=f"{folder} is not a tagger, or a part of it was lost")
     if content.keys() != {"format", *_FIELDS} or content["format"] != FORMAT:
         raise InputError(f"{path}: expected an object of format {FORMAT} with {', '.join(_FIELDS)}")
     for name in ("words", "rare", "characters", "affixes"):

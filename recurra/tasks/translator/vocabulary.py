@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from recurra.data import Pairs, PairText, Unit, WordUnit, build_unit, load_unit
 from recurra.errors import InputError
-from recurra.files import read_json
+from recurra.files import read_object
 from recurra.tasks.translator.options import PairOptions
 from recurra.tasks.translator.seen import FILE as SEEN
 from recurra.tasks.translator.seen import Seen, load_seen
@@ -137,7 +137,7 @@ def load_vocabulary(folder: Path) -> Vocabulary:
         InputError: a file is missing or damaged.
     """
     path = Path(folder) / FILE
-    content = read_json(path, missing=f"{folder} is not a translator, or a part of it was lost")
+    content = read_object(path, missing=f"{folder} is not a translator, or a part of it was lost")
     wanted = [{"format": FORMAT, "joint": joint} for joint in (False, True)]
     if content not in wanted:
         raise InputError(f"{path}: expected an object of format {FORMAT} that tells whether the vocabulary is joint")
