@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def run(line, capture, monkeypatch):
 
 
 def test_the_page_runs_from_top_to_bottom(folder, capsysbinary, monkeypatch):
-    ours = [line for line in COMMANDS if not line.startswith("python ")]
+    ours = [line for line in COMMANDS if not line.startswith(("python ", "pip install "))]
     assert len(ours) == 11
     out = {line: run(line, capsysbinary, monkeypatch) for line in ours}
     assert (folder / "new.en").read_text(encoding="utf-8").count("\n") == 4
@@ -70,6 +71,13 @@ def test_the_page_runs_from_top_to_bottom(folder, capsysbinary, monkeypatch):
     assert len(SCRIPTS) == 1
     exec(SCRIPTS[0], names)
     assert names["best"].log_probability < 0
+
+
+def test_the_extras_that_it_installs_exist():
+    (line,) = [line for line in COMMANDS if line.startswith("pip install ")]
+    named = re.fullmatch(r"pip install 'recurra\[([a-z,]+)\]'", line).group(1).split(",")
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    assert set(named) <= set(project["project"]["optional-dependencies"])
 
 
 def test_the_examples_that_it_names_are_there():
