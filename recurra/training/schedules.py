@@ -17,31 +17,56 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from recurra.training.options import TrainingOptions
+from typing import Any
 
 
-def _constant(options: TrainingOptions, done: int, total: int) -> float:
+@dataclass(frozen=True)
+class Schedule:
+    """How the learning rate goes in a run.
+
+    Attributes:
+        name: One of `SCHEDULES`.
+        warmup: Updates of linear rise, fewer than the run has.
+        final: The share at which cosine and linear end and below which step and plateau do not go.
+        decay: What a fall multiplies the share by.
+        every: Updates between two falls of step; None for a tenth of what follows the warm-up.
+    """
+
+    name: str
+    warmup: int = 0
+    final: float = 0.0
+    decay: float = 0.5
+    every: int | None = None
+
+    def share(self, step: int, total: int) -> float:
+        """The learning rate of update `step`, from 0, of `total`, as a share of the largest, by the formulas above.
+
+        Returns:
+            A number from 0 to 1; `Plateau.share` multiplies it under the plateau schedule.
+        """
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        return SCHEDULES[self.name](self, step - self.warmup, total - self.warmup)
+
+
+def _constant(schedule: Schedule, done: int, total: int) -> float:
     return 1.0
 
 
-def _cosine(options: TrainingOptions, done: int, total: int) -> float:
-    f = options.final_learning_rate
-    return f + (1 - f) * (1 + math.cos(math.pi * done / total)) / 2
+def _cosine(schedule: Schedule, done: int, total: int) -> float:
+    return schedule.final + (1 - schedule.final) * (1 + math.cos(math.pi * done / total)) / 2
 
 
-def _linear(options: TrainingOptions, done: int, total: int) -> float:
-    return 1 - (1 - options.final_learning_rate) * done / total
+def _linear(schedule: Schedule, done: int, total: int) -> float:
+    return 1 - (1 - schedule.final) * done / total
 
 
-def _step(options: TrainingOptions, done: int, total: int) -> float:
-    every = options.decay_every or math.ceil(total / 10)
-    return max(options.final_learning_rate, float(options.decay ** (done // every)))
+def _step(schedule: Schedule, done: int, total: int) -> float:
+    every = schedule.every or math.ceil(total / 10)
+    return max(schedule.final, float(schedule.decay ** (done // every)))
 
 
-SCHEDULES: dict[str, Callable[[TrainingOptions, int, int], float]] = {
+SCHEDULES: dict[str, Callable[[Schedule, int, int], float]] = {
     "cosine": _cosine,
     "linear": _linear,
     "step": _step,
@@ -49,23 +74,6 @@ SCHEDULES: dict[str, Callable[[TrainingOptions, int, int], float]] = {
     "constant": _constant,
 }
 """Name to the share after the warm-up, from the updates done since then and their number in the run."""
-
-
-def learning_rate_share(options: TrainingOptions, step: int, total: int) -> float:
-    """The learning rate of update `step` as a share of `options.learning_rate`, by the formulas above.
-
-    Args:
-        options: The schedule by name, and its warm-up, final share and decay.
-        step: The update, from 0.
-        total: Updates in the run, more than `options.warmup_steps`.
-
-    Returns:
-        A number from 0 to 1; `Plateau.share` multiplies it under the plateau schedule.
-    """
-    if step < options.warmup_steps:
-        return (step + 1) / options.warmup_steps
-    done = step - options.warmup_steps
-    return SCHEDULES[options.schedule](options, done, total - options.warmup_steps)
 
 
 @dataclass

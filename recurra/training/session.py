@@ -18,7 +18,7 @@ from recurra.training.optimizers import make_optimizer
 from recurra.training.options import TrainingOptions
 from recurra.training.plan import Plan
 from recurra.training.processes import Processes
-from recurra.training.schedules import Plateau, learning_rate_share
+from recurra.training.schedules import Plateau, Schedule
 from recurra.training.task import Trainable
 from recurra.training.validation import Judge
 
@@ -36,6 +36,7 @@ class Session:
         model: The network as wrapped for precision and processes.
         optimizer: PyTorch's own optimizer.
         parameters: What it moves.
+        schedule: The course of the learning rate that the number of updates decides.
         plateau: The fall of the learning rate that validation decides.
         average: The mean of the weights.
         clock: Seconds since some moment, never going back.
@@ -55,6 +56,7 @@ class Session:
     model: nn.Module
     optimizer: optim.Optimizer
     parameters: list[nn.Parameter]
+    schedule: Schedule
     plateau: Plateau
     average: Average
     clock: Callable[[], float]
@@ -80,7 +82,7 @@ class Session:
 
     def learning_rate(self) -> float:
         """That of the next update."""
-        share = learning_rate_share(self.options, self.step, self.plan.total_steps)
+        share = self.schedule.share(self.step, self.plan.total_steps)
         return self.options.learning_rate * share * self.plateau.share
 
     def start_clock(self) -> None:
@@ -134,10 +136,21 @@ def make_session(trainable: Trainable, options: TrainingOptions, clock: Callable
     network = trainable.network
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     processes = Processes(network, precision=options.precision)
-    model, optimizer = processes.prepare(network, make_optimizer(network, options))
+    rule = make_optimizer(
+        network,
+        options.optimizer,
+        learning_rate=options.learning_rate,
+        weight_decay=options.weight_decay,
+        momentum=options.momentum,
+        beta2=options.beta2,
+    )
+    model, optimizer = processes.prepare(network, rule)
     model.train()
+    schedule = Schedule(
+        options.schedule, options.warmup_steps, options.final_learning_rate, options.decay, options.decay_every
+    )
     plateau = Plateau(options.decay, options.plateau_patience, options.final_learning_rate)
     average = Average(parameters, options.averaging, options.averaging_interval)
-    session = Session(trainable, options, processes, model, optimizer, parameters, plateau, average, clock)
+    session = Session(trainable, options, processes, model, optimizer, parameters, schedule, plateau, average, clock)
     session.start_clock()
     return session

@@ -4,15 +4,15 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from recurra.training import SCHEDULES, TrainingOptions
-from recurra.training.schedules import Plateau, learning_rate_share
+from recurra.training import SCHEDULES
+from recurra.training.schedules import Plateau, Schedule
 
 TOTAL, WARM_UP = 50, 8
 
 
-def shares(**changes):
-    options = TrainingOptions(**{"steps": TOTAL, "warmup_steps": WARM_UP, **changes})
-    return [learning_rate_share(options, step, TOTAL) for step in range(TOTAL)]
+def shares(name, *, warmup=WARM_UP, **changes):
+    schedule = Schedule(name, warmup, **changes)
+    return [schedule.share(step, TOTAL) for step in range(TOTAL)]
 
 
 def torch_shares(make, steps):
@@ -28,47 +28,49 @@ def torch_shares(make, steps):
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_warm_up_rises_linearly_to_the_full_rate(schedule):
-    assert shares(schedule=schedule)[:WARM_UP] == [(step + 1) / WARM_UP for step in range(WARM_UP)]
-    assert shares(schedule=schedule)[WARM_UP] == 1.0
+    assert shares(schedule)[:WARM_UP] == [(step + 1) / WARM_UP for step in range(WARM_UP)]
+    assert shares(schedule)[WARM_UP] == 1.0
     expected = torch_shares(lambda o: lr_scheduler.LinearLR(o, 1 / WARM_UP, total_iters=WARM_UP - 1), WARM_UP)
-    assert shares(schedule=schedule)[:WARM_UP] == pytest.approx(expected)
+    assert shares(schedule)[:WARM_UP] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
-    ("changes", "make"),
+    ("name", "changes", "make"),
     [
-        ({"schedule": "cosine"}, lr_scheduler.CosineAnnealingLR),
+        ("cosine", {}, lr_scheduler.CosineAnnealingLR),
         (
-            {"schedule": "cosine", "final_learning_rate": 0.1},
+            "cosine",
+            {"final": 0.1},
             lambda o, n: lr_scheduler.CosineAnnealingLR(o, n, eta_min=0.1),
         ),
         (
-            {"schedule": "linear", "final_learning_rate": 0.2},
+            "linear",
+            {"final": 0.2},
             lambda o, n: lr_scheduler.LinearLR(o, 1.0, 0.2, total_iters=n),
         ),
-        ({"schedule": "step", "decay_every": 7, "decay": 0.3}, lambda o, n: lr_scheduler.StepLR(o, 7, gamma=0.3)),
-        ({"schedule": "constant"}, lambda o, n: lr_scheduler.ConstantLR(o, factor=1.0)),
+        ("step", {"every": 7, "decay": 0.3}, lambda o, n: lr_scheduler.StepLR(o, 7, gamma=0.3)),
+        ("constant", {}, lambda o, n: lr_scheduler.ConstantLR(o, factor=1.0)),
     ],
 )
-def test_equals_torch(changes, make):
+def test_equals_torch(name, changes, make):
     rest = TOTAL - WARM_UP
-    assert shares(**changes)[WARM_UP:] == pytest.approx(torch_shares(lambda o: make(o, rest), rest))
+    assert shares(name, **changes)[WARM_UP:] == pytest.approx(torch_shares(lambda o: make(o, rest), rest))
 
 
 def test_closed_forms():
     f = 0.1
-    cosine = shares(schedule="cosine", warmup_steps=0, final_learning_rate=f)
+    cosine = shares("cosine", warmup=0, final=f)
     assert cosine[TOTAL // 2] == pytest.approx(f + (1 - f) / 2)
     assert cosine[10] == pytest.approx(f + (1 - f) * (1 + math.cos(math.pi / 5)) / 2)
-    assert shares(schedule="linear", warmup_steps=0)[10] == pytest.approx(0.8)
+    assert shares("linear", warmup=0)[10] == pytest.approx(0.8)
     # Ten falls in a run by default, never below the final share.
-    assert shares(schedule="step", warmup_steps=0)[::5] == pytest.approx([0.5**fall for fall in range(10)])
-    assert shares(schedule="step", warmup_steps=0, final_learning_rate=0.2)[-1] == 0.2
+    assert shares("step", warmup=0)[::5] == pytest.approx([0.5**fall for fall in range(10)])
+    assert shares("step", warmup=0, final=0.2)[-1] == 0.2
 
 
 def test_the_first_update_of_a_long_run_is_not_zero_and_the_last_not_the_end():
-    assert shares(schedule="cosine")[0] > 0
-    assert shares(schedule="cosine")[-1] > 0
+    assert shares("cosine")[0] > 0
+    assert shares("cosine")[-1] > 0
 
 
 @pytest.mark.parametrize("patience", [1, 2, 3])
