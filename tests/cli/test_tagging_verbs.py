@@ -188,7 +188,7 @@ TAB = "\t"
             [],
             "a.conllu:2: 5 columns, CoNLL-U has 10",
         ),
-        ("a.conllu", "# only\n\n", [], "a.conllu:1: a sentence without words"),
+        ("a.conllu", "# only\n\n", [], "a.conllu: 0 sentences, nothing to hold out"),
         ("a.tsv", "a\tO\nb\n", [], "a.tsv:2: 1 columns apart by tabs, expected 2 as in line 1"),
         (
             "a.tsv",

@@ -72,7 +72,7 @@ def test_spaces_are_told_by_misc():
         ("1 a _ _ _ _ _ _ _ _\n", "a.conllu:1: 10 columns apart by spaces, CoNLL-U has 10, apart by tabs"),
         (f"{row(1, 'a')}\n{row(3, 'b')}\n", "a.conllu:2: id '3', expected 2"),
         (f"{row(1, '')}\n", "a.conllu:1: the word is empty"),
-        (f"{row(1, 'a')}\n\n# alone\n\n", "a.conllu:3: a sentence without words"),
+        (f"{row(1, 'a')}\n\n# alone\n1-2\tab{8 * (chr(9) + '_')}\n\n", "a.conllu:4: a sentence without words"),
         (f"{row(1, 'a')}\n{row(2, 'é')}\n".encode("latin-1"), "a.conllu:2: not UTF-8: byte 3 of the line is 0xe9"),
     ],
 )
