@@ -25,9 +25,22 @@ def members(label: str) -> list[str]:
     return [f"{letter}-{kind}" for letter in letters] if letters in OPEN else [label]
 
 
-def is_open(label: Label) -> bool:
-    """Whether a word's part in a span is not known: it has no label, or one of several letters."""
-    return label is None or divide_label(label)[0] in OPEN
+def unsure_words(coded: Sequence[Label]) -> frozenset[int]:
+    """The words whose span is not known: without a label, of several letters, or in a span that runs into such a word.
+
+    Args:
+        coded: labels as `code` returns them.
+    """
+    if None not in coded:
+        return frozenset()
+    unsure = set()
+    for place, label in enumerate(coded):
+        letters = "" if label is None else divide_label(label)[0]
+        goes_on = letters in ("B", "I") and place + 1 < len(coded) and coded[place + 1] is None
+        came_in = letters in ("I", "E") and place > 0 and coded[place - 1] is None
+        if label is None or letters in OPEN or goes_on or came_in:
+            unsure.add(place)
+    return frozenset(unsure)
 
 
 def code(labels: Sequence[Label], scheme: str) -> list[Label]:

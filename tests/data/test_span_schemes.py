@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from recurra.data.partial_spans import code, members
+from recurra.data.partial_spans import code, members, unsure_words
 from recurra.data.span_schemes import SchemeFinder, looks_like_spans, scheme_of
 from recurra.data.spans import SCHEMES, Span, convert, first_fault, rules, spans_of
 
@@ -158,3 +158,27 @@ def test_where_a_partly_labelled_sequence_is_not_well_formed():
     assert first_fault(["B-X", None, "E-Y"], "bioes")[0] == 2
     assert first_fault(["B-X", None, None, "E-Y"], "bioes") is None
     assert first_fault(["B-X", None], "bioes") is None
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_words_are_unsure_where_completions_disagree_about_their_span(scheme):
+    generator = random.Random(4)
+    labels, count, missed = labels_in(scheme), 0, 0
+    for _ in range(300):
+        length = generator.randint(2, 4)
+        sequence = [generator.choice(labels) if generator.random() < 0.6 else None for _ in range(length)]
+        wholes = completions(sequence, scheme)
+        if None not in sequence or not any(sequence) or not wholes:
+            continue
+        unsure = unsure_words(code(sequence, scheme))
+        # A span that holds no unsure word is one of every completion. The other way round, a label two words further
+        # may settle what a word without one must be, such as Y in B-X _ I-Y, which is not looked at.
+        read = spans_of(["O" if label is None else label for label in sequence], scheme)
+        sure = {span for span in read if not unsure.intersection(range(span.start, span.end))}
+        common = set.intersection(*(set(spans_of(one, scheme)) for one in wholes))
+        at_labels = {span for span in common if None not in sequence[span.start : span.end]}
+        assert sure <= at_labels, (sequence, unsure)
+        count += bool(sure)
+        missed += sure != at_labels
+    assert count > 5
+    assert missed < count

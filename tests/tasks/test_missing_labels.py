@@ -1,4 +1,4 @@
-"""Words without a label, or with one that training never had: what a tagger's loss, scores and vocabulary make of them."""
+"""Words without a label, or with one that training never had, in a tagger's loss, scores and vocabulary."""
 
 import itertools
 import math
@@ -15,7 +15,7 @@ from recurra.data.spans import convert, first_fault, rules
 from recurra.errors import InputError
 from recurra.layers import ConditionalRandomField
 from recurra.tasks.tagger.decode import losses, nats_of_words, without_unseen
-from recurra.tasks.tagger.label_numbers import MISSING, UNSEEN, LabelNumbers, possible_labels
+from recurra.tasks.tagger.label_numbers import MISSING, LabelNumbers, possible_labels
 from recurra.tasks.tagger.layout import Layout
 from recurra.tasks.tagger.predict import Losses
 from recurra.tasks.tagger.scores import Tally
@@ -214,7 +214,7 @@ def test_where_nothing_has_a_label_there_is_nothing_to_score(partly, tmp_path):
     blind = tmp_path / "blind.conllu"
     blind.write_text(tagging.conllu(3).replace("DET", "_"))
     one = [line.split("\t") for line in (folder / "test.conllu").read_text().split("\n")]
-    rows = [fields[:3] + ["_", "_"] + fields[5:] if len(fields) == 10 else fields for fields in one]
+    rows = [[*fields[:3], "_", "_", *fields[5:]] if len(fields) == 10 else fields for fields in one]
     blind.write_text("\n".join("\t".join(fields) for fields in rows))
     with pytest.raises(InputError, match=r"blind.conllu: none of its \d+ words has a label of upos or xpos"):
         model.evaluate(blind)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recurra.data.partial_spans import CODED_LETTERS, code, is_open
+from recurra.data.partial_spans import CODED_LETTERS, code, unsure_words
 from recurra.data.sentences import Sentence
 from recurra.data.spans import convert, divide_label, letter_of
 from recurra.tasks.tagger.batch import Forms
@@ -65,10 +65,8 @@ class Coder:
         return coded._replace(rows=np.concatenate([coded.rows, labels], axis=1))
 
     def unsure(self, labels: Sequence[str | None]) -> frozenset[int]:
-        """The words of a sentence whose part in a span is not known, because they or words next to them lack labels."""
-        if self.scheme is None or None not in labels:
-            return frozenset()
-        return frozenset(place for place, label in enumerate(code(labels, self.scheme)) if is_open(label))
+        """The words of a sentence whose span is not known, because they or words next to them lack labels."""
+        return frozenset() if self.scheme is None or None not in labels else unsure_words(code(labels, self.scheme))
 
     def named(self, label: int, numbers: Sequence[int]) -> list[str]:
         """The values of a label in a sentence, as the files spell them."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from recurra.data.partial_spans import CODED
+from recurra.data.partial_spans import CODED, CODED_LETTERS, unsure_words
 from recurra.data.token_batches import TokenBatches
 from recurra.tasks.tagger.batch import Batch, Forms, make_batch
 from recurra.tasks.tagger.corpus import Coded, TaggedCorpus
@@ -143,9 +143,16 @@ def corpus_scores(model: Tagger, corpus: TaggedCorpus, forms: Forms) -> dict[str
                     labels = row[:, 1 + corpus.features + place].tolist()
                     gold = _gold(labels, predicted.labels[place], values, model.network.possible(place))
                     named = [values[label] for label in predicted.labels[place]]
-                    unsure = [word for word, label in enumerate(labels) if label <= MISSING]
+                    unsure = unsure_words([_coded(label, values) for label in labels])
                     tally.add(gold, named, [known[number] for number in numbers], numbers, "", unsure=unsure)
     return summary(model, [tally.result() for tally in tallies], loss.per_word())
+
+
+def _coded(label: int, values: list[str]) -> str | None:
+    """A label by name; one that stands for several by the letters of all."""
+    if label <= OPEN:
+        return f"{CODED_LETTERS}-"
+    return values[label] if label >= 0 else None if label == MISSING else _UNKNOWN
 
 
 def _gold(labels: list[int], predicted: list[int], values: list[str], possible: Tensor) -> list[str | None]:
@@ -155,7 +162,7 @@ def _gold(labels: list[int], predicted: list[int], values: list[str], possible: 
         if label <= OPEN:
             gold.append(values[guess] if possible[OPEN - label, guess] else _UNKNOWN)
         else:
-            gold.append(values[label] if label >= 0 else None if label == MISSING else _UNKNOWN)
+            gold.append(_coded(label, values))
     return gold
 
 
