@@ -330,7 +330,7 @@ def test_a_faulty_word_by_word_line_is_named(command, quick, stdin):
         ("a\tD\n\nb\tV\tO\n", "stdin:3: 3 columns apart by tabs, expected a word and 1 features a line"),
         ("a\tD\nb V\n", "stdin:2: 1 column apart by tabs, expected a word and 1 features a line"),
         ("a\tD\n\tV\n", "stdin:2: 2 columns apart by tabs, expected a word and 1 features a line"),
-        ("a D\nb c\td\n", "stdin:2: a tab, but the lines before are apart by spaces"),
+        ("a D\nb\tD c\n", "stdin:2: a tab, but the lines before are apart by spaces"),
     ):
         stdin(text)
         code, _, err = command("tag", quick, "--word-by-word")

@@ -187,3 +187,8 @@ def test_spaces_around_a_word_between_tabs_are_not_of_the_word():
     (sentence,) = columns("a \tO\n b c\tO\n")
     assert sentence.words == ["a", "b c"]
     assert "".join(sentence.with_rows([["a ", "B"], [" b c", "O"]], "\t")) == "a \tB\n b c\tO\n"
+
+
+def test_a_tab_after_the_last_of_the_columns_between_spaces_is_nothing():
+    (sentence,) = columns("a O\nb O\t\n")
+    assert sentence.rows == [["a", "O"], ["b", "O"]]

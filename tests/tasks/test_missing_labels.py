@@ -14,12 +14,14 @@ from recurra.data.sentences import Sentence
 from recurra.data.spans import convert, first_fault, rules
 from recurra.errors import InputError
 from recurra.layers import ConditionalRandomField
+from recurra.tasks.tagger.coder import Coder
 from recurra.tasks.tagger.decode import losses, nats_of_words, without_unseen
 from recurra.tasks.tagger.label_numbers import MISSING, LabelNumbers, possible_labels
 from recurra.tasks.tagger.layout import Layout
 from recurra.tasks.tagger.predict import Losses
+from recurra.tasks.tagger.report import report
 from recurra.tasks.tagger.scores import Tally
-from recurra.tasks.tagger.vocabulary import Counts
+from recurra.tasks.tagger.vocabulary import Counts, Vocabulary
 
 VALUES = ["O", "B-X", "I-X", "E-X", "S-X"]
 NUMBERS = LabelNumbers(VALUES, spans=True)
@@ -278,3 +280,25 @@ def test_each_scheme_is_recognised_scored_and_written(tmp_path, scheme):
     assert labels == convert(["O", "O", "O", "B-LOC", "E-LOC", "O"], scheme)
     (tagged,) = again.annotate([again.given(["Rome", "."], place=0)], probabilities=True)
     assert tagged.probabilities["label"][0] > 0.3
+
+
+def test_words_alone_are_named_as_iob1_has_them():
+    vocabulary = Vocabulary([], [], [], [], [], [["O", "B-X", "I-X", "E-X", "S-X", "S-Y"]])
+    coder = Coder(vocabulary, layout("columns"), "iob1")
+    numbers = [0, 4, 4, 1, 3, 5, 0, 1]  # O S-X S-X B-X E-X S-Y O B-X
+    named = [coder.named_alone(0, number, before) for before, number in zip([None, *numbers], numbers, strict=False)]
+    assert named == ["O", "I-X", "B-X", "B-X", "I-X", "I-Y", "O", "I-X"] == coder.named(0, [*numbers[:-1], 4])
+
+
+def test_where_the_first_label_is_missing_throughout_the_others_are_scored(partly, tmp_path):
+    model, folder = partly
+    lines = [line.split("\t") for line in (folder / "test.conllu").read_text().split("\n")]
+    rows = [[*fields[:3], "_", *fields[4:]] if len(fields) == 10 else fields for fields in lines]
+    path = tmp_path / "xpos.conllu"
+    path.write_text("\n".join("\t".join(fields) for fields in rows))
+    scores = model.evaluate(path)
+    assert scores["accuracy"] is None
+    assert scores["labels"]["upos"]["loss"] is None
+    assert scores["loss"] == scores["labels"]["xpos"]["loss"]
+    assert "upos\n  not scored" in report(scores)
+    assert "  nothing to score\n" in report(scores)

@@ -67,11 +67,12 @@ class Layout:
 
     def labels_in(self, sentence: Sentence) -> list[list[str | None]]:
         """For each label its column of the sentence, without spaces around; None for words without a label."""
-        return [[self._label(row[column], column) for row in sentence.rows] for column in self.labels]
-
-    def _label(self, field: str, column: int) -> str | None:
-        value = field.strip(" ")
-        return None if not value or (value == self.missing(column) != "") else value
+        columns: list[list[str | None]] = []
+        for column in self.labels:
+            absent = ("", self.missing(column))
+            values = [row[column].strip(" ") for row in sentence.rows]
+            columns.append([None if value in absent else value for value in values])
+        return columns
 
     def missing(self, column: int) -> str:
         """What stands in a column in place of a label, besides nothing: `_` in UPOS and XPOS, else nothing."""

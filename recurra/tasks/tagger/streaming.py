@@ -74,8 +74,8 @@ class TaggerStream:
 def read_words(file: BinaryIO, name: str, layout: Layout) -> Iterator[Word | None]:
     """The words of an open file with one a line, and its features after it; None for an empty line, a sentence's end.
 
-    The first line decides what divides word and features: a tab where it has one, else spaces; where there are no
-    features, a line without a tab is a word, spaces included, if the training files were apart by tabs.
+    The first line decides what divides the columns: tabs where it has one, spaces where it has several words; else
+    what the training files had, so that a word may hold spaces where those had tabs.
 
     Args:
         file: open for reading bytes; a pipe will do.
@@ -107,4 +107,4 @@ def read_words(file: BinaryIO, name: str, layout: Layout) -> Iterator[Word | Non
 def _separator(text: str, layout: Layout) -> str:
     if "\t" in text:
         return "tab"
-    return "space" if layout.features else layout.separator
+    return "space" if len(divide(text, "space")) > 1 else layout.separator

@@ -98,7 +98,8 @@ def _columns(came_as: str, layout: Layout, scheme: str | None) -> Writer:
         for name, column in zip(layout.names, layout.labels, strict=True):
             for row, value in zip(rows, tagged.labels[name], strict=True):
                 if replaced:
-                    row[column] = value
+                    # Spaces around a label that is the same stay, as the rest of its line.
+                    row[column] = row[column] if row[column].strip(" ") == value else value
                 else:
                     row.append(value)
         for shares in (tagged.probabilities or {}).values():
