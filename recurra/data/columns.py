@@ -118,7 +118,7 @@ class _Rows:
 
 
 def divide(text: str, separator: str) -> list[str]:
-    """The fields of a row: between tabs; or between spaces, of which several count as one, and tabs at the end as none."""
+    """The fields of a row: between tabs, or between spaces, of which several are one and tabs at the end none."""
     if separator == "tab":
         return text.split("\t")
     return [field for field in text.strip(_BLANK).split(" ") if field]
