@@ -75,9 +75,11 @@ class _Rows:
     def _decide(self, lines: list[Line]) -> None:
         """Separator and number of columns by the first line that is certainly a row."""
         lines = [line for line in lines if not self._is_document(line)]
-        first = next((line for line in lines if not line.text.startswith("# ")), None)
+        # A line that begins with # may be a comment, or a comment that is not written as one: others come first.
+        first = next((line for line in lines if not line.text.startswith("#")), None)
+        first = first or next((line for line in lines if not _may_be_comment(line)), None)
         if first is None:
-            # Comments alone, or a sentence of signs "#": rows only if they are as many columns as rows have.
+            # Comments alone, or a sentence of signs "#": rows only if they have as many columns as rows have.
             fitting = (line for line in lines if self._columns in (len(line.text.split("\t")), len(line.text.split())))
             first = next(fitting, None)
         if first is None:
@@ -95,7 +97,7 @@ class _Rows:
         return fields[self._word if self._word < len(fields) else 0] == DOCUMENT
 
     def _is_comment(self, line: Line) -> bool:
-        if not line.text.startswith("# "):
+        if not _may_be_comment(line):
             return False
         return self._separator is None or len(divide(line.text, self._separator)) != self._columns
 
@@ -115,6 +117,10 @@ class _Rows:
         if not fields[self._word].strip(" "):
             raise InputError(f"{where}: column {self._word + 1} is empty, expected a word")
         return fields
+
+
+def _may_be_comment(line: Line) -> bool:
+    return line.text.startswith("# ") or line.text.strip(_BLANK) == "#"
 
 
 def divide(text: str, separator: str) -> list[str]:

@@ -151,6 +151,7 @@ def test_the_file_decides_what_divides_its_columns_whatever_is_preferred():
         ("a\tO\n\n \tO\n", "a.txt:3: column 1 is empty, expected a word"),
         ("# a comment\na\tO\nb\n", "a.txt:3: 1 columns apart by tabs, expected 2 as in line 2"),
         ("a\tO\n# a comment\nb\tO\n", "a.txt:2: 1 columns apart by tabs, expected 2 as in line 1"),
+        ("#newdoc id = 1\na O\n", "a.txt:1: 4 columns apart by spaces, expected 2 as in line 2"),
         ("a\tO\n\n#b\n", "a.txt:3: 1 columns apart by tabs, expected 2 as in line 1"),
     ],
 )
@@ -166,6 +167,7 @@ def test_a_comment_before_a_sentence_is_no_row_and_a_sign_is_a_word():
     assert [sentence.words for sentence in sentences] == [["a", "#"], ["#"], []]
     assert [sentence.line_of(0) for sentence in sentences[:2]] == [3, 7]
     assert "".join(line for sentence in sentences for line in sentence.lines) == text
+    assert [sentence.words for sentence in columns("#\n# b c\na O\n# O\n")] == [["a", "#"]]
     hashes = columns("#\tO\n#a\tO\n\n# b\tO\n")
     assert [sentence.words for sentence in hashes] == [["#", "#a"], ["# b"]]
 
