@@ -21,9 +21,10 @@ def main(train: Path, test: Path) -> None:
     known: dict[str, Counter[str]] = defaultdict(Counter)
     for sentence in Examples([train], layout, scheme, repair=True):
         for word, label in zip(sentence.words, layout.labels_in(sentence)[0], strict=True):
-            known[word][label] += 1
+            if label is not None:
+                known[word][label] += 1
     (commonest, _), *_ = sum(known.values(), Counter()).most_common(1)
-    tally = Tally(scheme is not None)
+    tally = Tally(scheme)
     for sentence in Examples([test], layout, scheme, repair=True):
         said = [known[word].most_common(1)[0][0] if word in known else commonest for word in sentence.words]
         gold = layout.labels_in(sentence)[0]

@@ -11,8 +11,8 @@ from cyclopts import Parameter
 
 from recurra.cli.opening import open_model
 from recurra.cli.streams import opened, put
-from recurra.data.lines import read_lines
 from recurra.tasks.tagger.reading import Reading, format_for
+from recurra.tasks.tagger.streaming import read_words
 from recurra.tasks.tagger.writing import writer
 
 
@@ -31,7 +31,7 @@ def tag(
     """Label the words of a file, or of stdin, with a tagger; the result goes to stdout.
 
     Files of any size: a few thousand words are held at once. CoNLL-U comes out byte for byte as it went in, but for
-    the labels.
+    the labels. A file is read once before anything is written of it, to find its faults; a pipe cannot be.
 
     ```sh
     recurra tag tagger new.conllu > tagged.conllu
@@ -57,8 +57,8 @@ def tag(
     probabilities
         Also the probability of each label: in MISC of CoNLL-U, a further column, a list in JSON.
     word_by_word
-        Read a word a line and answer each at once, an empty line after a sentence; for a tagger that was trained with
-        --no-bidirectional, without --language-model, and chooses labels one by one.
+        Read a word a line, and its features after it, and answer each at once, an empty line after a sentence; for a
+        tagger that was trained with --no-bidirectional, without --language-model, and chooses labels one by one.
     cell
         module:Class, for a model that was trained with a cell of your own.
     """
@@ -72,20 +72,19 @@ def tag(
             return
         reading = Reading(tagger.layout, chosen, tokenize)
         target = to or (chosen if chosen != "text" else "terminal" if sys.stdout.isatty() else "columns")
-        write = writer(target, chosen, tagger.layout, spans=tagger.scheme is not None)
+        write = writer(target, chosen, tagger.layout, scheme=tagger.scheme)
         # Somebody who types wants an answer a line, not one a window.
         window = {"window": 0} if file is None and sys.stdin.isatty() else {}
-        for tagged in tagger.annotate(reading.sentences(source, name), probabilities=probabilities, **window):
+        for tagged in tagger.annotate(reading.checked(source, name), probabilities=probabilities, **window):
             put(write(tagged))
 
 
 def _tag_word_by_word(tagger: Any, source: BinaryIO, name: str) -> None:
     stream = tagger.stream()
-    for line in read_lines(source, name):
-        parts = line.text.split()
-        if parts:
-            found = stream.push(tuple(parts) if len(parts) > 1 else parts[0])
-            put("\t".join([parts[0], *found.values()]) + "\n")
+    for word in read_words(source, name, tagger.layout):
+        if word is not None:
+            labels = stream.push(word)
+            put("\t".join([word if isinstance(word, str) else word[0], *labels.values()]) + "\n")
         else:
             stream.end()
             put("\n")

@@ -1,15 +1,17 @@
-"""Column files: a word a line with its labels beside it, an empty line after each sentence."""
+"""Column files: a word a line with its labels next to it, an empty line after each sentence."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from recurra.data.lines import read_lines
-from recurra.data.sentences import Sentence, blocks
+from recurra.data.lines import Line, read_lines
+from recurra.data.sentences import Block, Sentence, blocks
 from recurra.errors import InputError
 
 SEPARATORS = {"tab": "\t", "space": " "}
+# What CoNLL-2003 writes in the word's place between documents.
+DOCUMENT = "-DOCSTART-"
 # Not str.strip(): it would also take U+00A0 and its kin, which are words in texts from the web.
 _BLANK = " \t\r"
 
@@ -19,44 +21,110 @@ def read_columns(
 ) -> Iterator[Sentence]:
     """The sentences of an open column file, one at a time.
 
+    What divides the columns is decided by the file's first row: tabs where it has one, spaces where it has several
+    words. A line `# …` at the beginning of a sentence is a comment if it has not as many columns as the rows have;
+    `# SYM` is a row. A line whose word is -DOCSTART- is no word.
+
     Args:
         file: open for reading bytes.
         name: what errors call it.
         word: the column of the word, from 0.
-        separator: "tab" or "space"; where None, tabs if the file's first row has one, else spaces.
+        separator: "tab" or "space", for files whose first row has neither tabs nor several words; spaces where None.
         columns: how many columns each row has; as many as the first row where None.
+
+    Yields:
+        The sentences; one without words for lines that belong to none.
 
     Raises:
         InputError: a row with another number of columns, one without a word, a line that is not UTF-8; with its number.
     """
-    first = None
+    rows = _Rows(name, word, separator, columns)
     for block in blocks(read_lines(file, name), lambda text: not text.strip(_BLANK)):
-        words, rows, places = [], [], []
+        yield rows.sentence(block)
+
+
+class _Rows:
+    """Lines divided into columns, all alike."""
+
+    def __init__(self, name: str, word: int, undecided: str | None, columns: int | None) -> None:
+        self._name, self._word, self._columns, self._undecided = name, word, columns, undecided
+        self._separator: str | None = None
+        # The numbers of the lines that decided the separator, and how many columns there are.
+        self._decided: int | None = None
+        self._first: int | None = None
+
+    def sentence(self, block: Block) -> Sentence:
+        """The words of a block of lines."""
+        if self._separator is None:
+            self._decide([line for line in block.lines if line.text.strip(_BLANK)])
+        words: list[str] = []
+        rows: list[list[str]] = []
+        places: list[int] = []
         for place, line in enumerate(block.lines):
-            if not line.text.strip(_BLANK):
+            if not line.text.strip(_BLANK) or self._is_document(line) or (not words and self._is_comment(line)):
                 continue
-            separator = separator or ("tab" if "\t" in line.text else "space")
-            fields = divide(line.text, separator)
-            if columns is None:
-                columns, first = len(fields), line.number
-            if len(fields) != columns:
-                expected = f"{columns}" if first is None else f"{columns} as in line {first}"
-                raise InputError(
-                    f"{name}:{line.number}: {len(fields)} columns apart by {separator}s, expected {expected}"
-                )
-            if word >= len(fields):
-                raise InputError(f"{name}:{line.number}: {len(fields)} columns, but the word is in column {word + 1}")
-            if not fields[word]:
-                raise InputError(f"{name}:{line.number}: column {word + 1} is empty, expected a word")
-            words.append(fields[word])
+            fields = self._fields(line)
             rows.append(fields)
+            words.append(fields[self._word].strip(" "))
             places.append(place)
-        if words:
-            yield Sentence(words, rows, [line.raw for line in block.lines], places, block.lines[0].number)
+        raw = [line.raw for line in block.lines]
+        # A single column decides nothing: what is written next to it is divided as the caller prefers.
+        separator = None if self._columns == 1 else self._separator
+        return Sentence(words, rows, raw, places, block.lines[0].number, separator=separator)
+
+    def _decide(self, lines: list[Line]) -> None:
+        """Separator and number of columns by the first line that is certainly a row."""
+        lines = [line for line in lines if not self._is_document(line)]
+        # A line that begins with # may be a comment, or a comment that is not written as one: others come first.
+        first = next((line for line in lines if not line.text.startswith("#")), None)
+        first = first or next((line for line in lines if not _may_be_comment(line)), None)
+        if first is None:
+            # Comments alone, or a sentence of signs "#": rows only if they have as many columns as rows have.
+            fitting = (line for line in lines if self._columns in (len(line.text.split("\t")), len(line.text.split())))
+            first = next(fitting, None)
+        if first is None:
+            return
+        several = len(divide(first.text, "space")) > 1
+        self._separator = "tab" if "\t" in first.text else "space" if several else self._undecided or "space"
+        self._decided = first.number
+        if self._columns is None:
+            self._columns, self._first = len(divide(first.text, self._separator)), first.number
+
+    def _is_document(self, line: Line) -> bool:
+        if DOCUMENT not in line.text:
+            return False
+        fields = divide(line.text, "tab" if "\t" in line.text else "space")
+        return fields[self._word if self._word < len(fields) else 0] == DOCUMENT
+
+    def _is_comment(self, line: Line) -> bool:
+        if not _may_be_comment(line):
+            return False
+        return self._separator is None or len(divide(line.text, self._separator)) != self._columns
+
+    def _fields(self, line: Line) -> list[str]:
+        separator = self._separator or "space"
+        fields = divide(line.text, separator)
+        where = f"{self._name}:{line.number}"
+        if separator == "space" and "\t" in line.text.strip(_BLANK):
+            raise InputError(
+                f"{where}: a tab, but columns are apart by spaces in line {self._decided}. Use one of them"
+            )
+        if len(fields) != self._columns:
+            expected = f"{self._columns}" if self._first is None else f"{self._columns} as in line {self._first}"
+            raise InputError(f"{where}: {len(fields)} columns apart by {separator}s, expected {expected}")
+        if self._word >= len(fields):
+            raise InputError(f"{where}: {len(fields)} columns, but the word is in column {self._word + 1}")
+        if not fields[self._word].strip(" "):
+            raise InputError(f"{where}: column {self._word + 1} is empty, expected a word")
+        return fields
+
+
+def _may_be_comment(line: Line) -> bool:
+    return line.text.startswith("# ") or line.text.strip(_BLANK) == "#"
 
 
 def divide(text: str, separator: str) -> list[str]:
-    """The fields of a row: between tabs, or between spaces, of which several count as one."""
+    """The fields of a row: between tabs, or between spaces, of which several are one and tabs at the end none."""
     if separator == "tab":
         return text.split("\t")
-    return [field for field in text.split(" ") if field]
+    return [field for field in text.strip(_BLANK).split(" ") if field]

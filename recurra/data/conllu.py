@@ -25,6 +25,9 @@ def read_conllu(file: BinaryIO, name: str) -> Iterator[Sentence]:
         file: open for reading bytes.
         name: what errors call it.
 
+    Yields:
+        The sentences; one without words for comments that belong to none, such as those at the end of a file.
+
     Raises:
         InputError: a line that is no CoNLL-U or not UTF-8, a sentence without words; with the line's number.
     """
@@ -52,8 +55,9 @@ def _sentence(block: Block, name: str) -> Sentence:
         elif not _NO_WORD.fullmatch(fields[0]):
             raise InputError(f"{name}:{line.number}: id {fields[0]!r}, expected {len(words) + 1}, a range or a decimal")
     if not words:
-        first = block.lines[0].number
-        raise InputError(f"{name}:{first}: a sentence without words. Remove it, or give it a line a word")
+        others = [line.number for line in block.lines if line.text and line.text[0] != "#"]
+        if others:
+            raise InputError(f"{name}:{others[0]}: a sentence without words. Remove it, or give it a line a word")
     return Sentence(words, rows, [line.raw for line in block.lines], places, block.lines[0].number, _spaces(rows))
 
 

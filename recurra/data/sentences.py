@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from recurra.data.lines import Line, end_of
 
 @dataclass(slots=True)
 class Sentence:
-    """One sentence.
+    """One sentence; one without words is lines between sentences, such as comments at a file's end.
 
     Args:
         words: the words, in order.
@@ -20,6 +21,7 @@ class Sentence:
         places: of each word, which of `lines` is its own.
         number: the number of the first of `lines` in its file, from 1.
         spaces: of each word, whether a space follows; None where the file does not say.
+        separator: what divides the fields of its lines, "tab" or "space"; None where the file does not say.
     """
 
     words: list[str]
@@ -28,13 +30,19 @@ class Sentence:
     places: list[int] = field(default_factory=list)
     number: int = 1
     spaces: list[bool] | None = None
+    separator: str | None = None
 
     def line_of(self, word: int) -> int:
         """The number of a word's line in its file."""
         return self.number + (self.places[word] if self.places else 0)
 
     def with_rows(self, rows: list[list[str]], separator: str) -> Iterator[str]:
-        """The sentence's lines with other fields for its words; a line whose fields are the same stays as it was."""
+        """The sentence's lines with other fields for its words; a line whose fields are the same stays as it was.
+
+        Args:
+            rows: for each word the fields of its line, and perhaps further ones.
+            separator: what divides them; between spaces, those of the line stay as many as they were.
+        """
         if rows == self.rows:
             yield from self.lines
             return
@@ -45,7 +53,17 @@ class Sentence:
                 yield raw
             else:
                 mark = "\ufeff" if raw.startswith("\ufeff") else ""
-                yield mark + separator.join(rows[word]) + end_of(raw)
+                yield mark + _joined(rows[word], separator, raw.removeprefix(mark)) + end_of(raw)
+
+
+def _joined(fields: list[str], separator: str, raw: str) -> str:
+    """A line of other fields: with tabs between them, or the spaces that `raw` has around its own."""
+    if separator != " ":
+        return separator.join(fields)
+    before, *between = re.split("[^ ]+", raw.removesuffix("\n").removesuffix("\r"))
+    after = between.pop() if between else ""
+    between += [" "] * (len(fields) - 1 - len(between))
+    return before + "".join(field + space for field, space in zip(fields, [*between, after], strict=True))
 
 
 class Block(NamedTuple):

@@ -7,16 +7,27 @@ import zlib
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.lines import open_bytes, read_lines
+from recurra.data.lines import Line, open_bytes, read_lines
 from recurra.errors import InputError
 
 _GZIP = b"\x1f\x8b"
+# What files of other kinds begin with, and what to do with them.
+_OTHERS = {
+    b"PK\x03\x04": "a zip archive: unpack it, and name the text file in it",
+    b"\xba\x16\x4f\x2f": "a fastText model: name its .vec file",
+    b"\x93NUMPY": "a NumPy array: write a text file, a word and its numbers a line",
+    b"BZh": "packed by bzip2: unpack it, or pack it by gzip",
+    b"\xfd7zXZ": "packed by xz: unpack it, or pack it by gzip",
+    b"\x28\xb5\x2f\xfd": "packed by zstd: unpack it, or pack it by gzip",
+}
+_PEEK = 4096
 
 
 class Vectors(NamedTuple):
@@ -27,8 +38,15 @@ class Vectors(NamedTuple):
     """(V, D) float32."""
 
 
+class _Header(NamedTuple):
+    """A first line of two numbers."""
+
+    vectors: int
+    size: int
+
+
 def read_vectors(path: Path, *, most: int | None = None) -> Vectors:
-    """The vectors in a file: a word and D numbers a line, apart by spaces; a first line of two numbers is skipped.
+    """The vectors in a file: a word and D numbers a line, apart by spaces; a first line of two numbers is a header.
 
     Of a word that comes twice the first vector is kept. A word may hold spaces: the numbers are what is last.
 
@@ -37,29 +55,53 @@ def read_vectors(path: Path, *, most: int | None = None) -> Vectors:
         most: read so many vectors at most; files have the most frequent words first.
 
     Raises:
-        InputError: a file that cannot be read, or a line that is no vector of as many numbers as the first; with its
-            number.
+        InputError: a file that cannot be read, is no text or has fewer vectors than its header says; or, with its
+            number, a line that is no vector of as many numbers as the first or the header, or holds one that is not
+            finite in float32.
     """
     places: dict[str, int] = {}
-    numbers = array("f")
-    size = 0
+    numbers, numbered = array("f"), array("q")
+    repeated = 0
     with _opened(path) as file:
-        for line in _lines(file, path):
+        header, lines = _header(line for line in _lines(file, path) if line.text.strip(" "))
+        size = 0 if header is None else header.size
+        for line in lines:
             fields = line.text.rstrip(" ").split(" ")
-            if line.number == 1 and len(fields) == 2:
-                continue
             size = size or len(fields) - 1
             word, values = " ".join(fields[: len(fields) - size]), _numbers(fields[len(fields) - size :])
             if not size or not word or values is None:
                 raise InputError(f"{path}:{line.number}: expected a word and {size or 'its'} numbers, apart by spaces")
-            if word not in places:
-                places[word] = len(places)
-                numbers.extend(values)
+            if word in places:
+                repeated += 1
+                continue
+            places[word] = len(places)
+            numbers.extend(values)
+            numbered.append(line.number)
             if most is not None and len(places) >= most:
                 break
     if not places:
         raise InputError(f"{path}: no vector in it, expected a word and its numbers a line")
-    return Vectors(list(places), np.frombuffer(numbers, dtype=np.float32).reshape(len(places), size))
+    total = len(places) + repeated
+    if header is not None and most is None and total < header.vectors:
+        raise InputError(
+            f"{path}: {total:,} vectors, but line 1 says {header.vectors:,}. Is it cut short? Download it again, or "
+            "correct line 1"
+        )
+    matrix = np.frombuffer(numbers, dtype=np.float32).reshape(len(places), size)
+    _check_finite(matrix, list(places), numbered, path)
+    return Vectors(list(places), matrix)
+
+
+def _header(lines: Iterator[Line]) -> tuple[_Header | None, Iterator[Line]]:
+    """What a first line of two whole numbers says; and the lines of vectors."""
+    first = next(lines, None)
+    if first is None:
+        return None, lines
+    fields = first.text.split()
+    # A vector of one number begins with its word: a header has two whole numbers.
+    if len(fields) == 2 and all(field.isascii() and field.isdigit() for field in fields) and int(fields[1]):
+        return _Header(int(fields[0]), int(fields[1])), lines
+    return None, chain([first], lines)
 
 
 @contextmanager
@@ -74,11 +116,25 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             yield file
 
 
-def _lines(file: BinaryIO, path: Path) -> Iterator[Any]:
+def _lines(file: BinaryIO, path: Path) -> Iterator[Line]:
     try:
+        _check_text(file.read(_PEEK), path)
+        file.seek(0)
         yield from read_lines(file, str(path))
     except (EOFError, OSError, zlib.error) as error:
         raise InputError(f"{path}: cannot be unpacked ({error}). Download the file again") from None
+
+
+def _check_text(begins: bytes, path: Path) -> None:
+    """Refuses what is no text, by its first bytes."""
+    for magic, what in _OTHERS.items():
+        if begins.startswith(magic):
+            raise InputError(f"{path}: is {what}")
+    if b"\0" in begins:
+        raise InputError(
+            f"{path}: is no text but binary, as word2vec writes .bin. Convert it to text first, for example by "
+            "gensim's save_word2vec_format(…, binary=False)"
+        )
 
 
 def _numbers(fields: list[str]) -> list[float] | None:
@@ -86,3 +142,17 @@ def _numbers(fields: list[str]) -> list[float] | None:
         return [float(field) for field in fields]
     except ValueError:
         return None
+
+
+def _check_finite(matrix: npt.NDArray[np.float32], words: list[str], lines: array[int], path: Path) -> None:
+    """Refuses numbers that are not finite: training would end at a loss that is not."""
+    # Sums in float64 are finite just where all numbers of float32 are.
+    with np.errstate(invalid="ignore"):
+        bad = np.flatnonzero(~np.isfinite(matrix.sum(1, dtype=np.float64)))
+    if len(bad):
+        row = int(bad[0])
+        value = matrix[row][~np.isfinite(matrix[row])][0]
+        raise InputError(
+            f"{path}:{lines[row]}: the vector of {words[row]!r} holds {value}, expected finite numbers of float32. "
+            "Remove the line, or correct it"
+        )

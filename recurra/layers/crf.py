@@ -130,6 +130,28 @@ class ConditionalRandomField(nn.Module):
         """Log p(y | x) of given paths, (B,), in nats; the arguments are those of `score`."""
         return self.score(x, labels, lengths) - self.log_partition(x, lengths)
 
+    def partial_log_probability(self, x: Tensor, possible: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Log of the sum of p(y | x) over all paths y whose label at each step is a possible one.
+
+        The likelihood of a partly labelled sequence (Tsuboi et al. 2008, eq. 2): of a step without a label, all are
+        possible.
+
+        Args:
+            x: (T, B, K).
+            possible: bool (T, B, K); what is past a row's length is not read.
+            lengths: int64 (B,); T each where None.
+
+        Returns:
+            (B,), in nats; -inf, with a gradient of 0, where no such path is allowed.
+        """
+        if possible.shape != x.shape:
+            raise InputError(f"possible is {tuple(possible.shape)}, expected {tuple(x.shape)} as the scores")
+        within = self.log_partition(x.masked_fill(~possible, -torch.inf), lengths)
+        total = self.log_partition(x, lengths)
+        reachable = within > -torch.inf
+        # The difference to -inf would have the gradient of the partition function alone.
+        return torch.where(reachable, within - total.where(reachable, 0.0), -torch.inf)
+
     @torch.no_grad()
     def best_path(self, x: Tensor, lengths: Tensor | None = None) -> BestPath:
         """The path of highest score of each row (Viterbi); of equal ones that with the lower label last.

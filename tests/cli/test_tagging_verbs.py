@@ -188,7 +188,7 @@ TAB = "\t"
             [],
             "a.conllu:2: 5 columns, CoNLL-U has 10",
         ),
-        ("a.conllu", "# only\n\n", [], "a.conllu:1: a sentence without words"),
+        ("a.conllu", "# only\n\n", [], "a.conllu: 0 sentences, nothing to hold out"),
         ("a.tsv", "a\tO\nb\n", [], "a.tsv:2: 1 columns apart by tabs, expected 2 as in line 1"),
         (
             "a.tsv",
@@ -283,3 +283,143 @@ def test_killed_at_a_random_step_and_resumed_ends_in_the_same_bits(kind, tmp_pat
     chosen |= {"--log-every": 1, "--checkpoint-every": 0.05}
     options = [item for pair in chosen.items() for item in pair]
     check_killed_runs_end_in_the_same_bits("tagger", file, options, tmp_path, most=40)
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """A tagger of words as they arrive, one of column files apart by tabs that reads a feature."""
+    folder = tmp_path_factory.mktemp("quick")
+    (folder / "train.tsv").write_text("the cat\tD\tO\nsees\tV\tO\n\n" * 20)
+    options = {option[2:].replace("-", "_"): value for option, value in zip(TINY[::2], TINY[1::2], strict=True)}
+    options |= {"steps": 2, "bidirectional": False, "feature_columns": [2]}
+    recurra.train("tagger", folder / "train.tsv", out=folder / "m", **options)
+    return folder / "m"
+
+
+def test_what_divides_columns_is_decided_by_each_file(command, names, tmp_path):
+    spaced = tmp_path / "spaced.txt"
+    spaced.write_text(NAMES.replace("\t", "  "))
+    by_spaces = json.loads(command("evaluate", names, spaced, "--json")[1])
+    by_tabs = json.loads(command("evaluate", names, _written(tmp_path / "tabs.txt", NAMES), "--json")[1])
+    assert by_spaces == by_tabs
+    assert by_spaces["f1"] == 1.0
+    spaced.write_text(NAMES.replace("\t", "  ").replace("B-PER", "O").replace("I-PER", "O"))
+    code, out, err = command("tag", names, spaced)
+    assert (code, out) == (0, NAMES.replace("\t", "  ")), err
+    options = ["--out", tmp_path / "m", *TINY, "--steps", 30, "--valid", _written(tmp_path / "valid.txt", NAMES)]
+    assert command("train", "tagger", _written(spaced, NAMES.replace("\t", " ") * 10), *options)[0] == 0
+    assert command("tag", tmp_path / "m", _written(tmp_path / "tabs.txt", NAMES))[1] == NAMES
+    mixed = _written(tmp_path / "mixed.txt", NAMES + NAMES.replace("\t", " "))
+    code, out, err = command("tag", names, mixed)
+    assert (code, out) == (2, "")
+    assert f"{mixed}:12: 1 columns apart by tabs, expected 2 as in line 1" in err
+
+
+def _written(path, text):
+    path.write_text(text)
+    return path
+
+
+def test_a_faulty_word_by_word_line_is_named(command, quick, stdin):
+    stdin("the cat\tD\nsees\tV\n\nthe dog\tD\n")
+    code, out, err = command("tag", quick, "--word-by-word")
+    assert (code, out) == (0, "the cat\tO\nsees\tO\n\nthe dog\tO\n"), err
+    stdin("sees V\nsees D\n")
+    assert command("tag", quick, "--word-by-word")[1] == "sees\tO\nsees\tO\n"
+    for text, message in (
+        ("a\tD\n\nb\tV\tO\n", "stdin:3: 3 columns apart by tabs, expected a word and 1 features a line"),
+        ("a\tD\nb V\n", "stdin:2: 1 column apart by tabs, expected a word and 1 features a line"),
+        ("a\tD\n\tV\n", "stdin:2: 2 columns apart by tabs, expected a word and 1 features a line"),
+        ("a D\nb\tD c\n", "stdin:2: a tab, but the lines before are apart by spaces"),
+    ):
+        stdin(text)
+        code, _, err = command("tag", quick, "--word-by-word")
+        assert code == 2
+        assert message in err
+
+
+def test_comments_at_the_end_come_out_and_a_late_fault_leaves_no_output(command, pos, tmp_path, monkeypatch):
+    text = "# first\n\n" + conllu() + "# last\n# of all\n"
+    path = _written(tmp_path / "a.conllu", text)
+    code, out, err = command("tag", pos, path)
+    assert (code, out) == (0, text), err
+    assert command("evaluate", pos, path)[0] == 0
+    path.write_text(text + "1\ta\n")
+    code, out, err = command("tag", pos, path)
+    assert (code, out) == (2, "")
+    line = text.count("\n") + 1
+    assert f"a.conllu:{line}: 2 columns" in err
+
+    class Pipe(io.BytesIO):
+        def seekable(self):
+            return False
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Pipe((text + "1\ta\n").encode())))
+    code, _, err = command("tag", pos, "--from", "conllu")
+    assert code == 2
+    assert f"stdin:{line}: 2 columns" in err
+    assert "The output ends before this: a stream cannot be checked first" in err
+
+
+def test_column_files_with_comments_and_documents_come_out_byte_for_byte(command, names, tmp_path):
+    text = "-DOCSTART-\tO\n\n# id = 1\n" + NAMES + "# the end\n"
+    path = _written(tmp_path / "a.tsv", text)
+    assert command("tag", names, path)[1] == text
+    assert json.loads(command("evaluate", names, path, "--json")[1])["sentences"] == 2
+
+
+def test_missing_labels_are_said_before_training_and_in_the_report(command, tmp_path):
+    unlabelled = conllu(labelled=False).replace("\tx_\t", "\t_\t")
+    train = _written(tmp_path / "train.conllu", (conllu() + unlabelled) * 3)
+    valid = _written(tmp_path / "valid.conllu", conllu().replace("\tV\t", "\t_\t").replace("\tP\t", "\tPUNCT\t"))
+    options = ["--labels", "upos", "xpos", "--valid", valid, "--out", tmp_path / "m", *TINY, "--steps", 2]
+    code, _, err = command("train", "tagger", train, *options)
+    assert code == 0, err
+    assert "training data: 9 sentences without any label are left out" in err
+    assert "validation data: 3 words have no label of upos: they have no part in loss and scores" in err
+    assert "upos: 4 labels" in err
+    _, out, _ = command("evaluate", tmp_path / "m", valid)
+    assert "not scored        3 words without a label" in out
+    assert "counted as wrong  3 words with a label that the training data never had" in out
+    code, out, err = command("evaluate", tmp_path / "m", _written(tmp_path / "blind.conllu", unlabelled))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "none of its 16 words has a label of upos or xpos, so there is nothing to score" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        (
+            "The\tDET\t\ncat\tNOUN\t\n\n" * 3,
+            [],
+            "no word of the training data has a label: column 3 is empty. Name the",
+        ),
+        ("Bo\tPER-B\nLee\tPER-I\nsaw\tO\n\n" * 3, [], "labels such as PER-B, PER-I look like spans, but in no scheme"),
+        ("Bo\tB\nLee\tI\nsaw\tO\n\n" * 3, [], "take labels one by one by --scheme off"),
+        ("Bo\tB-X\nLee\tL-X\n\nBo\tL-X\n\n" * 3, [], "a.tsv:4: L-X begins the sentence, expected well-formed BILOU"),
+        ("Bo\tB-X\nLee\tL-X\n\n" * 3, ["--scheme", "bio"], "a.tsv:2: label 'L-X' is no BIO label"),
+    ],
+)
+def test_labels_that_cannot_be_learned_get_one_line(command, tmp_path, text, options, message):
+    path = _written(tmp_path / "a.tsv", text)
+    code, out, err = command("train", "tagger", path, "--out", tmp_path / "m", *TINY, "--steps", 1, *options)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+
+
+@pytest.mark.parametrize("chosen", ["off", "none"])
+def test_labels_like_spans_can_be_taken_one_by_one(command, tmp_path, chosen):
+    path = _written(tmp_path / "a.tsv", "Bo\tPER-B\nLee\tPER-I\nsaw\tO\n\n" * 3)
+    options = ["--out", tmp_path / "m", *TINY, "--steps", 1, "--scheme", chosen]
+    code, _, err = command("train", "tagger", path, *options)
+    assert code == 0, err
+    assert recurra.load(tmp_path / "m").scheme is None
+    # The recipe of the run says it too: there "none" would mean that nothing was chosen.
+    assert 'scheme = "off"' in (tmp_path / "m" / "recipe.toml").read_text()
+
+
+def test_a_single_label_is_said(command, tmp_path):
+    path = _written(tmp_path / "a.tsv", "a\tX\nb\tX\n\n" * 3)
+    code, _, err = command("train", "tagger", path, "--out", tmp_path / "m", *TINY, "--steps", 1)
+    assert code == 0
+    assert "label: every word has the label X: there is nothing to learn" in err

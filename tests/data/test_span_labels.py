@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from recurra.data.spans import Span, convert, first_fault, labels_of, may_follow, scheme_of, spans_of
+from recurra.data.span_schemes import scheme_of
+from recurra.data.spans import Span, convert, first_fault, labels_of, may_follow, spans_of
 
 LABELS = ["O", "B-X", "I-X", "E-X", "S-X", "B-Y", "I-Y", "E-Y", "S-Y"]
 
@@ -74,7 +75,7 @@ def test_what_may_follow_agrees_with_what_is_well_formed():
         (["S-X"], "bioes"),
         (["NOUN", "VERB"], None),
         (["O", "X"], None),
-        (["O", "I-X"], None),
+        (["O", "I-X"], "io"),
         (["O"], None),
     ],
 )

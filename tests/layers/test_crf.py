@@ -88,6 +88,51 @@ def test_marginals_are_the_share_of_the_paths_through_a_label(crf, x):
         torch.testing.assert_close(got[:, b], expected, rtol=0, atol=1e-10)
 
 
+def test_a_partly_labelled_row_has_the_probability_of_all_its_completions(crf, x):
+    generator = torch.Generator().manual_seed(5)
+    possible = torch.rand(T, B, crf.size, generator=generator) < 0.6
+    possible[0, 0], possible[2] = False, True
+    possible[0, 0, 0] = True  # O begins the first row, of which a path remains whatever the field
+    lengths = torch.tensor(LENGTHS)
+    got = crf.partial_log_probability(x, possible, lengths)
+    expected = []
+    for b, n in enumerate(LENGTHS):
+        scored = list(paths(crf, x[:n, b]))
+        within = [score for path, score in scored if all(possible[t, b, label] for t, label in enumerate(path))]
+        everything = torch.stack([score for _, score in scored]).logsumexp(0)
+        expected.append(torch.stack(within).logsumexp(0) - everything if within else x.new_tensor(-torch.inf))
+    torch.testing.assert_close(got, torch.stack(expected), rtol=0, atol=1e-10)
+    reachable = torch.tensor([bool(one.isfinite()) for one in expected])
+    assert reachable.sum() >= 2
+    ours = torch.autograd.grad(got[reachable].sum(), [x, *crf.parameters()])
+    theirs = torch.autograd.grad(torch.stack(expected)[reachable].sum(), [x, *crf.parameters()])
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+
+
+def test_without_a_label_there_is_nothing_to_learn_and_with_one_a_step_it_is_the_path(crf, x):
+    lengths, labels = torch.tensor(LENGTHS), torch.zeros(T, B, dtype=torch.int64)
+    everything = torch.ones(T, B, crf.size, dtype=torch.bool)
+    torch.testing.assert_close(crf.partial_log_probability(x, everything, lengths), x.new_zeros(B), rtol=0, atol=1e-12)
+    path = torch.nn.functional.one_hot(labels, crf.size).bool()
+    torch.testing.assert_close(
+        crf.partial_log_probability(x, path, lengths), crf.log_probability(x, labels, lengths), rtol=0, atol=1e-10
+    )
+
+
+def test_where_no_path_is_possible_the_gradient_is_zero():
+    crf = field(BIO, "bio")
+    x = torch.randn(2, 2, 5, dtype=torch.float64, requires_grad=True)
+    possible = torch.ones(2, 2, 5, dtype=torch.bool)
+    possible[0, 0], possible[1, 0] = torch.tensor([True, 0, 0, 0, 0]).bool(), torch.tensor([False, 0, 1, 0, 0]).bool()
+    got = crf.partial_log_probability(x, possible)  # row 0: O, then I-X
+    assert got[0] == -torch.inf
+    (gradient,) = torch.autograd.grad(got[1], x)
+    assert bool(gradient.isfinite().all())
+    with pytest.raises(InputError, match="possible is"):
+        crf.partial_log_probability(x, possible[:1])
+
+
 def test_probabilities_of_all_paths_sum_to_one(crf, x):
     scores = x[:3, :1]
     total = sum(

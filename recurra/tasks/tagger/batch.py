@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from recurra.tasks.tagger.corpus import UNSEEN, Coded
+from recurra.tasks.tagger.corpus import Coded
+from recurra.tasks.tagger.label_numbers import MISSING, counted
 from recurra.tasks.tagger.states import States
 from recurra.tasks.tagger.vocabulary import AFFIXES, UNKNOWN, Vocabulary, affixes_of, folded
 
@@ -32,7 +33,7 @@ class Batch:
         affixes: int64 (A, U), the known beginnings and ends of each, and 0.
         features: int64 (F, T, B).
         lengths: int64 (B,).
-        labels: int64 (L, T, B), -1 past a row's length and where training never had the label; (0, T, B) without.
+        labels: int64 (L, T, B), below 0 as `label_numbers` has it, MISSING past a row's length; (0, T, B) without.
         vectors: int64 (T, B), rows of the pretrained vectors, 0 for words without one; None where there are none.
         states: (T, B, H) of a language model; None where there is none.
         spelling: (U, 2·S), what the character layer ends with for each distinct word, where it is known already.
@@ -52,8 +53,8 @@ class Batch:
 
     @property
     def count(self) -> int:
-        """How many words there are."""
-        return int(self.lengths.sum())
+        """How many words have a label that counts."""
+        return int(counted(self.labels).any(0).sum())
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
@@ -63,6 +64,10 @@ class Batch:
     def with_words(self, words: Tensor) -> Batch:
         """The batch with other word numbers, (T, B)."""
         return replace(self, words=words)
+
+    def with_labels(self, labels: Tensor) -> Batch:
+        """The batch with other labels, (L, T, B)."""
+        return replace(self, labels=labels)
 
     @property
     def fresh(self) -> bool:
@@ -143,7 +148,7 @@ def make_batch(sentences: Sequence[Coded], forms: Forms, *, features: int, spell
         affixes=forms.affixes(used),
         features=stacked(flat[:, 1 : 1 + features]),
         lengths=torch.from_numpy(lengths),
-        labels=stacked(flat[:, 1 + features :], UNSEEN),
+        labels=stacked(flat[:, 1 + features :], MISSING),
         states=_padded_states([one.states for one in sentences if one.states is not None], inside),
         spelling=None if spelling is None else spelling[torch.from_numpy(used)],
         vectors=None if forms.vectors is None else padded(forms.vectors[flat[:, 0]]),

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from recurra.data.sentences import Sentence
 from recurra.errors import InputError
 from recurra.files import read_object
+from recurra.tasks.tagger.label_numbers import MISSING, UNSEEN, LabelNumbers, counts
 from recurra.tasks.tagger.layout import Layout
 from recurra.tasks.tagger.states import States
 from recurra.tasks.tagger.vocabulary import UNKNOWN, Vocabulary
@@ -24,8 +25,6 @@ from recurra.tasks.tagger.windows import windows
 Ids = npt.NDArray[np.int32]
 # From the words of sentences to their states, (T, H) each.
 StateReader = Callable[[Sequence[Sequence[str]]], list[States]]
-# A label that training never had: no loss can be told, and whatever is predicted is wrong.
-UNSEEN = -1
 
 
 class Coded(NamedTuple):
@@ -46,8 +45,10 @@ class TaggedCorpus:
         starts: (S + 1,) int64, a memory map: where each sentence begins, and where the last ends.
         forms: the distinct words as they are spelt.
         features: how many feature columns there are, F.
-        states: (N, H) float16 of a language model, a memory map; None where there is none.
         unseen: of each label, the first values that the vocabulary lacks, with how often they occur.
+        missing: of each label, how many words have none.
+        left_out: how many sentences were left out because no word of theirs has a label.
+        states: (N, H) float16 of a language model, a memory map; None where there is none.
     """
 
     rows: Ids
@@ -55,6 +56,8 @@ class TaggedCorpus:
     forms: list[str]
     features: int
     unseen: list[dict[str, int]]
+    missing: list[int]
+    left_out: int = 0
     states: States | None = None
 
     def __len__(self) -> int:
@@ -95,7 +98,10 @@ class TaggedCorpus:
         if told["states"]:
             path = folder / f"{name}.states.bin"
             states = _map(path, np.float16, told["words"] * told["states"]).reshape(-1, told["states"])
-        return cls(rows, starts, told["forms"], told["features"], told["unseen"], states)
+        # Headers of runs that began before labels could be missing do not count them.
+        missing = told.get("missing", [0] * len(told["unseen"]))
+        counts = told["unseen"], missing, told.get("left_out", 0)
+        return cls(rows, starts, told["forms"], told["features"], *counts, states)
 
 
 def encode(
@@ -105,9 +111,11 @@ def encode(
     folder: Path,
     name: str,
     *,
+    spans: bool,
+    wanted: Callable[[int], bool] = counts,
     read: StateReader | None = None,
 ) -> TaggedCorpus:
-    """Writes sentences as numbers, one at a time.
+    """Writes sentences as numbers, one at a time; those without a label that is wanted are left out.
 
     Args:
         sentences: their labels coded as the vocabulary's.
@@ -115,32 +123,62 @@ def encode(
         vocabulary: numbers of features and labels; words are kept as they are spelt.
         folder: where the files go.
         name: what they begin with.
+        spans: whether labels mark spans, coded as BIOES.
+        wanted: whether a label's number is worth a sentence: `counts` to learn from it, `is_labelled` to score it.
         read: gives the states of a language model, where the tagger has one.
     """
+    labels = _LabelColumns([LabelNumbers(values, spans=spans) for values in vocabulary.labels], layout)
+    sentences = labels.worthwhile(sentences, wanted)
     sizes = [0]
     if read is not None:
         sentences = _with_states(sentences, read, folder / f"{name}.states.bin", sizes)
     forms: dict[str, int] = {}
-    unseen: list[dict[str, int]] = [{} for _ in layout.labels]
     starts, count = array("q", [0]), 0
     with (folder / f"{name}.rows.bin").open("wb") as file:
         for sentence in sentences:
             columns = [[forms.setdefault(word, len(forms)) for word in sentence.words]]
             columns += encoded_features(layout.features_in(sentence), vocabulary)
-            for known, values, missing in zip(vocabulary.label_ids, layout.labels_in(sentence), unseen, strict=True):
-                columns.append([known.get(value, UNSEEN) for value in values])
-                for value in values:
-                    if value not in known:
-                        missing[value] = missing.get(value, 0) + 1
+            columns += labels.encode(sentence)
             file.write(np.array(columns, dtype=np.int32).T.tobytes())
             count += len(sentence.words)
             starts.append(count)
     with (folder / f"{name}.starts.bin").open("wb") as file:
         starts.tofile(file)
-    told = {"words": count, "sentences": len(starts) - 1, "features": len(layout.features), "unseen": unseen}
-    told["states"] = sizes[0]
-    (folder / f"{name}.json").write_text(json.dumps({**told, "forms": list(forms)}), encoding="utf-8")
+    header: dict[str, Any] = {"words": count, "sentences": len(starts) - 1, "features": len(layout.features)}
+    header |= {"states": sizes[0]}
+    header |= {"unseen": labels.unseen, "missing": labels.missing, "left_out": labels.left_out}
+    (folder / f"{name}.json").write_text(json.dumps({**header, "forms": list(forms)}), encoding="utf-8")
     return TaggedCorpus.open(folder, name)
+
+
+class _LabelColumns:
+    """Labels of sentences as numbers; on the way, those that are missing or unknown are counted."""
+
+    def __init__(self, numbers: list[LabelNumbers], layout: Layout) -> None:
+        self._numbers, self._layout = numbers, layout
+        self.unseen: list[dict[str, int]] = [{} for _ in numbers]
+        self.missing = [0] * len(numbers)
+        self.left_out = 0
+
+    def worthwhile(self, sentences: Iterable[Sentence], wanted: Callable[[int], bool]) -> Iterator[Sentence]:
+        """The sentences in which some label is wanted; the labels of all are counted."""
+        for sentence in sentences:
+            columns = self.encode(sentence)
+            for place, values in enumerate(self._layout.labels_in(sentence)):
+                unseen = self.unseen[place]
+                for value, number in zip(values, columns[place], strict=True):
+                    if value is not None and number == UNSEEN:
+                        unseen[value] = unseen.get(value, 0) + 1
+                self.missing[place] += columns[place].count(MISSING)
+            if any(wanted(number) for column in columns for number in column):
+                yield sentence
+            else:
+                self.left_out += 1
+
+    def encode(self, sentence: Sentence) -> list[list[int]]:
+        """The numbers of each label."""
+        pairs = zip(self._numbers, self._layout.labels_in(sentence), strict=True)
+        return [[numbers.number(value) for value in values] for numbers, values in pairs]
 
 
 def _with_states(sentences: Iterable[Sentence], read: StateReader, path: Path, sizes: list[int]) -> Iterator[Sentence]:

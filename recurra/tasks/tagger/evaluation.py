@@ -10,7 +10,7 @@ from recurra.errors import InputError
 from recurra.tasks.tagger.coder import Coder
 from recurra.tasks.tagger.examples import Examples
 from recurra.tasks.tagger.network import TaggerNetwork
-from recurra.tasks.tagger.predict import evaluating, loss_of, predict
+from recurra.tasks.tagger.predict import Losses, evaluating, loss_of, predict
 from recurra.tasks.tagger.scores import Tally
 from recurra.tasks.tagger.spelling import spellings
 from recurra.tasks.tagger.windows import windows
@@ -28,24 +28,42 @@ def evaluate(network: TaggerNetwork, coder: Coder, examples: Examples) -> dict[s
         examples: the files, read once from end to end, not held.
 
     Returns:
-        `loss` in nats per word, `words`, `sentences`, the scores of the first label as fractions (`accuracy`, for
-        spans `f1`, …), and under `labels` all of each label: also `by_label`, `by_span` and `confusions`.
+        `loss` in nats per word, summed over the labels, `words`, `sentences`, the scores of the first label as
+        fractions (`accuracy`, for spans `f1`, …), and under `labels` all of each label: also its `loss`, `by_label`,
+        `by_span` and `confusions`. Each is of the words that have the label; `missing` counts those that do not,
+        `unseen` those whose label training never had, which have no part in the loss and count as errors. A loss or
+        score of no word is None.
 
     Raises:
-        InputError: what cannot be read, with file and line.
+        InputError: what cannot be read, with file and line; no sentence, or no word with a label.
     """
-    tallies = [Tally(coder.scheme is not None) for _ in coder.layout.names]
-    total, words = 0.0, 0
+    tallies = [Tally(coder.scheme) for _ in coder.layout.names]
+    loss, words, sentences = Losses.none(len(tallies)), 0, 0
+    unseen = [0] * len(tallies)
     with evaluating(network):
         for held in windows(_placed(examples)):
-            nats, count = _add(network, coder, held, tallies)
-            total, words = total + nats, words + count
-    if not words:
-        raise InputError(f"{examples.paths[0]}: no sentence to evaluate on, expected a word a line")
-    results = dict(zip(coder.layout.names, (tally.result() for tally in tallies), strict=True))
+            loss = loss.add(_add(network, coder, held, tallies, unseen))
+            words, sentences = words + sum(len(one.words) for one in held), sentences + len(held)
+    _check(coder, examples, tallies, words)
+    results = {}
+    for place, name in enumerate(coder.layout.names):
+        own = loss.totals[place] / loss.counts[place] if loss.counts[place] else None
+        results[name] = {**tallies[place].result(), "unseen": unseen[place], "loss": own}
     first = results[coder.layout.names[0]]
-    told = {name: first[name] for name in _FIRST if name in first}
-    return {**told, "loss": total / words, "words": words, "sentences": first["sentences"], "labels": results}
+    summary = {name: first[name] for name in _FIRST if name in first}
+    nats = loss.per_word() if any(loss.counts) else None
+    return {**summary, "loss": nats, "words": words, "sentences": sentences, "labels": results}
+
+
+def _check(coder: Coder, examples: Examples, tallies: list[Tally], words: int) -> None:
+    where, layout = examples.paths[0], coder.layout
+    if not words:
+        raise InputError(f"{where}: no sentence to evaluate on, expected a word a line")
+    if all(tally.missing == words for tally in tallies):
+        raise InputError(
+            f"{where}: none of its {words:,} words has a label of {' or '.join(layout.names)}, so there is nothing to "
+            "score"
+        )
 
 
 class _Placed:
@@ -62,17 +80,19 @@ def _placed(examples: Examples) -> Iterator[_Placed]:
             yield _Placed(sentence, f"{path.name}:{sentence.line_of(0)}")
 
 
-def _add(network: TaggerNetwork, coder: Coder, held: list[_Placed], tallies: list[Tally]) -> tuple[float, int]:
-    """Count some sentences; their loss in nats and how many words they have."""
+def _add(network: TaggerNetwork, coder: Coder, held: list[_Placed], tallies: list[Tally], unseen: list[int]) -> Losses:
+    """Count some sentences, and of each label the words with one that training never had; their loss."""
     sentences, features = [one.sentence for one in held], len(coder.layout.features)
     words, coded = coder.encode(sentences)
     forms = coder.forms(words)
     labelled = [coder.labelled(sentence, one) for sentence, one in zip(sentences, coded, strict=True)]
     spelling = spellings(network, forms)
-    told = loss_of(network, labelled, forms, features=features, spelling=spelling)
+    loss = loss_of(network, labelled, forms, features=features, spelling=spelling)
     found = predict(network, coded, forms, features=features, spelling=spelling)
     for one, predicted in zip(held, found, strict=True):
         known = [coder.vocabulary.knows(word) for word in one.words]
         for number, (tally, gold) in enumerate(zip(tallies, coder.layout.labels_in(one.sentence), strict=True)):
-            tally.add(gold, coder.named(number, predicted.labels[number]), known, one.words, one.place)
-    return sum(told.totals), told.words
+            named = coder.named(number, predicted.labels[number])
+            tally.add(gold, named, known, one.words, one.place, unsure=coder.unsure(gold))
+            unseen[number] += sum(value is not None and not coder.numbers_of(number, value) for value in gold)
+    return loss

@@ -7,14 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recurra.data.lines import open_bytes
+from recurra.data.partial_spans import code, mended
 from recurra.data.sentences import Sentence
-from recurra.data.spans import convert, first_fault
+from recurra.data.spans import first_fault
 from recurra.errors import InputError
 from recurra.tasks.tagger.layout import Layout
-
-# What the network's span labels are coded as, whatever the files have: B and E tell more than B alone (Ratinov & Roth
-# 2009), and the way back loses nothing.
-CODED = "bioes"
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,7 @@ class Examples:
     Args:
         paths: the files.
         layout: where they have what.
-        scheme: bio or bioes where labels mark spans; else None.
+        scheme: how labels mark spans, of `recurra.data.spans.SCHEMES`; None where they mark none.
         repair: mend span labels that are not well formed.
         first: the number of the first sentence of all files.
         last: the number after the last; None for all.
@@ -42,7 +39,7 @@ class Examples:
         return replace(self, first=first, last=last)
 
     def __iter__(self) -> Iterator[Sentence]:
-        """The sentences as the files have them.
+        """The sentences as the files have them; lines without words are left out.
 
         Raises:
             InputError: what cannot be read as the layout, or span labels that are not well formed; with file and line.
@@ -50,7 +47,7 @@ class Examples:
         number = 0
         for path in self.paths:
             with open_bytes(path) as file:
-                for sentence in self.layout.sentences(file, str(path)):
+                for sentence in filter(_has_words, self.layout.sentences(file, str(path))):
                     if self.last is not None and number >= self.last:
                         return
                     if number >= self.first:
@@ -58,7 +55,7 @@ class Examples:
                     number += 1
 
     def _well_formed(self, sentence: Sentence, path: Path, scheme: str) -> Sentence:
-        mended = []
+        columns: list[Sequence[str | None]] = []
         for labels in self.layout.labels_in(sentence):
             fault = first_fault(labels, scheme)
             if fault is not None and not self.repair:
@@ -67,25 +64,31 @@ class Examples:
                     f"{path}:{sentence.line_of(place)}: {why}, expected well-formed {scheme.upper()}. Correct the "
                     "file, mend it as scorers read it by --repair, or take labels one by one by --scheme off"
                 )
-            mended.append(labels if fault is None else convert(labels, scheme))
-        return relabelled(sentence, self.layout, mended)
+            columns.append(labels if fault is None else mended(labels, scheme))
+        return relabelled(sentence, self.layout, columns)
 
     def coded(self) -> Iterator[Sentence]:
-        """The sentences with span labels coded as the network's."""
+        """The sentences with span labels coded as the network's.
+
+        That is BIOES, whatever the files have: B and E tell more than B alone (Ratinov & Roth 2009), and the way back
+        loses nothing.
+        """
         for sentence in self:
-            yield (
-                sentence
-                if self.scheme is None
-                else relabelled(
-                    sentence, self.layout, [convert(labels, CODED) for labels in self.layout.labels_in(sentence)]
-                )
-            )
+            if self.scheme is None:
+                yield sentence
+            else:
+                columns = [code(labels, self.scheme) for labels in self.layout.labels_in(sentence)]
+                yield relabelled(sentence, self.layout, columns)
 
 
-def relabelled(sentence: Sentence, layout: Layout, labels: Iterable[Sequence[str]]) -> Sentence:
-    """The sentence with other labels in its rows, one list a label."""
+def _has_words(sentence: Sentence) -> bool:
+    return bool(sentence.words)
+
+
+def relabelled(sentence: Sentence, layout: Layout, labels: Iterable[Sequence[str | None]]) -> Sentence:
+    """The sentence with other labels in its rows, one list a label; None for words without a label."""
     rows = [row.copy() for row in sentence.rows]
     for column, values in zip(layout.labels, labels, strict=True):
         for row, value in zip(rows, values, strict=True):
-            row[column] = value
+            row[column] = layout.missing(column) if value is None else value
     return replace(sentence, rows=rows)

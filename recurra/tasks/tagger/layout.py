@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from recurra.data.columns import read_columns
-from recurra.data.conllu import COLUMNS, FORM, read_conllu
+from recurra.data.conllu import COLUMNS, EMPTY, FEATS, FORM, read_conllu
 from recurra.data.lines import open_bytes
 from recurra.data.sentences import Sentence
 from recurra.errors import InputError
@@ -22,6 +22,9 @@ LABEL = "label"
 class Layout:
     """Columns, from 0.
 
+    A word has no label where its field is empty or, in UPOS and XPOS of CoNLL-U, `_`. In FEATS, `_` is the label of
+    words without features; in column files it is a label like others.
+
     Args:
         format: conllu or columns.
         word: the column of the word.
@@ -29,7 +32,7 @@ class Layout:
         labels: the column of each.
         features: the columns of the features.
         columns: how many a row has.
-        separator: tab or space.
+        separator: tab or space, as the first training file; each file is read by its own first row.
     """
 
     format: str
@@ -57,14 +60,23 @@ class Layout:
         return made
 
     def sentences(self, file: BinaryIO, name: str) -> Iterator[Sentence]:
-        """The sentences of an open file of this layout."""
+        """The sentences of an open file of this layout; lines that belong to none as one without words."""
         if self.format == "conllu":
             return read_conllu(file, name)
         return read_columns(file, name, word=self.word, separator=self.separator, columns=self.columns)
 
-    def labels_in(self, sentence: Sentence) -> list[list[str]]:
-        """For each label its column of the sentence."""
-        return [[row[column] for row in sentence.rows] for column in self.labels]
+    def labels_in(self, sentence: Sentence) -> list[list[str | None]]:
+        """For each label its column of the sentence, without spaces around; None for words without a label."""
+        columns: list[list[str | None]] = []
+        for column in self.labels:
+            absent = ("", self.missing(column))
+            values = [row[column].strip(" ") for row in sentence.rows]
+            columns.append([None if value in absent else value for value in values])
+        return columns
+
+    def missing(self, column: int) -> str:
+        """What stands in a column in place of a label, besides nothing: `_` in UPOS and XPOS, else nothing."""
+        return EMPTY if self.format == "conllu" and column != FEATS else ""
 
     def features_in(self, sentence: Sentence) -> list[list[str]]:
         """For each feature its column of the sentence."""
@@ -128,5 +140,6 @@ def _columns_of(path: Path, options: FileOptions) -> Layout:
 def _first_sentence(path: Path, word: int) -> Sentence:
     with open_bytes(path) as file:
         for sentence in read_columns(file, str(path), word=word):
-            return sentence
+            if sentence.words:
+                return sentence
     raise InputError(f"{path}: no sentence in it, expected a word a line")

@@ -54,7 +54,7 @@ class Tagger:
             affixes=len(vocabulary.affixes),
             features=[len(values) for values in vocabulary.features],
             labels=vocabulary.labels,
-            spans=coder.scheme is not None,
+            scheme=coder.scheme,
             vectors=beside.size,
         )
         own = beside.language_model

@@ -15,6 +15,7 @@ from recurra.layers import ConditionalRandomField, LockedDropout, Readout, Recur
 from recurra.tasks.cell_names import make_cell
 from recurra.tasks.language_model import Network as LanguageNetwork
 from recurra.tasks.tagger.batch import Batch
+from recurra.tasks.tagger.label_numbers import possible_labels
 from recurra.tasks.tagger.options import NetworkOptions
 from recurra.tasks.tagger.sizes import Sizes
 
@@ -91,6 +92,7 @@ class TaggerNetwork(nn.Module):
         emitted = self.recurrent.output_size
         self.readouts = nn.ModuleList(Readout(emitted, len(values)) for values in sizes.labels)
         self.decoders = sizes.decoders(options.decoder)
+        self._possible = [possible_labels(values, spans=sizes.scheme is not None) for values in sizes.labels]
 
     @property
     def device(self) -> torch.device:
@@ -162,6 +164,10 @@ class TaggerNetwork(nn.Module):
         decoder = self.decoders[label]
         assert isinstance(decoder, ConditionalRandomField)
         return decoder
+
+    def possible(self, label: int) -> Tensor:
+        """What labels that stand for several may be, bool (N, K): row n for the number OPEN - n of `label_numbers`."""
+        return self._possible[label].to(self.device)
 
 
 def _embedding(rows: int, size: int) -> nn.Embedding:

@@ -37,8 +37,8 @@ class FileOptions:
     feature_columns: list[int] | None = None
     """Columns that the network reads beside the word, such as that of the part of speech."""
     scheme: str | None = None
-    """How labels mark spans: bio, bioes, or off where they mark none. Default: as the labels of the training data
-    are, bioes with S- or E- among them, bio with B- alone."""
+    """How labels mark spans: bio (IOB2), iob1, io, bioes, bilou, bmes, bmewo; or off (none) where they mark none.
+    Default: as the labels of the training data do."""
     repair: bool = False
     """Mend span labels that are not well formed, such as I- after O, in place of refusing them."""
     vectors: Path | None = None
@@ -58,6 +58,9 @@ class FileOptions:
                 raise InputError(f"there is no label {name!r} in CoNLL-U. {nearest(name, CONLLU_LABELS)}")
         if self.labels is not None and not 0 < len(self.labels) == len(set(self.labels)):
             raise InputError(f"labels={self.labels}: expected one or more, none twice")
+        if self.scheme == "none":
+            # A recipe writes an option that is not chosen as "none": what is chosen goes by another name.
+            object.__setattr__(self, "scheme", "off")
         if self.scheme not in (None, "off"):
             check_scheme(self.scheme)
         columns = [self.word_column, *([] if self.label_column is None else [self.label_column])]

@@ -29,10 +29,28 @@ class Predicted(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """The loss of some sentences: nats of each label, and how many words they sum over."""
+    """The loss of some sentences, of each label."""
 
     totals: list[float]
-    words: int
+    """In nats."""
+    counts: list[int]
+    """The words that each sums over: those whose label counts."""
+
+    def add(self, other: Losses) -> Losses:
+        """The loss of both."""
+        totals = [one + more for one, more in zip(self.totals, other.totals, strict=True)]
+        return Losses(totals, [one + more for one, more in zip(self.counts, other.counts, strict=True)])
+
+    def per_word(self) -> float:
+        """Nats per word, summed over the labels: each divided by the words whose label counts."""
+        if len(set(self.counts)) == 1:
+            return sum(self.totals) / max(1, self.counts[0])
+        return sum(total / count for total, count in zip(self.totals, self.counts, strict=True) if count)
+
+    @classmethod
+    def none(cls, labels: int) -> Losses:
+        """Of no sentence."""
+        return cls([0.0] * labels, [0] * labels)
 
 
 def predict(
@@ -80,13 +98,11 @@ def loss_of(
     spelling: Tensor | None = None,
 ) -> Losses:
     """The loss of sentences with labels."""
-    totals: list[float] = []
-    words = 0
+    total = Losses.none(len(network.readouts))
     for _, batch in _batches(sentences, forms, features, network.device, spelling):
-        told = [float(one) for one in losses(network, network(batch).scores, batch)]
-        totals = [one + other for one, other in zip(totals or [0.0] * len(told), told, strict=True)]
-        words += batch.count
-    return Losses(totals, words)
+        of_batch = losses(network, network(batch).scores, batch)
+        total = total.add(Losses([float(one.total) for one in of_batch], [int(one.words) for one in of_batch]))
+    return total
 
 
 def _batches(

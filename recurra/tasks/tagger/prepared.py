@@ -37,6 +37,26 @@ class Prepared:
         shown = ", ".join(self.names[:5]) + (f" and {len(self.names) - 5:,} files more" if len(self.names) > 5 else "")
         return f"{self.train.words:,} words in {len(self.train):,} sentences of {shown}"
 
+    def _missing_notes(self) -> list[str]:
+        """Labels that words of either part lack, or that one of the parts alone has."""
+        lines, layout = [], self.coder.layout
+        for title, part in (("training", self.train), ("validation", self.valid)):
+            if part.left_out:
+                lines.append(f"{title} data: {part.left_out:,} sentences without any label are left out")
+            for name, missing, unseen in zip(layout.names, part.missing, part.unseen, strict=True):
+                if missing:
+                    lines.append(
+                        f"{title} data: {missing:,} words have no label of {name}: they have no part in loss and scores"
+                    )
+                if unseen:
+                    shown = ", ".join(list(unseen)[:5]) + (", …" if len(unseen) > 5 else "")
+                    whose = "the training data never has" if part is self.valid else "this tagger does not have"
+                    lines.append(
+                        f"{title} data: {sum(unseen.values()):,} words have a label of {name} that {whose} ({shown}): "
+                        "they have no part in the loss and count as errors"
+                    )
+        return lines
+
     def notes(self) -> list[str]:
         """What a person should know of the data before training starts, a line each."""
         vocabulary = self.coder.vocabulary
@@ -48,7 +68,11 @@ class Prepared:
                 if self.coder.scheme is None
                 else f", which mark spans as {self.coder.scheme.upper()} and are coded as BIOES"
             )
-            lines.append(f"{name}: {len(values):,} labels{marked}")
+            lines.append(f"{name}: {len(values):,} label{'s' if len(values) != 1 else ''}{marked}")
+            if len(values) == 1:
+                lines.append(
+                    f"{name}: every word has the label {values[0]}: there is nothing to learn. Is it the column?"
+                )
         if self.coder.beside.words is not None:
             rows = self.coder.beside.rows or {}
             with_vector = sum(1 for form in self.train.forms if form in rows or form.lower() in rows)
@@ -58,13 +82,7 @@ class Prepared:
             int(count) for form, count in zip(self.valid.forms, counts, strict=True) if not vocabulary.knows(form)
         )
         lines.append(f"validation data: {unknown:,} of {self.valid.words:,} words never occur in the training data")
-        for name, unseen in zip(self.coder.layout.names, self.valid.unseen, strict=True):
-            if unseen:
-                shown = ", ".join(list(unseen)[:5]) + (", …" if len(unseen) > 5 else "")
-                lines.append(
-                    f"validation data: {sum(unseen.values()):,} words have a label of {name} that the training data "
-                    f"never has ({shown}): they have no part in the loss and count as errors"
-                )
+        lines += self._missing_notes()
         return lines
 
 

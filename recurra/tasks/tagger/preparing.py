@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from recurra.data.spans import scheme_of
+from recurra.data.span_schemes import SchemeFinder, looks_like_spans
+from recurra.data.spans import ALIASES, SCHEMES
 from recurra.data.text import check_file
 from recurra.data.vectors import read_vectors
 from recurra.errors import InputError
 from recurra.tasks.tagger.beside import Beside, new_beside
 from recurra.tasks.tagger.coder import Coder
-from recurra.tasks.tagger.corpus import encode
-from recurra.tasks.tagger.examples import CODED, Examples
+from recurra.tasks.tagger.corpus import TaggedCorpus, encode
+from recurra.tasks.tagger.examples import Examples
+from recurra.tasks.tagger.label_numbers import counts, is_labelled
 from recurra.tasks.tagger.layout import Layout, format_of, layout_of
 from recurra.tasks.tagger.options import FileOptions
 from recurra.tasks.tagger.prepared import DATA, TRAIN, VALID, VECTORS, Prepared
@@ -54,8 +56,17 @@ def prepare(
     own = coder.beside.language_model
     read = None if own is None else reader_of(own.network, own.unit)
     corpora = [
-        encode(part.coded(), coder.layout, coder.vocabulary, folder, name, read=read)
-        for name, part in ((TRAIN, train), (VALID, valid))
+        encode(
+            part.coded(),
+            coder.layout,
+            coder.vocabulary,
+            folder,
+            name,
+            spans=coder.scheme is not None,
+            wanted=wanted,
+            read=read,
+        )
+        for name, part, wanted in ((TRAIN, train, counts), (VALID, valid, is_labelled))
     ]
     prepared = Prepared(coder, corpora[0], corpora[1], [path.name for path in files])
     _check(prepared, train, valid)
@@ -69,7 +80,9 @@ def _read(files: Sequence[Path], options: FileOptions, language_model: Any) -> t
     scheme = scheme_for(Examples(files, layout), options)
     beside = _beside(options, language_model)
     train, valid = _divide(Examples(files, layout, scheme, options.repair), options)
-    return Coder(_count(train, layout).vocabulary(options.min_count), layout, scheme, beside), train, valid
+    counted = _count(train, layout)
+    check_labels(layout, counted, train)
+    return Coder(counted.vocabulary(options.min_count), layout, scheme, beside), train, valid
 
 
 def _read_as(start: Coder, files: Sequence[Path], options: FileOptions) -> tuple[Coder, Examples, Examples]:
@@ -94,20 +107,33 @@ def _beside(options: FileOptions, language_model: Any) -> Beside:
 
 
 def scheme_for(examples: Examples, options: FileOptions) -> str | None:
-    """How labels mark spans: as chosen, else as the training data's are."""
+    """How labels mark spans: as chosen, else as the training data's do.
+
+    Raises:
+        InputError: labels that look like those of spans in no scheme that is known.
+    """
     if options.scheme is not None:
-        return None if options.scheme == "off" else options.scheme
+        return None if options.scheme == "off" else ALIASES.get(options.scheme, options.scheme)
     if examples.layout.format == "conllu":
         return None
-    counts = _count(examples, examples.layout)
-    return scheme_of(counts.labels[0])
+    finder = SchemeFinder()
+    for sentence in examples:
+        finder.add(examples.layout.labels_in(sentence)[0])
+    scheme = finder.scheme()
+    if scheme is None and (odd := looks_like_spans(finder.labels)):
+        raise InputError(
+            f"{examples.paths[0]}: labels such as {', '.join(odd)} look like spans, but in no scheme that is known "
+            f"({', '.join(SCHEMES)}: O, and a letter before the type as in B-PER). Write them so and choose with "
+            "--scheme, or take labels one by one by --scheme off"
+        )
+    return scheme
 
 
 def _count(examples: Examples, layout: Layout) -> Counts:
-    counts = Counts(layout, None if examples.scheme is None else CODED)
+    counted = Counts(layout, examples.scheme)
     for sentence in examples:
-        counts.add(sentence)
-    return counts
+        counted.add(sentence)
+    return counted
 
 
 def _divide(examples: Examples, options: FileOptions) -> tuple[Examples, Examples]:
@@ -131,13 +157,50 @@ def _length(items: Iterable[Any]) -> int:
 
 
 def _check(prepared: Prepared, train: Examples, valid: Examples) -> None:
+    layout = prepared.coder.layout
     for part, corpus, wanted in ((train, prepared.train, "learn from"), (valid, prepared.valid, "validate with")):
-        if not len(corpus):
-            raise InputError(f"{part.paths[0]}: no sentence to {wanted}, expected a word a line")
-    for name, unseen in zip(prepared.coder.layout.names, prepared.valid.unseen, strict=True):
-        if sum(unseen.values()) == prepared.valid.words:
-            shown = ", ".join(list(unseen)[:5])
+        where = part.paths[0]
+        if not len(corpus) and not corpus.left_out:
+            raise InputError(f"{where}: no sentence to {wanted}, expected a word a line")
+        for place, name in enumerate(layout.names):
+            unseen = corpus.unseen[place]
+            if unseen and not any(counts(number) for number in _labels(corpus, place)):
+                shown = ", ".join(list(unseen)[:5])
+                raise InputError(
+                    f"{where}: none of its labels of {name} ({shown}, …) occurs in the training data. "
+                    "Is it a file with the same labels?"
+                )
+    if not len(prepared.train):
+        names = " or ".join(layout.names)
+        raise InputError(f"{train.paths[0]}: no word of the training data has a label of {names}")
+    name = layout.names[0]
+    if not any(is_labelled(number) for number in _labels(prepared.valid, 0)):
+        raise InputError(
+            f"{valid.paths[0]}: no word of the validation data has a label of {name}, which decides which model is the "
+            "best. Name files that have by --valid"
+        )
+
+
+def _labels(corpus: TaggedCorpus, place: int) -> list[int]:
+    """The numbers of one label of all words."""
+    numbers: list[int] = corpus.rows[:, 1 + corpus.features + place].tolist()
+    return numbers
+
+
+def check_labels(layout: Layout, counted: Counts, train: Examples) -> None:
+    """Refuses training data without any value of some label.
+
+    Raises:
+        InputError: with the label.
+    """
+    for name, column, labels in zip(layout.names, layout.labels, counted.labels, strict=True):
+        if labels or not (counted.sentences or counted.unlabelled):
+            continue
+        if layout.format == "conllu":
             raise InputError(
-                f"{valid.paths[0]}: none of its labels of {name} ({shown}, …) occurs in the training data. "
-                "Is it a file with the same labels?"
+                f"{train.paths[0]}: no word of the training data has a label of {name}. Leave {name} out of --labels"
             )
+        raise InputError(
+            f"{train.paths[0]}: no word of the training data has a label: column {column + 1} is empty. Name the "
+            "column of the label by --label-column"
+        )

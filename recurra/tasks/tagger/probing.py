@@ -7,14 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from recurra.errors import InputError
 from recurra.tasks.tagger.batch import Forms, make_batch
 from recurra.tasks.tagger.coder import Coder
-from recurra.tasks.tagger.corpus import UNSEEN, Coded, TaggedCorpus
-from recurra.tasks.tagger.decode import losses
+from recurra.tasks.tagger.corpus import Coded, TaggedCorpus
+from recurra.tasks.tagger.decode import losses, nats_of_words
 from recurra.tasks.tagger.examples import Examples
 from recurra.tasks.tagger.network import Output, TaggerNetwork
 from recurra.tasks.tagger.spelling import spellings
@@ -72,13 +71,16 @@ def _probe(network: TaggerNetwork, sentences: Sequence[Coded], forms: Forms, whe
     features = sentences[0].rows.shape[1] - 1 - len(network.readouts)
     batch = make_batch(sentences, forms, features=features, spelling=spelling).to(network.device)
 
-    def nats(output: Output) -> Tensor:
-        if network.decoders is not None:
-            return torch.stack(losses(network, output.scores, batch)).sum()
-        told = [
-            F.cross_entropy(score.transpose(1, 2), labels, reduction="none", ignore_index=UNSEEN)  # (T, K, B), (T, B)
-            for score, labels in zip(output.scores, batch.labels, strict=True)
-        ]
-        return torch.stack(told).sum(0)
+    if not batch.count:
+        raise InputError(f"{where}: no word has a label that this tagger knows, so there is no loss to examine")
 
-    return Probe((batch,), nats)
+    def losses_of(output: Output) -> Tensor:
+        if network.decoders is not None:
+            return torch.stack([one.total for one in losses(network, output.scores, batch)]).sum()
+        nats = [
+            nats_of_words(score, labels, network.possible(place))
+            for place, (score, labels) in enumerate(zip(output.scores, batch.labels, strict=True))
+        ]
+        return torch.stack(nats).sum(0)
+
+    return Probe((batch,), losses_of)

@@ -46,7 +46,7 @@ class Reading:
             raise InputError(f"this tagger also reads column {columns} beside the word: give it columns by --from")
 
     def sentences(self, file: BinaryIO, name: str) -> Iterator[Sentence]:
-        """The sentences of an open file, as the tagger wants them.
+        """The sentences of an open file, as the tagger wants them; lines that belong to none as one without words.
 
         Raises:
             InputError: what cannot be read as the format, with the line's number.
@@ -56,6 +56,25 @@ class Reading:
         if self.format == "conllu":
             return read_conllu(file, name)
         return self._columns(file, name)
+
+    def checked(self, file: BinaryIO, name: str) -> Iterator[Sentence]:
+        """The same, after the file was read to its end once, so that nothing is written of one that has a fault.
+
+        A stream, which can be read only once, is not checked beforehand: its error says that the output stops early.
+        """
+        if file.seekable():
+            start = file.tell()
+            for _ in self.sentences(file, name):
+                pass
+            file.seek(start)
+            yield from self.sentences(file, name)
+            return
+        try:
+            yield from self.sentences(file, name)
+        except InputError as error:
+            raise InputError(
+                f"{error}. The output ends before this: a stream cannot be checked first, a file is"
+            ) from None
 
     def _text(self, file: BinaryIO, name: str) -> Iterator[Sentence]:
         for line in read_lines(file, name):
@@ -67,8 +86,8 @@ class Reading:
         word, separator = (self.layout.word, self.layout.separator) if same else (0, None)
         last = max(self.layout.features, default=0)
         for sentence in read_columns(file, name, word=word, separator=separator):
-            columns = len(sentence.rows[0])
-            if columns <= last:
+            columns = len(sentence.rows[0]) if sentence.rows else None
+            if columns is not None and columns <= last:
                 where = f"{name}:{sentence.line_of(0)}"
                 raise InputError(f"{where}: {columns} columns, but this tagger also reads column {last + 1}")
             yield sentence

@@ -15,7 +15,8 @@ def report(scores: dict[str, Any]) -> str:
 
 
 def _lines(scores: dict[str, Any]) -> Iterator[str]:
-    yield f"{scores['words']:,} words in {scores['sentences']:,} sentences, {scores['loss']:.4f} nats a word"
+    loss = "no loss" if scores["loss"] is None else f"{scores['loss']:.4f} nats a word"
+    yield f"{scores['words']:,} words in {scores['sentences']:,} sentences, {loss}"
     for name, result in scores["labels"].items():
         yield ""
         yield from _of_label(name, result)
@@ -23,6 +24,13 @@ def _lines(scores: dict[str, Any]) -> Iterator[str]:
 
 def _of_label(name: str, result: dict[str, Any]) -> Iterator[str]:
     yield name
+    if result["missing"]:
+        yield f"  {'not scored':<17} {result['missing']:,} words without a label"
+    if not result["words"]:
+        yield "  nothing to score"
+        return
+    if result["unseen"]:
+        yield f"  {'counted as wrong':<17} {result['unseen']:,} words with a label that the training data never had"
     unknown = result["unknown_words"]
     rows = [
         ("accuracy", result["accuracy"], result["words"], "words"),

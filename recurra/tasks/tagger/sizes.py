@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from recurra.data.partial_spans import CODED
 from recurra.data.spans import rules
 from recurra.layers import ConditionalRandomField
 
@@ -21,7 +22,7 @@ class Sizes:
         affixes: how many beginnings and ends of words.
         features: for each feature column, how many values.
         labels: for each label its values.
-        spans: whether labels mark spans, coded as BIOES.
+        scheme: how the files' labels mark spans, which are coded as BIOES; None where they mark none.
         vectors: rows and numbers a row of the pretrained vectors; None where there are none.
     """
 
@@ -30,7 +31,7 @@ class Sizes:
     affixes: int
     features: Sequence[int]
     labels: Sequence[Sequence[str]]
-    spans: bool
+    scheme: str | None
     vectors: tuple[int, int] | None = None
 
     def decoders(self, decoder: str | None) -> nn.ModuleList | None:
@@ -39,11 +40,12 @@ class Sizes:
         Args:
             decoder: softmax or crf; where None, crf for spans.
         """
-        uses_fields = self.spans if decoder is None else decoder == "crf"
+        uses_fields = self.scheme is not None if decoder is None else decoder == "crf"
         return nn.ModuleList(map(self._field, self.labels)) if uses_fields else None
 
     def _field(self, labels: Sequence[str]) -> ConditionalRandomField:
-        if not self.spans:
+        if self.scheme is None:
             return ConditionalRandomField(len(labels))
-        start, between, end = rules(labels, "bioes")
+        # IO cannot write adjacent spans of a type: they would come out as one.
+        start, between, end = rules(labels, CODED, adjacent=self.scheme != "io")
         return ConditionalRandomField(len(labels), allowed_start=start, allowed=between, allowed_end=end)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import BinaryIO
+
 from recurra.cells import States
+from recurra.data.columns import divide
+from recurra.data.lines import read_lines
 from recurra.errors import InputError
 from recurra.tasks.tagger.batch import make_batch
 from recurra.tasks.tagger.coder import Coder
 from recurra.tasks.tagger.decode import decode
+from recurra.tasks.tagger.layout import Layout
 from recurra.tasks.tagger.network import TaggerNetwork
 from recurra.tasks.tagger.predict import evaluating
 from recurra.tasks.tagger.tagged import Word, as_sentence
@@ -36,6 +42,7 @@ class TaggerStream:
             )
         self._network, self._coder = network, coder
         self._state: States | None = None
+        self._before: list[int | None] = [None] * len(coder.layout.names)
 
     def push(self, word: Word) -> dict[str, str]:
         """The labels of the next word, by name.
@@ -50,11 +57,54 @@ class TaggerStream:
             scores, self._state = network(batch, self._state)
             decoded = decode(network, scores, batch)
         # A span label is coded more finely than files have it, and converted alone it would lose its neighbours.
-        return {
-            name: coder.named_alone(place, int(one.labels[0, 0]))
-            for place, (name, one) in enumerate(zip(coder.layout.names, decoded, strict=True))
+        numbers = [int(one.labels[0, 0]) for one in decoded]
+        named = {
+            name: coder.named_alone(place, numbers[place], self._before[place])
+            for place, name in enumerate(coder.layout.names)
         }
+        self._before = [*numbers]
+        return named
 
     def end(self) -> None:
         """End the sentence: the next word begins another."""
         self._state = None
+        self._before = [None] * len(self._before)
+
+
+def read_words(file: BinaryIO, name: str, layout: Layout) -> Iterator[Word | None]:
+    """The words of an open file with one a line, and its features after it; None for an empty line, a sentence's end.
+
+    The first line decides what divides the columns: tabs where it has one, spaces where it has several words; else
+    what the training files had, so that a word may hold spaces where those had tabs.
+
+    Args:
+        file: open for reading bytes; a pipe will do.
+        name: what errors call it.
+        layout: the tagger's.
+
+    Raises:
+        InputError: a line of another number of columns, an empty one, or not UTF-8; with its number.
+    """
+    wanted = 1 + len(layout.features)
+    expected = "a word" if wanted == 1 else f"a word and {wanted - 1} features"
+    separator: str | None = None
+    for line in read_lines(file, name):
+        text = line.text.strip(" \r")
+        if not text.strip("\t"):
+            yield None
+            continue
+        separator = separator or _separator(text, layout)
+        fields = divide(text, separator)
+        if len(fields) != wanted or not all(field.strip(" ") for field in fields):
+            columns = f"{len(fields)} column{'s' if len(fields) != 1 else ''}"
+            raise InputError(f"{name}:{line.number}: {columns} apart by {separator}s, expected {expected} a line")
+        if separator == "space" and "\t" in text:
+            raise InputError(f"{name}:{line.number}: a tab, but the lines before are apart by spaces. Use one of them")
+        words = tuple(field.strip(" ") for field in fields)
+        yield words if layout.features else words[0]
+
+
+def _separator(text: str, layout: Layout) -> str:
+    if "\t" in text:
+        return "tab"
+    return "space" if len(divide(text, "space")) > 1 else layout.separator

@@ -9,21 +9,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from recurra.data.partial_spans import CODED, CODED_LETTERS, unsure_words
 from recurra.data.token_batches import TokenBatches
 from recurra.tasks.tagger.batch import Batch, Forms, make_batch
 from recurra.tasks.tagger.corpus import Coded, TaggedCorpus
-from recurra.tasks.tagger.decode import losses
+from recurra.tasks.tagger.decode import losses, without_unseen
+from recurra.tasks.tagger.label_numbers import MISSING, OPEN, UNSEEN
 from recurra.tasks.tagger.model import Tagger
 from recurra.tasks.tagger.options import BatchOptions
-from recurra.tasks.tagger.predict import evaluating, loss_of, predict
+from recurra.tasks.tagger.predict import Losses, evaluating, loss_of, predict
 from recurra.tasks.tagger.scores import Tally
 from recurra.tasks.tagger.spelling import spellings
 from recurra.tasks.tagger.windows import WINDOW_WORDS
 from recurra.training import Loss
 
 _TRIAL = 50
+# What stands for a label that training never had; no label is called that.
+_UNKNOWN = "\0"
 
 
 class Training:
@@ -55,8 +59,9 @@ class Training:
         self.network, self._model, self._train, self._valid, self._options = model.network, model, train, valid, options
         self._forms, self._valid_forms = model.forms(train.forms), model.forms(valid.forms)
         self._hidden = torch.from_numpy(hidden_shares(train, self._forms, options.word_dropout))
+        self._sentences = worth_learning(train, together=self.network.decoders is not None)
         self.updates = TokenBatches(
-            train.lengths,
+            train.lengths[self._sentences],
             self._batch,
             tokens=options.batch_tokens,
             seed=seed,
@@ -65,17 +70,21 @@ class Training:
         )
 
     def _batch(self, numbers: npt.NDArray[np.int64]) -> Batch:
-        sentences = [self._train.sentence(number) for number in numbers.tolist()]
-        return make_batch(sentences, self._forms, features=self._train.features)
+        sentences = [self._train.sentence(number) for number in self._sentences[numbers].tolist()]
+        return without_unseen(self.network, make_batch(sentences, self._forms, features=self._train.features))
 
     def loss(self, network: nn.Module, batch: Batch, state: Any) -> Loss:
-        """The sum over labels of the cross-entropy, or of -log p of the path, of a batch."""
+        """The sum over labels of the cross-entropy, or of -log p of the path, of a batch.
+
+        All labels of all words weigh alike; the count is that of the words with at least one.
+        """
+        count = batch.count
         shares = self._hidden[batch.words]  # (T, B)
         words = batch.words.masked_fill(torch.rand(shares.shape) < shares, 0)
         batch = batch.with_words(words).to(self.network.device)
         scores = network(batch).scores
-        told = losses(self.network, scores, batch, label_smoothing=self._options.label_smoothing)
-        return Loss(torch.stack(told).sum(), batch.count)
+        of_labels = losses(self.network, scores, batch, label_smoothing=self._options.label_smoothing)
+        return Loss(torch.stack([one.total for one in of_labels]).sum(), count)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Loss and scores on what is held out; the first label's F1, or accuracy, decides which model is the best."""
@@ -88,6 +97,20 @@ class Training:
     def rebuild_state(self, state: Any) -> Any:
         """Sentences carry no state."""
         return state
+
+
+def worth_learning(train: TaggedCorpus, *, together: bool) -> npt.NDArray[np.int64]:
+    """The numbers of the sentences that have a loss: some word has a label that training knows.
+
+    Args:
+        train: the corpus.
+        together: whether a random field chooses labels, of which one that is not known spoils its sentence.
+    """
+    labels = train.rows[:, 1 + train.features :]  # (N, L)
+    known = np.logical_or.reduceat((labels >= 0) | (labels <= OPEN), train.starts[:-1])  # (S, L)
+    if together:
+        known &= ~np.logical_or.reduceat(labels == UNSEEN, train.starts[:-1])
+    return np.flatnonzero(known.any(1))
 
 
 def hidden_shares(train: TaggedCorpus, forms: Forms, alpha: float) -> npt.NDArray[np.float32]:
@@ -105,24 +128,42 @@ def corpus_scores(model: Tagger, corpus: TaggedCorpus, forms: Forms) -> dict[str
     Those of the first label have plain names, such as accuracy; those of others begin with the label's, such as
     xpos_accuracy. `error` is what the best model has least of: 1 - F1, or 1 - accuracy.
     """
-    tallies = [Tally(model.scheme is not None) for _ in model.layout.names]
-    total, words = 0.0, 0
+    tallies = [Tally(None if model.scheme is None else CODED) for _ in model.layout.names]
+    loss = Losses.none(len(tallies))
     known = [model.vocabulary.knows(form) for form in corpus.forms]
-    unseen = "\0"  # no label is called that
     with evaluating(model.network):
         spelling = spellings(model.network, forms)
         for sentences in _windows(corpus):
-            told = loss_of(model.network, sentences, forms, features=corpus.features, spelling=spelling)
-            total, words = total + sum(told.totals), words + told.words
+            loss = loss.add(loss_of(model.network, sentences, forms, features=corpus.features, spelling=spelling))
             found = predict(model.network, sentences, forms, features=corpus.features, spelling=spelling)
             for (row, _), predicted in zip(sentences, found, strict=True):
                 numbers = row[:, 0].tolist()
                 for place, tally in enumerate(tallies):
                     values = model.vocabulary.labels[place]
-                    gold = [values[label] if label >= 0 else unseen for label in row[:, 1 + corpus.features + place]]
+                    labels = row[:, 1 + corpus.features + place].tolist()
+                    gold = _gold(labels, predicted.labels[place], values, model.network.possible(place))
                     named = [values[label] for label in predicted.labels[place]]
-                    tally.add(gold, named, [known[number] for number in numbers], numbers, "")
-    return summary(model, [tally.result() for tally in tallies], total / max(1, words))
+                    unsure = unsure_words([_coded(label, values) for label in labels])
+                    tally.add(gold, named, [known[number] for number in numbers], numbers, "", unsure=unsure)
+    return summary(model, [tally.result() for tally in tallies], loss.per_word())
+
+
+def _coded(label: int, values: list[str]) -> str | None:
+    """A label by name; one that stands for several by the letters of all."""
+    if label <= OPEN:
+        return f"{CODED_LETTERS}-"
+    return values[label] if label >= 0 else None if label == MISSING else _UNKNOWN
+
+
+def _gold(labels: list[int], predicted: list[int], values: list[str], possible: Tensor) -> list[str | None]:
+    """The labels of a sentence's words by name; of several that a word may have, the predicted one if it is among."""
+    gold: list[str | None] = []
+    for label, guess in zip(labels, predicted, strict=True):
+        if label <= OPEN:
+            gold.append(values[guess] if possible[OPEN - label, guess] else _UNKNOWN)
+        else:
+            gold.append(_coded(label, values))
+    return gold
 
 
 def summary(model: Tagger, results: list[dict[str, Any]], loss: float) -> dict[str, float]:
@@ -132,7 +173,10 @@ def summary(model: Tagger, results: list[dict[str, Any]], loss: float) -> dict[s
         before = f"{name}_" if place else ""
         wanted = ("f1", "precision", "recall", "accuracy", "accuracy_unknown", "accuracy_sentences")
         scores |= {before + key: result[key] for key in wanted if result.get(key) is not None}
-    scores["error"] = 1.0 - results[0].get("f1", results[0]["accuracy"])
+    first = results[0].get("f1", results[0]["accuracy"])
+    # Without a label to score the loss is all there is; training refuses such validation data.
+    if first is not None:
+        scores["error"] = 1.0 - first
     return scores
 
 

@@ -10,8 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from recurra.data.partial_spans import CODED_LETTERS, code, members
 from recurra.data.sentences import Sentence
-from recurra.data.spans import convert
+from recurra.data.spans import divide_label
 from recurra.errors import InputError
 from recurra.files import read_object
 from recurra.tasks.tagger.layout import Layout
@@ -102,24 +103,33 @@ class Counts:
 
     layout: Layout
     scheme: str | None
-    """What labels are converted to before they are counted; None where they mark no spans."""
+    """How labels mark spans: they are counted coded as BIOES; None where they mark none."""
     words: Counter[str] = field(default_factory=Counter)
     features: list[Counter[str]] = field(default_factory=list)
     labels: list[Counter[str]] = field(default_factory=list)
     sentences: int = 0
+    unlabelled: int = 0
+    """Sentences without any label, which are not counted otherwise."""
 
     def __post_init__(self) -> None:
         self.features = [Counter() for _ in self.layout.features]
         self.labels = [Counter() for _ in self.layout.labels]
 
     def add(self, sentence: Sentence) -> None:
-        """Count one sentence."""
+        """Count one sentence; not one without any label, from which nothing is learned."""
+        columns = self.layout.labels_in(sentence)
+        if not any(value is not None for values in columns for value in values):
+            self.unlabelled += 1
+            return
         self.sentences += 1
         self.words.update(sentence.words)
         for counter, values in zip(self.features, self.layout.features_in(sentence), strict=True):
             counter.update(values)
-        for counter, values in zip(self.labels, self.layout.labels_in(sentence), strict=True):
-            counter.update(values if self.scheme is None else convert(values, self.scheme))
+        for counter, column in zip(self.labels, columns, strict=True):
+            labels = column if self.scheme is None else code(column, self.scheme)
+            counter.update(label for label in labels if label is not None)
+            if self.scheme is not None and None in labels:
+                _complete(counter, labels)
 
     def folded(self) -> Counter[str]:
         """The words in lower case, and how often each occurs."""
@@ -144,6 +154,17 @@ class Counts:
             features=[_ordered(counter) for counter in self.features],
             labels=[_ordered(counter) for counter in self.labels],
         )
+
+
+def _complete(counter: Counter[str], labels: Sequence[str | None]) -> None:
+    """Gives a partly labelled sentence every label that its words without one may have: some of each of its types."""
+    for label in labels:
+        kind = "" if label is None else divide_label(label)[1]
+        if label is not None and kind:
+            if members(label) != [label]:
+                del counter[label]
+            for letter in CODED_LETTERS:
+                counter[f"{letter}-{kind}"] += 0
 
 
 def _ordered(counter: Counter[str]) -> list[str]:

@@ -16,24 +16,32 @@ from recurra.tasks.tagger.tagged import Tagged
 Writer = Callable[[Tagged], str]
 
 
-def writer(to: str, came_as: str, layout: Layout, *, spans: bool) -> Writer:
+def writer(to: str, came_as: str, layout: Layout, *, scheme: str | None) -> Writer:
     """What turns a tagged sentence into text.
 
     Args:
         to: a name of `WRITERS`.
         came_as: the format the sentences were read from; the same format keeps all of its lines but the labels.
         layout: the tagger's columns.
-        spans: whether labels mark spans.
+        scheme: how labels mark spans; None where they mark none.
 
     Raises:
         InputError: a format that is not known.
     """
     if to not in WRITERS:
         raise InputError(f"there is no format {to!r} to write. {nearest(to, WRITERS)}")
-    return WRITERS[to](came_as, layout, spans)
+    write = WRITERS[to](came_as, layout, scheme)
+
+    def write_sentence(tagged: Tagged) -> str:
+        if tagged.sentence.words or came_as == "text":
+            return write(tagged)
+        # Lines that belong to no sentence, such as comments at a file's end, have a place in their own format alone.
+        return "".join(tagged.sentence.lines) if to == came_as else ""
+
+    return write_sentence
 
 
-def _conllu(came_as: str, layout: Layout, spans: bool) -> Writer:
+def _conllu(came_as: str, layout: Layout, scheme: str | None) -> Writer:
     own = dict(zip(layout.names, layout.labels, strict=True)) if layout.format == "conllu" else {}
 
     def write(tagged: Tagged) -> str:
@@ -77,7 +85,7 @@ def _add(row: list[str], item: str) -> None:
     row[MISC] = item if row[MISC] == EMPTY else f"{row[MISC]}|{item}"
 
 
-def _columns(came_as: str, layout: Layout, spans: bool) -> Writer:
+def _columns(came_as: str, layout: Layout, scheme: str | None) -> Writer:
     def write(tagged: Tagged) -> str:
         sentence = tagged.sentence
         if came_as != "columns":
@@ -85,12 +93,13 @@ def _columns(came_as: str, layout: Layout, spans: bool) -> Writer:
             separator = "\t"
         else:
             rows = [row.copy() for row in sentence.rows]
-            separator = "\t" if "\t" in "".join(sentence.lines) else SEPARATORS[layout.separator]
+            separator = SEPARATORS[sentence.separator or layout.separator]
         replaced = came_as == "columns" == layout.format and bool(rows) and len(rows[0]) == layout.columns
         for name, column in zip(layout.names, layout.labels, strict=True):
             for row, value in zip(rows, tagged.labels[name], strict=True):
                 if replaced:
-                    row[column] = value
+                    # Spaces around a label that is the same stay, as the rest of its line.
+                    row[column] = row[column] if row[column].strip(" ") == value else value
                 else:
                     row.append(value)
         for shares in (tagged.probabilities or {}).values():
@@ -103,14 +112,14 @@ def _columns(came_as: str, layout: Layout, spans: bool) -> Writer:
     return write
 
 
-def _json(came_as: str, layout: Layout, spans: bool) -> Writer:
+def _json(came_as: str, layout: Layout, scheme: str | None) -> Writer:
     def write(tagged: Tagged) -> str:
         words = tagged.sentence.words
         content: dict[str, object] = {"words": words, **tagged.labels}
-        if spans:
+        if scheme is not None:
             content["spans"] = [
                 {"type": kind, "start": start, "end": end, "text": " ".join(words[start:end])}
-                for kind, start, end in spans_of(tagged.labels[layout.names[0]])
+                for kind, start, end in spans_of(tagged.labels[layout.names[0]], scheme)
             ]
         if tagged.probabilities is not None:
             rounded = {name: [round(share, 6) for share in shares] for name, shares in tagged.probabilities.items()}
@@ -124,7 +133,7 @@ def _json(came_as: str, layout: Layout, spans: bool) -> Writer:
 _COLOURS = (36, 33, 32, 35, 34, 31, 96, 93, 92, 95, 94, 91)
 
 
-def _terminal(came_as: str, layout: Layout, spans: bool) -> Writer:
+def _terminal(came_as: str, layout: Layout, scheme: str | None) -> Writer:
     colours: dict[str, int] = {}
 
     def coloured(text: str, label: str) -> str:
@@ -133,9 +142,9 @@ def _terminal(came_as: str, layout: Layout, spans: bool) -> Writer:
 
     def write(tagged: Tagged) -> str:
         words = tagged.sentence.words
-        if spans:
+        if scheme is not None:
             pieces, last = [], 0
-            for kind, start, end in spans_of(tagged.labels[layout.names[0]]):
+            for kind, start, end in spans_of(tagged.labels[layout.names[0]], scheme):
                 pieces += words[last:start]
                 pieces.append(coloured(f"[{' '.join(words[start:end])}]{kind}", kind))
                 last = end
@@ -151,7 +160,7 @@ def _terminal(came_as: str, layout: Layout, spans: bool) -> Writer:
     return write
 
 
-WRITERS: dict[str, Callable[[str, Layout, bool], Writer]] = {
+WRITERS: dict[str, Callable[[str, Layout, str | None], Writer]] = {
     "conllu": _conllu,
     "columns": _columns,
     "json": _json,
