@@ -7,9 +7,12 @@ that `import recurra` brings neither a server nor a plotting library.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+# As typing has it, whose import would be most of the time that this one takes.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from recurra.api import load, train
     from recurra.cells import Cell, Gates, Initialisation, State, count_parameters, find_cell
     from recurra.diagnosis import diagnose

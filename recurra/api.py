@@ -6,10 +6,14 @@ the best model so far into `DIR` and checkpoints into `DIR/training`; the best i
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
+import shlex
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +23,12 @@ import torch
 from recurra import bundle
 from recurra.cells import Cell, find_cell
 from recurra.diagnosis import TrainingMonitor
-from recurra.errors import InputError, nearest
+from recurra.errors import InputError, RecurraError, nearest
 from recurra.files import replace_file, to_json
 from recurra.recipe import Recipe, make_options, read_recipe, write_recipe
+from recurra.stopping import GivenUp, Interrupted, Interruption
 from recurra.tasks import TASKS, Job, Task
-from recurra.training import Progress, Silent, describe_machine
+from recurra.training import Progress, Silent, describe_machine, figure
 from recurra.training import train as run_training
 
 
@@ -35,9 +40,14 @@ class _Run:
     recipe: Recipe
     """Its files, its options by group, and what it starts from."""
     out: Path
+    """The folder that was named."""
+    place: Path
+    """Where its files go: that folder, or one inside it while an older model stays."""
+    overwrite: bool
     source: Any
     """The model that it starts from, loaded; None for random weights."""
     progress: Progress
+    interruption: Interruption
     started: float
 
     @property
@@ -67,7 +77,7 @@ def train(
         out: the folder of the model.
         recipe: a TOML file of options; what is given here goes before it.
         resume: go on with an interrupted run exactly where its checkpoint is; it keeps its files and options.
-        overwrite: replace the model that is in the folder.
+        overwrite: replace the model that is in the folder; it stays, and can be used, until the new one is complete.
         init_from: a model's folder to start from, in place of random weights; its vocabulary and network are kept.
         seeds: train so many models, with the seeds that follow `seed`, in the folders seed-0, seed-1, …; 1 by default.
         progress: who watches; nobody by default.
@@ -79,7 +89,7 @@ def train(
     Raises:
         InputError: something given cannot be used; nothing was changed.
         RecurraError: training failed; the last checkpoint is whole.
-        recurra.training.Interrupted: Ctrl-C; a checkpoint was written.
+        recurra.training.Interrupted: Ctrl-C or SIGTERM; the message says what is safe and how to go on.
     """
     started, out, progress = time.monotonic(), Path(out), progress or Silent()
     if task not in TASKS:
@@ -88,18 +98,22 @@ def train(
     if resume:
         if paths or options or recipe or init_from or overwrite or seeds is not None:
             raise InputError(f"a resumed run keeps its files and options: give only {out} and --resume")
-        return _resume(row, out, progress)
-    chosen = Recipe() if recipe is None else read_recipe(recipe, row)
-    seeds = chosen.seeds if seeds is None else seeds
-    if seeds < 1:
-        raise InputError(f"seeds={seeds}: expected 1 or more")
-    start = Path(init_from) if init_from is not None else chosen.init_from
-    source, settled, options = _adopted(row, start, chosen.options, options)
-    made = make_options(row, options, below={**settled, **chosen.options})
-    bundle.check_free(out, overwrite=overwrite)
-    used = Recipe(paths or chosen.files, made, seeds, start)
-    run = _Run(row, used, out, source, progress, started)
-    return _train(run) if seeds == 1 else _train_seeds(run)
+        with _stoppable(task, out, progress) as interruption:
+            return _resume(row, out, progress, interruption)
+    with _stoppable(task, out, progress) as interruption:
+        with interruption.giving_up(after=0):
+            chosen = Recipe() if recipe is None else read_recipe(recipe, row)
+            seeds = chosen.seeds if seeds is None else seeds
+            if seeds < 1:
+                raise InputError(f"seeds={seeds}: expected 1 or more")
+            start = Path(init_from) if init_from is not None else chosen.init_from
+            source, settled, options = _adopted(row, start, chosen.options, options)
+            made = make_options(row, options, below={**settled, **chosen.options})
+            if _ranks()[0] == 0:
+                bundle.check_free(out, overwrite=overwrite)
+        used = Recipe(paths or chosen.files, made, seeds, start)
+        run = _Run(row, used, out, out, overwrite, source, progress, interruption, started)
+        return _train(run) if seeds == 1 else _train_seeds(run)
 
 
 def load(folder: str | Path, *, cell: str | Cell | type[Cell] | None = None, device: str = "cpu") -> Any:
@@ -137,20 +151,76 @@ def _adopted(
     return source, settled, left
 
 
-def _train(run: _Run) -> Any:
-    rank, world_size = _place()
+@contextlib.contextmanager
+def _stoppable(task: str, out: Path, progress: Progress) -> Iterator[Interruption]:
+    """Inside, Ctrl-C and SIGTERM end the run, with a line that says what is safe and how to go on."""
+    with Interruption(progress.note) as interruption:
+        try:
+            yield interruption
+        except GivenUp:
+            raise Interrupted(
+                _safe("interrupted before the first update of this call; nothing was changed", task, out)
+            ) from None
+        except Interrupted as stop:
+            raise type(stop)(_safe(str(stop), task, out)) from None
+        except RecurraError:
+            raise
+        except Exception as error:
+            if not interruption.requested:
+                raise
+            # A library that was cut off may end in an error of its own.
+            raise Interrupted(_safe("interrupted", task, out)) from error
+
+
+def _safe(line: str, task: str, out: Path) -> str:
+    """A line on an interruption, with the command that goes on and where the models are."""
+    place = bundle.begun_place(out)
+    if not bundle.has_begun(place):
+        return line
+    if line.endswith(" with --resume"):
+        line = f"{line.removesuffix('--resume')}recurra train {task} --out {shlex.quote(str(out))} --resume"
+    has_model = (place / bundle.METRICS).exists()
+    if place != out:
+        best = f"; the best of the new run so far is in {place}" if has_model else ""
+        return f"{line}. The older model stays in {out}{best}"
+    if (place / bundle.TRAINING / bundle.CHECKPOINT).exists():
+        return f"{line}. {f'The best model so far is in {out}' if has_model else 'There is no model yet'}"
+    return line
+
+
+@contextlib.contextmanager
+def _holding(run: _Run, opened: Callable[[], AbstractContextManager[Path]]) -> Iterator[_Run]:
+    """The run with the place of its files, in a folder that the main process holds for all."""
+    rank, world_size = _ranks()
     if rank > 0:
-        return _fit(run, _prepare_together(run, rank), resume=False)
-    with bundle.replacing(run.out):
-        job = _prepare_together(run, rank) if world_size > 1 else _prepare(run)
-        return _fit(run, job, resume=False)
+        yield replace(run, place=_place_of_all(run.out))
+        return
+    with opened() as place:
+        yield replace(run, place=_place_of_all(place) if world_size > 1 else place)
+
+
+def _place_of_all(place: Path) -> Path:
+    """The main process's path, on every process."""
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
+
+    PartialState()
+    return Path(broadcast_object_list([str(place)])[0])
+
+
+def _train(run: _Run) -> Any:
+    rank, world_size = _ranks()
+    with _holding(run, lambda: bundle.making(run.out, overwrite=run.overwrite)) as held:
+        with run.interruption.giving_up(after=0):
+            job = _prepare_together(held, rank) if world_size > 1 else _prepare(held)
+        return _fit(held, job, resume=False)
 
 
 def _train_seeds(run: _Run) -> list[Any]:
     """A model a seed, and the means over them."""
-    with bundle.replacing(run.out):
-        write_recipe(run.out / bundle.RECIPE, run.task, run.recipe)
-        return _each_seed(run)
+    with _holding(run, lambda: bundle.making(run.out, overwrite=run.overwrite)) as held:
+        write_recipe(held.place / bundle.RECIPE, run.task, run.recipe)
+        return _each_seed(held)
 
 
 def _each_seed(run: _Run) -> list[Any]:
@@ -159,13 +229,14 @@ def _each_seed(run: _Run) -> list[Any]:
     for number in range(first, first + run.recipe.seeds):
         options = {**run.options, "training": replace(run.options["training"], seed=number)}
         recipe = run.recipe._replace(options=options, seeds=1)
-        again = replace(run, recipe=recipe, out=run.out / f"seed-{number}", started=time.monotonic())
+        out = run.place / f"seed-{number}"
+        again = replace(run, recipe=recipe, out=out, place=out, overwrite=False, started=time.monotonic())
         run.progress.note(f"seed {number}, {number - first + 1} of {run.recipe.seeds}")
         begun = (again.out / bundle.TRAINING / bundle.CHECKPOINT).exists()
-        models.append(_resume(run.task, again.out, run.progress) if begun else _train(again))
+        models.append(_resume(run.task, again.out, run.progress, run.interruption) if begun else _train(again))
         scores.append(bundle.read_metrics(again.out))
     told = _spread(scores)
-    replace_file(run.out / bundle.SEEDS, to_json({"seeds": scores, **told}))
+    replace_file(run.place / bundle.SEEDS, to_json({"seeds": scores, **told}))
     for name, value in told["mean"].items():
         spread = told["spread"][name]
         run.progress.note(f"{name.replace('_', ' ')} {value:.4f} ± {spread:.4f} over {run.recipe.seeds} seeds")
@@ -182,53 +253,60 @@ def _spread(scores: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     }
 
 
-def _resume(task: Task, out: Path, progress: Progress) -> Any:
-    if not (out / bundle.RECIPE).exists():
-        raise InputError(f"{out}: no {bundle.RECIPE} here, so nothing to resume. Train without --resume")
-    recipe = read_recipe(out / bundle.RECIPE, task)
-    recipe = recipe._replace(options=make_options(task, recipe.options))
-    run = _Run(task, recipe, out, None, progress, time.monotonic())
-    if recipe.seeds > 1:
-        cell = recipe.options["network"].cell if "network" in recipe.options else None
-        own = cell if cell is not None and ":" in cell else None
-        source = None if recipe.init_from is None else load(recipe.init_from, cell=own)
-        return _each_seed(replace(run, source=source))
-    if not (out / bundle.TRAINING / bundle.CHECKPOINT).exists():
-        raise InputError(
-            f"{out}: no {bundle.TRAINING}/{bundle.CHECKPOINT} here, so nothing to resume. Train without --resume; "
-            "a model whose training/ was deleted can be a start by --init-from"
-        )
-    return _fit(run, task.reopen(run.options, out / bundle.TRAINING), resume=True)
+def _resume(task: Task, out: Path, progress: Progress, interruption: Interruption) -> Any:
+    if _ranks()[0] == 0:
+        bundle.check_resumable(out)
+    run = _Run(task, Recipe(), out, out, False, None, progress, interruption, time.monotonic())
+    with _holding(run, lambda: bundle.resuming(out)) as held:
+        with interruption.giving_up(after=0):
+            recipe = read_recipe(held.place / bundle.RECIPE, task)
+            recipe = recipe._replace(options=make_options(task, recipe.options))
+            held = replace(held, recipe=recipe)
+            if recipe.seeds > 1:
+                held = replace(held, source=_source_of_seeds(recipe))
+            else:
+                bundle.check_has_checkpoint(held.place)
+                job = task.reopen(held.options, held.place / bundle.TRAINING)
+        return _each_seed(held) if recipe.seeds > 1 else _fit(held, job, resume=True)
+
+
+def _source_of_seeds(recipe: Recipe) -> Any:
+    """The model that several seeds start from, loaded."""
+    cell = recipe.options["network"].cell if "network" in recipe.options else None
+    own = cell if cell is not None and ":" in cell else None
+    return None if recipe.init_from is None else load(recipe.init_from, cell=own)
 
 
 def _fit(run: _Run, job: Job, *, resume: bool) -> Any:
     """Trains, keeps the best, scores it."""
-    options, rank, world_size = run.options["training"], *_place()
-    # The seed decides the first weights here and everything drawn later in the loop.
-    with torch.random.fork_rng():
-        torch.manual_seed(options.seed)
-        model = job.new_model()
-    model.network.to(_device())
-    if run.source is not None:
-        model.network.load_state_dict(run.source.network.state_dict())
+    options, rank, world_size = run.options["training"], *_ranks()
+    with run.interruption.giving_up(after=0):
+        # The seed decides the first weights here and everything drawn later in the loop.
+        with torch.random.fork_rng():
+            torch.manual_seed(options.seed)
+            model = job.new_model()
+        model.network.to(_device())
+        if run.source is not None:
+            model.network.load_state_dict(run.source.network.state_dict())
+        reserve = job.final_seconds(model) if options.max_minutes is not None and not resume else 0.0
+        trainable = job.trainable(model, seed=options.seed, rank=rank, world_size=world_size)
     told = {"seed": options.seed, **_lengths(options)}
 
     def save_best(scores: Mapping[str, float]) -> None:
         metrics = {f"valid_{name}" if name != "step" else name: value for name, value in scores.items()}
-        bundle.save(run.out, model, metrics={**metrics, **told}, summary=job.summary())
+        bundle.save(run.place, model, metrics={**metrics, **told}, summary=job.summary())
 
-    reserve = job.final_seconds(model) if options.max_minutes is not None and not resume else 0.0
-    trainable = job.trainable(model, seed=options.seed, rank=rank, world_size=world_size)
     result = run_training(
         trainable,
         options,
-        run.out / bundle.TRAINING,
+        run.place / bundle.TRAINING,
         save_best=save_best,
         resume=resume,
         progress=run.progress,
         monitor=TrainingMonitor(trainable),
-        log_file=run.out / bundle.LOG,
+        log_file=run.place / bundle.LOG,
         started=run.started - reserve,
+        interruption=run.interruption,
     )
     if rank == 0:
         _finish(run, job, model, told | {"steps": result.step, "train_seconds": round(result.seconds, 1)})
@@ -237,14 +315,37 @@ def _fit(run: _Run, job: Job, *, resume: bool) -> Any:
 
 def _finish(run: _Run, job: Job, model: Any, told: dict[str, Any]) -> None:
     """Takes the best weights, scores them as `recurra evaluate` would, and writes the card."""
-    bundle.load_weights_into(model, run.out)
-    metrics = {f"valid_{name}": value for name, value in job.final_scores(model).items()}
-    machine = describe_machine()
+    run.interruption.safe = lambda: (
+        f"interrupted while the trained model was scored; {run.place} holds it with its best weights and the scores of "
+        "their validation. Complete the scores with --resume"
+    )
+    try:
+        with run.interruption.giving_up():
+            bundle.load_weights_into(model, run.place)
+            metrics = {f"valid_{name}": value for name, value in job.final_scores(model).items()}
+            machine = describe_machine()
+    except GivenUp:
+        run.interruption.protect()
+        raise Interrupted(run.interruption.safe()) from None
     told |= {"threads": torch.get_num_threads(), "sgemm_gflops": machine["sgemm_gflops"]}
-    bundle.save(run.out, model, metrics={**metrics, **told}, summary=job.summary())
-    scores = "  ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in metrics.items())
+    bundle.save(run.place, model, metrics={**metrics, **told}, summary=job.summary())
+    for line in _warnings(model, metrics):
+        run.progress.note(line)
+    scores = "  ".join(f"{name.replace('_', ' ')} {figure(value)}" for name, value in metrics.items())
     minutes = (time.monotonic() - run.started) / 60
     run.progress.note(f"{run.out}: {scores}  ({minutes:.1f} min, sgemm {machine['sgemm_gflops']} GFLOP/s)")
+
+
+def _warnings(model: Any, metrics: Mapping[str, float]) -> list[str]:
+    """What a person should know of a model that is complete, a line each."""
+    symbols, loss = model.config().get("vocabulary"), metrics.get("valid_loss", 0.0)
+    if not isinstance(symbols, int) or symbols < 2 or loss <= math.log(symbols):
+        return []
+    return [
+        f"the model learned nothing of use: its loss of {figure(loss)} nats per token is worse than the "
+        f"{math.log(symbols):.4f} of a guess among {symbols:,} equally likely symbols. Try a lower --learning-rate, "
+        "--clip 1 or more --warmup-steps"
+    ]
 
 
 def _lengths(options: Any) -> dict[str, Any]:
@@ -252,13 +353,13 @@ def _lengths(options: Any) -> dict[str, Any]:
 
 
 def _prepare(run: _Run) -> Job:
-    job = run.task.prepare(run.recipe.files, run.options, run.out / bundle.TRAINING, run.source, _models(run))
+    job = run.task.prepare(run.recipe.files, run.options, run.place / bundle.TRAINING, run.source, _models(run))
     # What only the network or the windows can refuse is refused before a person is told anything else.
     with torch.random.fork_rng():
-        job.trainable(job.new_model(), seed=0, rank=0, world_size=_place()[1])
+        job.trainable(job.new_model(), seed=0, rank=0, world_size=_ranks()[1])
     for line in job.notes():
         run.progress.note(line)
-    write_recipe(run.out / bundle.RECIPE, run.task, run.recipe)
+    write_recipe(run.place / bundle.RECIPE, run.task, run.recipe)
     return job
 
 
@@ -276,10 +377,10 @@ def _prepare_together(run: _Run, rank: int) -> Job:
     if rank == 0:
         _prepare(run)
     state.wait_for_everyone()
-    return run.task.reopen(run.options, run.out / bundle.TRAINING)
+    return run.task.reopen(run.options, run.place / bundle.TRAINING)
 
 
-def _place() -> tuple[int, int]:
+def _ranks() -> tuple[int, int]:
     """The rank of this process and how many there are, as torchrun and accelerate launch say it."""
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 

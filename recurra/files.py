@@ -29,6 +29,21 @@ def replace_file(path: Path, content: bytes) -> None:
         aside.unlink(missing_ok=True)
 
 
+def sync_folder(folder: Path) -> None:
+    """Forces what was renamed in a folder to the disk, where folders can be opened for that.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def to_json(content: Any) -> bytes:
     """Indented JSON with a newline at its end; NaN and infinity, which JSON lacks, are refused."""
     return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

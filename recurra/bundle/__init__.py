@@ -1,8 +1,6 @@
 """A trained model as a folder on disk."""
 
 from recurra.bundle.bundle import (
-    CONFIG,
-    METRICS,
     count_parameters,
     load,
     load_weights_into,
@@ -10,7 +8,9 @@ from recurra.bundle.bundle import (
     read_metrics,
     save,
 )
-from recurra.bundle.folder import CHECKPOINT, LOG, RECIPE, SEEDS, TRAINING, check_free, replacing
+from recurra.bundle.folder import check_free, check_has_checkpoint, check_resumable, making, resuming
+from recurra.bundle.names import CHECKPOINT, CONFIG, LOG, METRICS, RECIPE, SEEDS, TRAINING, has_begun
+from recurra.bundle.replacement import begun_place, settle_for_reading
 
 __all__ = [
     "CHECKPOINT",
@@ -20,12 +20,18 @@ __all__ = [
     "RECIPE",
     "SEEDS",
     "TRAINING",
+    "begun_place",
     "check_free",
+    "check_has_checkpoint",
+    "check_resumable",
     "count_parameters",
+    "has_begun",
     "load",
     "load_weights_into",
+    "making",
     "read_config",
     "read_metrics",
-    "replacing",
+    "resuming",
     "save",
+    "settle_for_reading",
 ]

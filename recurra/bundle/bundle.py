@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from recurra.bundle.card import card
+from recurra.bundle.names import CARD, CONFIG, METRICS, WEIGHTS
+from recurra.bundle.replacement import model_name, settle_for_reading
 from recurra.bundle.sizes import no_larger_than
 from recurra.bundle.weights import count_numbers, load_weights, save_weights
 from recurra.cells import Cell
@@ -17,7 +19,6 @@ from recurra.files import read_object, replace_file, to_json
 from recurra.tasks import TASKS
 
 FORMAT = 1
-CONFIG, WEIGHTS, METRICS, CARD = "config.json", "model.safetensors", "metrics.json", "README.md"
 
 
 def save(folder: Path, model: Any, *, metrics: dict[str, Any], summary: str) -> None:
@@ -34,7 +35,7 @@ def save(folder: Path, model: Any, *, metrics: dict[str, Any], summary: str) -> 
     """
     config = {"format": FORMAT, "task": model.name, "model": model.config()}
     parameters = sum(parameter.numel() for parameter in model.network.parameters())
-    task, name = TASKS[model.name], folder.resolve().name
+    task, name = TASKS[model.name], model_name(folder)
     text = card(
         title=task.title,
         name=name,
@@ -104,6 +105,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder: expected a model that `recurra train` made")
+    settle_for_reading(folder)
     path = folder / CONFIG
     content = read_object(path, missing=f"{folder} is not a model, or a part of it was lost")
     if content.keys() != {"format", "task", "model"} or not isinstance(content["model"], dict):

@@ -1,4 +1,4 @@
-"""The folder of a model while it is made: whether it is free, what in it is ours, how an older model is replaced."""
+"""The folder of a model while it is made: whether it is free, who may write in it, where a run's files go."""
 
 from __future__ import annotations
 
@@ -7,124 +7,200 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from recurra.bundle.bundle import CARD, CONFIG, METRICS, WEIGHTS, read_config
+from recurra.bundle.bundle import read_config
+from recurra.bundle.lock import check_unlocked, locked
+from recurra.bundle.names import CHECKPOINT, RECIPE, TRAINING, came_to_nothing, has_begun, is_run
+from recurra.bundle.replacement import (
+    begun_place,
+    discard,
+    is_replacement,
+    is_unsettled,
+    new_place,
+    promote,
+    remove_own,
+    settle,
+    unwritable,
+)
 from recurra.errors import InputError, RecurraError
-from recurra.tasks import TASKS
-
-# What only training needs, and may be deleted once it has ended; what the run was; what several seeds came to.
-TRAINING, RECIPE, SEEDS, LOG = "training", "recipe.toml", "seeds.json", "log.jsonl"
-CHECKPOINT = "checkpoint.pt"
-# Where an older model waits until a newer one has begun in its place.
-_REPLACED = ".replaced"
-_ENCODED = (*(name for task in TASKS.values() for name in task.scratch), CHECKPOINT)
-_OF_TASKS = tuple(dict.fromkeys(name for task in TASKS.values() for name in task.files))
-_OURS = (CONFIG, WEIGHTS, METRICS, CARD, RECIPE, SEEDS, LOG, TRAINING, *_OF_TASKS)
 
 
 def check_free(out: Path, *, overwrite: bool) -> None:
     """Refuses a folder with a model that is not to be overwritten, and one with anything of somebody else's.
 
+    Changes nothing.
+
     Raises:
-        InputError: the folder is not free.
+        InputError: the folder is not free, or a run is writing in it.
     """
-    _recover(out)
     if not out.exists():
         return
     if not out.is_dir():
         raise InputError(f"{out}: is a file, expected a folder for the model")
+    _check_outermost(out)
+    check_unlocked(out)
+    _check_content(out, overwrite=overwrite)
+
+
+def _check_content(out: Path, *, overwrite: bool) -> None:
     try:
-        held = any(out.iterdir())
+        free = not any(out.iterdir()) or came_to_nothing(out)
     except OSError as error:
         raise InputError(f"{out}: cannot be read ({error.strerror}). Give another folder") from None
-    if not held or _came_to_nothing(out):
+    if free:
         return
     if not _is_ours(out):
         raise InputError(f"{out}: is not empty and holds no model. Give an empty or a new folder")
     if not overwrite:
+        what = "a model or a run"
+        if begun_place(out) != out:
+            what = "a model and an interrupted run that was to replace it"
         raise InputError(
-            f"{out}: holds a model or a run. Give another folder, go on with an interrupted run by --resume, or "
+            f"{out}: holds {what}. Give another folder, go on with an interrupted run by --resume, or "
             "replace it by --overwrite"
         )
 
 
 @contextlib.contextmanager
-def replacing(out: Path) -> Iterator[None]:
-    """Makes room for a new model; should it come to nothing before it has begun, all is as it was before.
+def making(out: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Holds a folder for a new run, and yields where the run's files go: the folder, or one inside it.
 
-    An older model waits aside. It is dropped when the new one is there, or when the new one's training has begun and
-    is then interrupted or fails; it comes back when what was asked for turns out not to be possible.
+    An older model stays until the block ends without an error, and is replaced then. A run that fails or is interrupted
+    before its first checkpoint, or that cannot be as was asked, leaves nothing; one that had begun can be resumed.
 
     Raises:
+        InputError: the folder is not free, or a run is writing in it; nothing was changed.
         RecurraError: the disk is full or refuses otherwise.
     """
-    existed = out.exists()
+    check_free(out, overwrite=overwrite)
+    made = _make(out)
     try:
-        _set_aside(out)
-        yield
-    except BaseException as error:
-        if isinstance(error, InputError) or not _has_begun(out):
-            _put_back(out)
-            if not existed:
-                with contextlib.suppress(OSError):
-                    out.rmdir()
-        else:
-            shutil.rmtree(out / _REPLACED, ignore_errors=True)
-        if isinstance(error, OSError):
-            reason = error.strerror or str(error)
-            raise RecurraError(f"{error.filename or out}: cannot be written ({reason})") from error
+        with locked(out):
+            _check_content(out, overwrite=overwrite)  # once more: it may have changed until it was locked
+            place = _begin(out)
+            try:
+                yield place
+            except BaseException as error:
+                if isinstance(error, InputError) or not has_begun(place):
+                    _remove(out, place)
+                elif place != out:
+                    discard(out, but=place)
+                if isinstance(error, OSError):
+                    raise unwritable(out, error) from error
+                raise
+            _complete(out, place)
+    except BaseException:
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
         raise
-    shutil.rmtree(out / _REPLACED, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def resuming(out: Path) -> Iterator[Path]:
+    """Holds a folder for the run in it that goes on, and yields where the run's files are.
+
+    An older model that the run is to replace is replaced when the block ends without an error.
+
+    Raises:
+        InputError: there is no run, another process is writing in the folder, or it cannot be written to.
+    """
+    check_resumable(out)
+    with locked(out):
+        try:
+            settle(out)
+            place = begun_place(out)
+            yield place
+        except OSError as error:
+            raise unwritable(out, error) from error
+        _complete(out, place)
+
+
+def check_resumable(out: Path) -> None:
+    """Refuses a folder without a run that could go on; changes nothing.
+
+    Raises:
+        InputError: there is no run, or another process is writing in the folder.
+    """
+    if out.is_dir():
+        _check_outermost(out)
+        check_unlocked(out)
+        if is_unsettled(out):
+            return
+    place = begun_place(out)
+    if not is_run(place):
+        raise InputError(f"{out}: no {RECIPE} here, so nothing to resume. Train without --resume")
+
+
+def check_has_checkpoint(place: Path) -> None:
+    """Refuses a run without a checkpoint.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not (place / TRAINING / CHECKPOINT).exists():
+        raise InputError(
+            f"{place}: no {TRAINING}/{CHECKPOINT} here, so nothing to resume. Train without --resume; "
+            "a model whose training/ was deleted can be a start by --init-from"
+        )
+
+
+def _check_outermost(out: Path) -> None:
+    if is_replacement(out):
+        raise InputError(
+            f"{out}: is the run that is to replace the model in {out.parent}: name {out.parent}, or copy the folder"
+        )
 
 
 def _is_ours(out: Path) -> bool:
     """Whether a folder holds a model or a run of recurra's, by what the files say and not by their names."""
+    if is_unsettled(out) or begun_place(out) != out:
+        return True
     with contextlib.suppress(InputError):
         read_config(out)
         return True
-    recipe = out / RECIPE
-    return recipe.is_file() and recipe.read_text(encoding="utf-8", errors="replace").startswith("task = ")
+    return is_run(out)
 
 
-def _has_begun(out: Path) -> bool:
-    return any(out.glob(f"{TRAINING}/{CHECKPOINT}")) or any(out.glob(f"seed-*/{TRAINING}/{CHECKPOINT}"))
+def _make(out: Path) -> list[Path]:
+    """Makes a folder and those above it; which of them were made, the innermost first."""
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be made ({error.strerror}). Give a folder that can be written to") from error
+    return made
 
 
-def _own(out: Path) -> list[Path]:
-    """The entries of a folder that recurra made."""
-    seeds = [path for path in out.glob("seed-*") if path.name[5:].isdigit() and (path / RECIPE).exists()]
-    return [out / name for name in _OURS if (out / name).exists()] + seeds
+def _begin(out: Path) -> Path:
+    """Where the files of a new run go."""
+    try:
+        settle(out)
+        if came_to_nothing(out):
+            return out
+        place = new_place(out)
+        place.mkdir()
+    except OSError as error:
+        raise unwritable(out, error) from error
+    return place
 
 
-def _set_aside(out: Path) -> None:
-    older = _own(out)
-    out.mkdir(parents=True, exist_ok=True)
-    if older:
-        (out / _REPLACED).mkdir()
-        for path in older:
-            path.rename(out / _REPLACED / path.name)
-
-
-def _put_back(out: Path) -> None:
-    for path in _own(out):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    if (out / _REPLACED).is_dir():
-        for path in (out / _REPLACED).iterdir():
-            path.rename(out / path.name)
-        (out / _REPLACED).rmdir()
-
-
-def _recover(out: Path) -> None:
-    """Puts right what a kill -9 left behind: the older model comes back unless the newer one had begun."""
-    if (out / _REPLACED).is_dir():
-        if _has_begun(out):
-            shutil.rmtree(out / _REPLACED, ignore_errors=True)
+def _remove(out: Path, place: Path) -> None:
+    """Removes a run that came to nothing; what cannot be removed now does no harm later."""
+    with contextlib.suppress(OSError):
+        if place == out:
+            remove_own(out)
         else:
-            _put_back(out)
+            shutil.rmtree(place)
 
 
-def _came_to_nothing(out: Path) -> bool:
-    """Whether all that a folder holds is a run that was killed before its first checkpoint."""
-    names = {path.name for path in out.iterdir()}
-    if not names <= {TRAINING, RECIPE, LOG} or _has_begun(out) or (RECIPE in names and not _is_ours(out)):
-        return False
-    return all(path.name.startswith(_ENCODED) for path in (out / TRAINING).glob("*"))
+def _complete(out: Path, place: Path) -> None:
+    if place == out:
+        return
+    try:
+        promote(out, place)
+    except OSError as error:
+        raise RecurraError(
+            f"{out}: the new model is complete, but the older one could not be replaced ({error.strerror or error}). "
+            f"The next command that reads {out} finishes that"
+        ) from error
+    discard(out)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from recurra.errors import InputError, RecurraError
+from recurra.stopping import Interrupted, stoppable, was_requested
 
 HELP = """Model sequences with recurrent networks: train on files, then use what was trained.
 
@@ -44,6 +45,7 @@ INTERRUPTED = 130
 _OUT_OF_MEMORY = ("allocate memory", "not enough memory", "out of memory")
 
 
+@stoppable
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line, and exits: 0 done, 1 failed, 2 could not be used that way, 130 interrupted.
 
@@ -80,9 +82,10 @@ def _tell_in_full(arguments: Sequence[str]) -> None:
 
 def _told(error: BaseException) -> tuple[int, str]:
     """The exit code and the line for what went wrong."""
-    if type(error).__name__ == "Interrupted":  # recurra.training's, not imported here for the sake of speed
+    if isinstance(error, Interrupted):
         return INTERRUPTED, str(error)
-    if isinstance(error, KeyboardInterrupt):
+    # An import or a library that is cut off may end in an error of its own.
+    if isinstance(error, KeyboardInterrupt) or (was_requested() and not isinstance(error, RecurraError)):
         return INTERRUPTED, "interrupted"
     if isinstance(error, InputError):
         return 2, str(error)

@@ -31,6 +31,7 @@ def info(
     as_json
         Print one JSON object.
     """
+    bundle.settle_for_reading(model)
     told = read_object(model / bundle.SEEDS) if (model / bundle.SEEDS).exists() else _told(model)
     if as_json:
         print(json.dumps(told))

@@ -22,6 +22,7 @@ def open_model(folder: Path, cell: str | None, *, task: str | None = None, does:
     Raises:
         InputError: the folder holds several, a model a seed, none that can be loaded, or one for another task.
     """
+    bundle.settle_for_reading(folder)
     seeds = sorted(path.parent for path in folder.glob(f"seed-*/{bundle.CONFIG}"))
     if seeds and not (folder / bundle.CONFIG).exists():
         raise InputError(f"{folder}: holds {len(seeds)} models, one a seed: name one of them, such as {seeds[0]}")

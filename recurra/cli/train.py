@@ -67,7 +67,7 @@ recipe
 resume
     Go on with the interrupted run in --out, exactly where its checkpoint is.
 overwrite
-    Replace the model that is in --out.
+    Replace the model that is in --out, which stays and can be used until the new one is complete.
 init_from
     Start from the trained model in this folder.
 seeds

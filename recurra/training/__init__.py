@@ -7,9 +7,9 @@ from recurra.training.meter import Interval
 from recurra.training.monitor import Monitor
 from recurra.training.optimizers import OPTIMIZERS
 from recurra.training.options import TrainingOptions
-from recurra.training.progress import LiveProgress, PlainProgress, Progress, Silent, choose_progress
+from recurra.training.progress import LiveProgress, PlainProgress, Progress, Silent, choose_progress, figure
 from recurra.training.schedules import SCHEDULES
-from recurra.training.signals import Interrupted
+from recurra.training.signals import Interrupted, Interruption
 from recurra.training.task import Batch, Loss, Trainable, Updates
 from recurra.training.truncation import truncated
 
@@ -18,6 +18,7 @@ __all__ = [
     "SCHEDULES",
     "Batch",
     "Interrupted",
+    "Interruption",
     "Interval",
     "LiveProgress",
     "Loss",
@@ -31,6 +32,7 @@ __all__ = [
     "Updates",
     "choose_progress",
     "describe_machine",
+    "figure",
     "read_checkpoint",
     "train",
     "truncated",

@@ -20,6 +20,7 @@ from recurra.training.signals import Interrupted, Interruption
 from recurra.training.update import update
 from recurra.training.validation import validate
 
+CUT_OFF = "interrupted while the first updates were timed: nothing was trained yet, nothing saved"
 _LEAST_UPDATES = 10
 _WARM_UP = 3  # updates that allocate memory and choose kernels, and count for nothing
 _SHARE = 0.02  # of the limit
@@ -41,6 +42,7 @@ def plan_by_trial(session: Session, folder: Path, *, started: float, interruptio
 
     Raises:
         Interrupted: a signal came.
+        GivenUp: a signal came and an update or a validation did not end in time.
         InputError: nothing fits.
     """
     limit = 60 * (session.options.max_minutes or 0.0)
@@ -51,6 +53,7 @@ def plan_by_trial(session: Session, folder: Path, *, started: float, interruptio
         save=_time_save(session, folder),
     )
     session.restore(before)
+    _stop_if_asked(session, interruption)
     left = limit - (session.clock() - started)
     costs, left = session.processes.agree((costs, left))
     return plan_within(session.options, session.trainable.updates.updates_per_epoch(), costs, left)
@@ -66,13 +69,17 @@ def _time_updates(session: Session, limit: float, left: float, interruption: Int
         spent = len(marks) > 1 and marks[-1] - began >= _MOST_SHARE * left
         if session.processes.agree(enough or spent):
             break
-        (stops,) = session.processes.sum(interruption.requested)
-        if stops:
-            raise Interrupted("interrupted while the first updates were timed: nothing was trained yet, nothing saved")
+        _stop_if_asked(session, interruption)
         update(session, learning_rate=0.0)
         marks.append(_now(session))
     skipped = min(_WARM_UP, len(marks) - 2)
     return statistics.median(later - earlier for earlier, later in pairwise(marks[skipped:]))
+
+
+def _stop_if_asked(session: Session, interruption: Interruption) -> None:
+    (stops,) = session.processes.sum(interruption.requested)
+    if stops:
+        raise Interrupted(CUT_OFF)
 
 
 def _time_validation(session: Session, limit: float) -> float:
@@ -81,7 +88,7 @@ def _time_validation(session: Session, limit: float) -> float:
 
     def once() -> float:
         began = _now(session)
-        validate(session.trainable, session.model, session.processes, needed=needed)
+        validate(session.trainable, session.model, session.processes, needed=needed, giving_up=session.giving_up)
         return _now(session) - began
 
     first = once()

@@ -6,6 +6,7 @@ disk or a kill -9, the old file stays whole. It holds plain containers and tenso
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import pickle
@@ -19,9 +20,11 @@ import torch
 from torch import nn
 
 from recurra.errors import InputError, RecurraError
+from recurra.files import sync_folder
 
 FORMAT = 1
 NAME = "checkpoint.pt"
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _KEYS = frozenset(
     {"network", "optimizer", "plateau", "average", "judge", "step", "plan", "stopped", "seconds", "processes"}
     | {"options", "environment", "log_bytes"}
@@ -50,10 +53,10 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except OSError:
+    except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -104,10 +107,11 @@ def keeping_last(folder: Path, saved_step: int | None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        mend = "Make it writable" if error.errno in _NOT_ALLOWED else "Make room"
         if saved_step is None:
-            kept = "No checkpoint was written yet. Free some space and train again"
+            kept = f"No checkpoint was written yet. {mend} and train again"
         else:
-            kept = f"The checkpoint of update {saved_step} is whole. Free some space, then go on with --resume"
+            kept = f"The checkpoint of update {saved_step} is whole. {mend}, then go on with --resume"
         path = error.filename or folder
         raise RecurraError(f"{path}: cannot write ({error.strerror or error}). {kept}") from error
 
@@ -131,14 +135,3 @@ def _described(value: Any) -> str:
     if not isinstance(value, torch.Tensor):
         return "absent" if value is None else type(value).__name__
     return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Force the renaming itself to the disk, where folders can be opened for that."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -79,7 +79,9 @@ class Board:
 
     def close(self) -> None:
         """Close the files."""
-        self._writer.close()
+        # As for the log: what the disk refuses now was reported or belongs to no checkpoint.
+        with contextlib.suppress(OSError):
+            self._writer.close()
 
 
 def _cleaned(value: Any) -> Any:

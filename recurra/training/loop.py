@@ -5,6 +5,7 @@ Where to enter: `train` begins or resumes a session, `run.run` is the loop itsel
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -14,7 +15,7 @@ from typing import Any
 
 from recurra.errors import InputError
 from recurra.training import log
-from recurra.training.budget import plan_by_trial
+from recurra.training.budget import CUT_OFF, plan_by_trial
 from recurra.training.checkpoint import NAME, keeping_last
 from recurra.training.generators import seed_generators
 from recurra.training.monitor import Monitor
@@ -25,7 +26,7 @@ from recurra.training.recorder import Recorder, SaveBest
 from recurra.training.resumption import differences, read_own_checkpoint
 from recurra.training.run import run
 from recurra.training.session import Session, make_session
-from recurra.training.signals import Interruption
+from recurra.training.signals import GivenUp, Interrupted, Interruption
 from recurra.training.task import Trainable
 
 
@@ -62,6 +63,7 @@ def train(
     log_file: str | Path | None = None,
     extra_header: dict[str, Any] | None = None,
     started: float | None = None,
+    interruption: Interruption | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Result:
     """Train a task's network, and leave it with the weights of the last update.
@@ -83,6 +85,7 @@ def train(
         log_file: Gets a line of JSON an interval; `log.jsonl` in the folder by default.
         extra_header: Added to the first line of the log.
         started: When `options.max_minutes` began to run, on `clock`; now by default.
+        interruption: The caller's, which is open already; one of its own by default.
         clock: Seconds since some moment, never going back.
 
     Returns:
@@ -90,30 +93,36 @@ def train(
 
     Raises:
         InputError: options that cannot be used, a folder that holds a run (or none, to resume), a damaged checkpoint.
-        Interrupted: Ctrl-C or SIGTERM; the checkpoint is written.
+        Interrupted: Ctrl-C or SIGTERM, acknowledged at once by a note: an update or a validation has a second to end
+            and is given up then (with several processes it is waited for), and the checkpoint is written. A second
+            signal ends at once, without another checkpoint. The message says what the checkpoint holds.
         RecurraError: a loss, gradient or weight that is not finite; a disk that is full. The last checkpoint is whole.
     """
     started = clock() if started is None else started
     folder, progress = Path(folder), progress or Silent()
     if options.monitor and monitor is None:
         raise InputError("monitor=True, but nothing to measure with was given: pass monitor= to train")
-    with Interruption() as interruption, _opened(trainable, options, clock) as session:
-        session.monitor, keep = monitor, 0
+    with (
+        _opened_interruption(interruption, progress) as stop,
+        _opened(trainable, options, clock, interruption=stop) as session,
+    ):
+        session.monitor, keep, saved_step = monitor, 0, None
+        if session.processes.count == 1:  # else the others would wait for this one for ever
+            session.giving_up = stop.giving_up
         if resume:
-            keep = _restore(session, folder, progress)
+            keep, saved_step = _restore(session, folder, progress), session.step
         else:
-            _begin(session, folder, progress, started=started, interruption=interruption)
+            _begin(session, folder, progress, started=started, interruption=stop)
         log_file = Path(log_file or folder / log.NAME)
+        watched: dict[str, Any] = {"save_best": save_best, "progress": progress}
         with closing(
-            Recorder(session, folder, log_file=log_file, save_best=save_best, progress=progress, keep=keep)
+            Recorder(session, folder, log_file=log_file, keep=keep, saved_step=saved_step, **watched)
         ) as recorder:
-            if resume:
-                recorder.saved_step = session.step
-            else:
+            if not resume:
                 recorder.header(extra_header or {})
                 recorder.checkpoint()
             if not session.stopped:
-                run(session, recorder, interruption, resumed=resume)
+                run(session, recorder, stop, resumed=resume)
     return Result(
         metrics=session.judge.metrics(),
         history=session.judge.history,
@@ -125,8 +134,22 @@ def train(
 
 
 @contextmanager
-def _opened(trainable: Trainable, options: TrainingOptions, clock: Callable[[], float]) -> Iterator[Session]:
-    session = make_session(trainable, options, clock)
+def _opened_interruption(interruption: Interruption | None, progress: Progress) -> Iterator[Interruption]:
+    with contextlib.ExitStack() as stack:
+        opened = interruption or stack.enter_context(Interruption(progress.note))
+        try:
+            yield opened
+        except GivenUp:  # while something was opened; what comes later catches it itself
+            opened.protect()
+            raise Interrupted("interrupted before the first update of this call: nothing was changed") from None
+
+
+@contextmanager
+def _opened(
+    trainable: Trainable, options: TrainingOptions, clock: Callable[[], float], *, interruption: Interruption
+) -> Iterator[Session]:
+    with interruption.giving_up(after=0):  # the first time it imports Accelerate, which takes a second or more
+        session = make_session(trainable, options, clock)
     try:
         yield session
     finally:
@@ -140,8 +163,12 @@ def _begin(session: Session, folder: Path, progress: Progress, *, started: float
     if session.options.max_minutes is None:
         session.plan = make_plan(session.options, session.trainable.updates.updates_per_epoch())
     else:
-        with keeping_last(folder, None):
-            session.plan = plan_by_trial(session, folder, started=started, interruption=interruption)
+        try:
+            with keeping_last(folder, None):
+                session.plan = plan_by_trial(session, folder, started=started, interruption=interruption)
+        except GivenUp:
+            interruption.protect()
+            raise Interrupted(CUT_OFF) from None
         if session.processes.is_main:
             minutes, (total, every) = session.options.max_minutes, session.plan
             progress.note(f"{total:,} updates fit in {minutes:g} minutes; validation every {every:,}")

@@ -28,6 +28,7 @@ class Interval(NamedTuple):
         learning_rate: That of the last update.
         seconds: Trained since the start of the run, over all its sessions.
         shown: The loss as the field reports it, from `Trainable.describe`.
+        current_epoch: The pass, from 1, that the last update belongs to; None where nobody says.
     """
 
     step: int
@@ -38,6 +39,7 @@ class Interval(NamedTuple):
     learning_rate: float
     seconds: float
     shown: dict[str, float]
+    current_epoch: int | None = None
 
 
 class Meter:

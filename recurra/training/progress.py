@@ -31,7 +31,7 @@ class Progress(Protocol):
         ...
 
     def note(self, line: str) -> None:
-        """Something worth a line."""
+        """Something worth a line. That a signal came is noted from another thread."""
         ...
 
     def finish(self) -> None:
@@ -155,16 +155,22 @@ def choose_progress() -> Progress:
 def summary(interval: Interval, unit: str) -> str:
     """An interval in words and numbers, without its update."""
     shown = "".join(f"  {name.replace('_', ' ')} {value:.4g}" for name, value in interval.shown.items())
+    epoch = interval.epoch + 1 if interval.current_epoch is None else interval.current_epoch
     return (
-        f"epoch {interval.epoch + 1}  loss {interval.loss:.4f}{shown}  {interval.tokens_per_second:,.0f} {unit}s/s  "
+        f"epoch {epoch}  loss {figure(interval.loss)}{shown}  {interval.tokens_per_second:,.0f} {unit}s/s  "
         f"gradient norm {interval.gradient_norm:.3g}  learning rate {interval.learning_rate:.3g}"
     )
 
 
 def validation_summary(metrics: dict[str, float], *, best: bool) -> str:
     """Scores in words and numbers, without their update."""
-    scores = "  ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in metrics.items())
+    scores = "  ".join(f"{name.replace('_', ' ')} {figure(value)}" for name, value in metrics.items())
     return f"validation  {scores}{'  (best)' if best else ''}"
+
+
+def figure(value: float) -> str:
+    """A score with four decimals; with four digits where it is so large that decimals mean nothing."""
+    return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.4g}"
 
 
 class _Pace:

@@ -28,25 +28,35 @@ class Recorder:
         save_best: Called with the scores when they are the best so far.
         progress: What a person sees.
         keep: Bytes of an earlier log to keep.
+        saved_step: Update of the checkpoint that is there already; None where there is none.
 
     Attributes:
         saved_step: Update of the last checkpoint; None before the first.
     """
 
     def __init__(
-        self, session: Session, folder: Path, *, log_file: Path, save_best: SaveBest, progress: Progress, keep: int
+        self,
+        session: Session,
+        folder: Path,
+        *,
+        log_file: Path,
+        save_best: SaveBest,
+        progress: Progress,
+        keep: int,
+        saved_step: int | None = None,
     ) -> None:
         self.session, self.folder = session, folder
-        self.saved_step: int | None = None
+        self.saved_step = saved_step
         self._main = session.processes.is_main
         self._save_best = save_best
         self._progress: Progress = progress if self._main else Silent()
         self._board: log.Board | None = None
         self._log: log.RunLog | None = None
-        if self._main and session.options.tensorboard:
-            self._board = log.Board(folder / "tensorboard", step=session.step)
         if self._main:
             with self._writing():
+                if session.options.tensorboard:
+                    with session.giving_up():  # a long import
+                        self._board = log.Board(folder / "tensorboard", step=session.step)
                 self._log = log.RunLog(log_file, keep=keep)
 
     def header(self, extra: dict[str, Any]) -> None:
@@ -102,11 +112,13 @@ class Recorder:
             learning_rate=learning_rate,
             seconds=session.trained(),
             shown=session.trainable.describe(mean),
+            current_epoch=_current_epoch(session),
         )
         session.meter.reset(now)
         self._progress.update(interval)
         values = interval._asdict()
         shown = values.pop("shown")
+        del values["current_epoch"]  # the log counts complete passes
         self._write("train", **values, **shown)
         self._chart("train", {name: value for name, value in (values | shown).items() if name != "step"})
 
@@ -190,3 +202,11 @@ class Recorder:
 
     def _writing(self) -> Any:
         return keeping_last(self.folder, self.saved_step)
+
+
+def _current_epoch(session: Session) -> int:
+    """The pass, from 1, that the last update belongs to."""
+    updates, before = session.trainable.updates, session.passes
+    # A pass is complete with its last update; data that counts it only when the next one begins is told by the place.
+    first_of_pass = updates.updates_per_epoch() > 1 and session.step % updates.updates_per_epoch() == 1
+    return updates.epoch + 1 if first_of_pass else before + 1

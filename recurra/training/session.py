@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +49,9 @@ class Session:
         seconds: Trained until the last checkpoint or start, over all sessions.
         stopped: Why the run ended; empty while it has not.
         monitor: Looks at the network; None where nobody does.
+        owes_validation: Whether the validation after update `step` was cut off and is still to be done.
+        passes: How many passes over the data were complete before the last update.
+        giving_up: The context of work that a signal may cut off; with several processes none is.
     """
 
     trainable: Trainable
@@ -68,6 +72,9 @@ class Session:
     seconds: float = 0.0
     stopped: str = ""
     monitor: Monitor | None = None
+    owes_validation: bool = False
+    passes: int = 0
+    giving_up: Callable[[], AbstractContextManager[None]] = nullcontext
     _since: float = 0.0
 
     @property
@@ -111,6 +118,7 @@ class Session:
             "step": self.step,
             "plan": list(self.plan),
             "stopped": self.stopped,
+            "owes_validation": self.owes_validation,
             "seconds": self.trained(),
             "processes": self.processes.gather(own),
         }
@@ -125,6 +133,7 @@ class Session:
         self.judge.load_state_dict(captured["judge"])
         self.step, self.plan = captured["step"], Plan(*captured["plan"])
         self.stopped, self.seconds = captured["stopped"], captured["seconds"]
+        self.owes_validation = captured.get("owes_validation", False)  # absent in checkpoints of earlier versions
         self.trainable.updates.load_state_dict(own["updates"])
         self.carry = self.trainable.rebuild_state(tensors_to(self.device, from_plain(own["carry"])))
         self.meter.load_state_dict(own["meter"], self.clock())

@@ -27,9 +27,25 @@ def update(session: Session, learning_rate: float) -> None:
         learning_rate: Of this update.
 
     Raises:
+        GivenUp: a signal came and the gradient was not there in time; the parameters are those before the update, but
+            the place in the data, the carried state and the generators have moved on.
         RecurraError: the update holds no loss; or a loss or gradient norm that can be read at once is not finite, in
             which case the parameters are those before the update.
     """
+    with session.giving_up():
+        norm, totals, tokens = _gradient(session)
+    gradients.clip(session.parameters, norm, limit=session.options.clip, by=session.options.clip_by)
+    for group in session.optimizer.param_groups:
+        group["lr"] = learning_rate
+    session.optimizer.step()
+    session.average.update()
+    session.step += 1
+    session.meter.add(session.step, total=torch.stack(totals).sum(), tokens=tokens, norm=norm)
+
+
+def _gradient(session: Session) -> tuple[Tensor, list[Tensor], int]:
+    """Put the gradient on the parameters; its norm, and the summed losses and the count of what they sum over."""
+    session.passes = session.trainable.updates.epoch
     batches = session.trainable.updates.update()
     tokens = sum(batch.count for batch in batches)
     (all_tokens,) = session.processes.sum(tokens)
@@ -45,13 +61,7 @@ def update(session: Session, learning_rate: float) -> None:
     norm = gradients.norm(session.parameters)
     if session.reads_at_once and not math.isfinite(norm.item()):
         raise gradient_failure(session, norm.item())
-    gradients.clip(session.parameters, norm, limit=session.options.clip, by=session.options.clip_by)
-    for group in session.optimizer.param_groups:
-        group["lr"] = learning_rate
-    session.optimizer.step()
-    session.average.update()
-    session.step += 1
-    session.meter.add(session.step, total=torch.stack(totals).sum(), tokens=tokens, norm=norm)
+    return norm, totals, tokens
 
 
 def _backward(session: Session, batch: Any, *, tokens: float, last: bool) -> Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,7 +66,14 @@ class Judge:
         self.best, self.best_step, self.since_best = state["best"], state["best_step"], state["since_best"]
 
 
-def validate(trainable: Trainable, model: nn.Module, processes: Processes, *, needed: bool) -> dict[str, float]:
+def validate(
+    trainable: Trainable,
+    model: nn.Module,
+    processes: Processes,
+    *,
+    needed: bool,
+    giving_up: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> dict[str, float]:
     """Scores on held-out data, without a trace in training.
 
     Args:
@@ -73,11 +81,13 @@ def validate(trainable: Trainable, model: nn.Module, processes: Processes, *, ne
         model: The network, as wrapped for training; in training mode again afterwards where it was before.
         processes: The scores are the mean over them.
         needed: Whether early stopping or the plateau schedule wait for a loss.
+        giving_up: The context in which a signal may cut it off.
 
     Returns:
         What `Trainable.validate` returns.
 
     Raises:
+        GivenUp: a signal came and the scores were not there in time.
         InputError: a loss is needed but there is none.
         RecurraError: there are scores but no loss among them.
     """
@@ -85,7 +95,8 @@ def validate(trainable: Trainable, model: nn.Module, processes: Processes, *, ne
     with preserved_generators(), torch.no_grad():
         model.eval()
         try:
-            metrics = {name: float(value) for name, value in trainable.validate(model).items()}
+            with giving_up():
+                metrics = {name: float(value) for name, value in trainable.validate(model).items()}
         finally:
             for module, training in modes:
                 module.training = training

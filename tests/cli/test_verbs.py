@@ -389,9 +389,12 @@ def test_an_older_model_comes_back_after_a_kill_in_the_middle_of_its_replacement
     out = tmp_path / "m"
     shutil.copytree(trained, out / ".replaced")
     (out / "training").mkdir()
+    before = contents(out)
     code, _, stderr = recurra_command("train", "lm", text, "--out", out, "--steps", 1, *TINY)
     assert code == 2
     assert "--overwrite" in stderr
+    assert contents(out) == before
+    assert recurra_command("info", out)[0] == 0
     assert contents(out) == contents(trained)
 
 
