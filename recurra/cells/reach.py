@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
-_MISSING = object()
+MISSING = object()
 # Code of these changes nothing between two calls of a program that is not about changing it.
 _SETTLED = {*sys.stdlib_module_names, "torch", "numpy", "recurra"}
 _MOST = 500
@@ -20,10 +20,7 @@ class Guard(NamedTuple):
     holder: Mapping[str, Any]
     name: str
     value: Any
-
-    def holds(self) -> bool:
-        """Whether the value is still there."""
-        return self.holder.get(self.name, _MISSING) is self.value
+    """`MISSING` where there was nothing."""
 
 
 class Reached(NamedTuple):
@@ -40,7 +37,11 @@ class Reached(NamedTuple):
                 return False
             if function.__kwdefaults__ is not keyword_defaults:
                 return False
-        return all(guard.holds() for guard in self.guards)
+        # Unrolled, because it runs at every call of a layer.
+        for holder, name, value in self.guards:  # noqa: SIM110
+            if holder.get(name, MISSING) is not value:
+                return False
+        return True
 
 
 def is_settled(value: Any) -> bool:
@@ -106,11 +107,11 @@ def reach(kind: type, instance: Mapping[str, Any], *, follow: Callable[[Any], bo
                 add(base.__dict__, name, base.__dict__[name])
                 return
             if follow(base):
-                guards.append(Guard(base.__dict__, name, _MISSING))
+                guards.append(Guard(base.__dict__, name, MISSING))
 
     add_name("step")
     if "step" not in instance:
-        guards.append(Guard(instance, "step", _MISSING))
+        guards.append(Guard(instance, "step", MISSING))
     while todo and len(functions) < _MOST:
         function = todo.pop()
         if id(function) in functions:
