@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 MISSING = object()
 # Code of these changes nothing between two calls of a program that is not about changing it.
-_SETTLED = {*sys.stdlib_module_names, "torch", "numpy", "recurra"}
+_SETTLED = {*sys.stdlib_module_names, "torch", "numpy", "recurra"} - {"__main__", "test"}
 _MOST = 500
 
 
@@ -70,7 +70,7 @@ def functions_in(value: Any) -> Iterator[FunctionType]:
         yield from functions_in(value.func)
     elif isinstance(value, functools.cached_property):
         yield from functions_in(value.func)
-    elif hasattr(value, "__wrapped__"):
+    elif "__wrapped__" in getattr(value, "__dict__", ()):  # functools.lru_cache and others of C's
         yield from functions_in(value.__wrapped__)
     elif value is not None and not isinstance(value, type | ModuleType) and not is_settled(type(value)):
         yield from functions_in(static_attribute(type(value), "__call__"))
@@ -102,16 +102,20 @@ def reach(kind: type, instance: Mapping[str, Any], *, follow: Callable[[Any], bo
     def add_name(name: str) -> None:
         if name in instance:
             add(instance, name, instance[name])
+        # Those of further bases too: super() calls them.
+        first = True
         for base in kind.__mro__:
             if name in base.__dict__:
                 add(base.__dict__, name, base.__dict__[name])
-                return
-            if follow(base):
+                first = False
+            elif first and follow(base):
                 guards.append(Guard(base.__dict__, name, MISSING))
 
     add_name("step")
     if "step" not in instance:
         guards.append(Guard(instance, "step", MISSING))
+    for name, value in instance.items():
+        add(instance, name, value)
     while todo and len(functions) < _MOST:
         function = todo.pop()
         if id(function) in functions:

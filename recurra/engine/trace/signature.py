@@ -240,7 +240,7 @@ class Recorder(TorchFunctionMode):
         """Appends a call that was made just now."""
         if call.function is torch._C._set_grad_enabled:
             self._gradients = bool(args[0])
-        self.reads_values |= kind in _VALUES and self._inside
+        self.reads_values |= kind in _VALUES
         self.writes |= (kind.endswith("_") and not kind.endswith("__")) or kind in ("__setitem__", "data")
         tensors = call.result if isinstance(call.result, tuple | list) else (call.result,)
         if not tensors or not all(isinstance(one, Tensor) for one in tensors):
