@@ -44,7 +44,8 @@ class Recurrence:
         late = self.__dict__.get("_late") or {}
         if name not in late:
             raise AttributeError(f"there is no gate {name!r}", name=name, obj=self)
-        return late[name]()
+        product: Tensor = late[name]()
+        return product
 
     def __call__(self, gate: str, v: Tensor) -> Tensor:
         """(W_hh v + b_hh) of one gate's rows, (B, H)."""

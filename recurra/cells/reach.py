@@ -66,9 +66,7 @@ def functions_in(value: Any) -> Iterator[FunctionType]:
         yield from functions_in(value.__func__)
     elif isinstance(value, property):
         yield from functions_in(value.fget)
-    elif isinstance(value, functools.partial):
-        yield from functions_in(value.func)
-    elif isinstance(value, functools.cached_property):
+    elif isinstance(value, functools.partial | functools.cached_property):
         yield from functions_in(value.func)
     elif "__wrapped__" in getattr(value, "__dict__", ()):  # functools.lru_cache and others of C's
         yield from functions_in(value.__wrapped__)

@@ -24,6 +24,11 @@ def is_untouched(kind: type) -> bool:
     return reached is not None and reached.unchanged()
 
 
+# torch.compile takes the answer as it is when it compiles, and does not look into the function. The decorator for it,
+# torch.compiler.assume_constant_result, sets just this, and imports the compiler, which `import recurra` does not.
+is_untouched._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
 def _everything(kind: type, shared: list[Guard]) -> Reached:
     """The functions of this package that a step reaches, and all that they name."""
     functions: dict[int, FunctionType] = {}

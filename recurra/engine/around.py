@@ -13,7 +13,6 @@ from torch import Tensor
 
 from recurra.cells import Cell, Recurrence, State, Vectors, Weights
 from recurra.cells.cell import Formula
-from recurra.errors import InputError
 
 EPSILON = 1e-5
 """Added to the variance in layer normalisation, as in torch.nn.LayerNorm."""
@@ -53,7 +52,7 @@ def recurrent_part(
 
     Args:
         recurrent: the recurrent gates.
-        formula: which of them wait. A step that reads one of these as u.n all the same gets it, by a product of its own.
+        formula: which of them wait; a step that reads one of these as u.n all the same gets it by another product.
         product: W_hh v.
         project: W_hr v, of whatever is H wide before it enters a product.
         drop: what v is multiplied by before the product.

@@ -105,7 +105,7 @@ def _state(cell: Cell, last: list[Tensor]) -> State:
 
 def _kernel(cell: Cell) -> Callable[..., Any] | None:
     """The kernel of exactly this cell: one derived from ours, or whose code was replaced, may have another formula."""
-    if not is_untouched(type(cell)) or "step" in vars(cell):
+    if not is_untouched(type(cell)) or "step" in cell.__dict__:
         return None
     if type(cell) is LSTM and cell.activation in ("tanh", torch.tanh):
         return torch.lstm

@@ -9,8 +9,10 @@ import table
 import torch
 from test_conformance import change, make
 
-from recurra.cells import LSTM, Cell, Elman, Gates, State
+from recurra.cells import CELLS, LSTM, Cell, Elman, Gates, State, find_cell
 from recurra.engine import choose, run
+from recurra.engine.trace.knowing import signature_of
+from recurra.engine.trace.signature import Stage
 
 SCALE = 1.5
 
@@ -265,8 +267,8 @@ def second_threshold():
 
 WAYS = [
     class_attribute, base_class_attribute, attribute, method, static_method, step_itself, step_of_the_object,
-    step_of_the_base, helper_function, helper_of_a_helper, global_of_a_helper, code, code_of_the_step, defaults, closure,
-    property_, configuration, configuration_class, entry_of_a_dictionary, function_in_a_dictionary,
+    step_of_the_base, helper_function, helper_of_a_helper, global_of_a_helper, code, code_of_the_step, defaults,
+    closure, property_, configuration, configuration_class, entry_of_a_dictionary, function_in_a_dictionary,
     attribute_of_a_callable, partial, module_of_the_user, by_a_computed_name, sign_of_zero, number_of_another_type,
     numpy_number, flag, item_of_a_tensor, keyword_of_an_operator, operands,
     helper_with_a_cache, second_threshold,
@@ -325,6 +327,15 @@ def test_a_replaced_function_of_a_shipped_cell_is_the_one_that_runs(monkeypatch)
     monkeypatch.undo()
     monkeypatch.setitem(__import__("recurra").cells.activations.ACTIVATIONS, "tanh", torch.sigmoid)
     assert not torch.allclose(agree(request), before)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_an_untouched_cell_of_the_package_is_not_run_again(name, monkeypatch):
+    cell, runs = find_cell(name), []
+    signature_of(cell, 5, torch.float64)
+    monkeypatch.setattr(Stage, "run", lambda stage, cell: runs.append(1))
+    signature_of(cell, 5, torch.float64)
+    assert not runs
 
 
 def test_a_function_given_to_a_shipped_cell_may_change(monkeypatch):

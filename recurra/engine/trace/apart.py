@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import operator
 import os
 import threading
 from collections.abc import Callable
@@ -10,17 +11,10 @@ from typing import Any, TypeVar
 
 _Made = TypeVar("_Made")
 _local = threading.local()
-_lock = threading.Lock()
-
-
-def _new_lock() -> None:
-    # In a child process no other thread is there to release it.
-    global _lock
-    _lock = threading.Lock()
-
-
+_locks = [threading.Lock()]
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_new_lock)
+    # In a child process no thread is there that could release the old one.
+    os.register_at_fork(after_in_child=lambda: operator.setitem(_locks, 0, threading.Lock()))
 
 
 def is_apart() -> bool:
@@ -48,7 +42,7 @@ def apart(work: Callable[[], _Made]) -> _Made:
     def run() -> None:
         _local.apart = True
         try:
-            with _lock:
+            with _locks[0]:
                 results.append(context.run(work))
         except BaseException as error:
             errors.append(error)

@@ -6,7 +6,7 @@ import collections
 import functools
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -18,7 +18,8 @@ from recurra.cells.reach import Reached, is_settled, names_in
 
 # Values looked at, so that a step that names a whole program is examined in some milliseconds.
 _MOST = 5000
-_ITERATORS = tuple({type(iter(one)) for one in ([], (), {}, set(), "", range(0))}) + (type(iter({}.items())),)
+_EMPTY: tuple[Iterable[Any], ...] = ([], (), {}, set(), "", range(0), {}.items())
+_ITERATORS = tuple(type(iter(one)) for one in _EMPTY)
 
 
 def contents(cell: Cell, reached: Reached) -> dict[str, Any]:

@@ -7,6 +7,8 @@ are recorded. Such steps are refused, by examining each new signature once.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import weakref
 from typing import Any
 
@@ -78,7 +80,7 @@ def signature_of(cell: Cell, hidden: int, dtype: torch.dtype) -> Signature:
 
 def _options(cell: Cell) -> tuple[Any, ...] | None:
     """All that the step of an untouched cell of this package reads of it; None where it reads more."""
-    values, names = vars(cell), getattr(cell, "__dataclass_fields__", {})
+    values, names = vars(cell), _field_names(type(cell))
     if len(values) - ("_formula" in values) != len(names):
         return None
     options: list[Any] = [type(cell), cell.gates, cell.recurrent, cell.states, cell.vectors]
@@ -88,6 +90,11 @@ def _options(cell: Cell) -> tuple[Any, ...] | None:
             return None
         options.append((type(value), repr(value) if isinstance(value, float) else value))
     return tuple(options)
+
+
+@functools.cache
+def _field_names(kind: type[Cell]) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
 
 
 def _checked(signature: Signature) -> Signature:
@@ -104,6 +111,7 @@ def _of_any(cell: Cell, hidden: int, dtype: torch.dtype) -> Signature:
         signature = _checked(_run(note, cell, hidden, dtype))
     else:
         with kept_generators():
+            _run(note, cell, hidden, dtype)  # what is computed once and kept is kept from here on
             signature = _checked(_run(note, cell, hidden, dtype))
     if signature not in note.examined:
         note.refused = _examine(note, cell, hidden, dtype, signature)
@@ -192,6 +200,8 @@ def _differences(note: _Note, cell: Cell, hidden: int, dtype: torch.dtype, signa
     with torch.inference_mode():
         inference = run()
     runs.append(run())
+    if runs[0].obstacle is not None:
+        return runs[0].obstacle
     if any(one != runs[0] for one in runs):
         return "its step computes something else each time that it runs"
     if not (runs[0].equals_but_for_gradients(without) and runs[0].equals_but_for_gradients(inference)):
@@ -201,7 +211,18 @@ def _differences(note: _Note, cell: Cell, hidden: int, dtype: torch.dtype, signa
     return None
 
 
+def computed_now(cell: Cell, hidden: int, dtype: torch.dtype) -> Signature | None:
+    """What the step computes now, whatever stands in the way of compiling it; None where it cannot be run on two rows.
+
+    Two of these that differ say that the step has changed; two that are equal say nothing of what it draws or counts.
+    """
+    try:
+        with kept_generators():
+            return Stage(cell, hidden, dtype).run(cell)
+    except Exception:  # whatever it raises there, the layer shows what it does on its own tensors
+        return None
+
+
 def still(cell: Cell, hidden: int, dtype: torch.dtype, signature: Signature) -> bool:
     """Whether the step is what the signature says, run anew on tensors of its own."""
     return Stage(cell, hidden, dtype).run(cell).equals_but_for_gradients(signature)
-

@@ -95,7 +95,9 @@ def _attempt(cell: Cell, key: _Key) -> Traced | Untraceable | _Failure:
 def _trace(cell: Cell, key: _Key) -> Traced | Untraceable | _Failure:
     signature, variant, dtype = key
     try:
-        programs = plan(record(Subject(signature.outline, cell), variant, dtype))
+        # Of the whole process, and no thread's own: it looks for NaN in tensors that have no numbers.
+        with torch.autograd.set_detect_anomaly(mode=False):
+            programs = plan(record(Subject(signature.outline, cell), variant, dtype))
     except Untraceable as error:
         # An operator without a rule is the formula's own; so is an error of the tracer's where the step decides by
         # numbers. Other errors may have had their cause outside.

@@ -120,6 +120,7 @@ class Recorder(TorchFunctionMode):
 
     def __init__(self, names: dict[int, str], memory: Memory | None) -> None:
         super().__init__()
+        self._given = names
         default = torch.get_default_dtype()
         same = memory is not None and memory.dtype == default
         self.names, self._again = (memory.names, memory.calls) if memory is not None and same else (dict(names), ())
@@ -217,8 +218,13 @@ class Recorder(TorchFunctionMode):
 
     def _diverge(self) -> None:
         """From here on the run before is of no use."""
-        if self._follows:
-            self._follows, self._calls, self.names = False, list(self._again[: self._number]), dict(self.names)
+        if not self._follows:
+            return
+        self._follows, self._calls, self.names = False, [], dict(self._given)
+        # Its other tensors are no longer known: one that the step has kept for itself comes from outside.
+        calls, self._number = self._again[: self._number], 0
+        for call in calls:
+            self._append(call)
 
     def _append(self, call: _Call) -> None:
         """A call that the run before has not made."""

@@ -248,7 +248,9 @@ def _step(cell: Subject, variant: Variant, env: dict[str, Tensor], take: Any) ->
 
     reads_h = cell.formula.reads_h
     fed = project if variant.projected else None
-    recurrence = recurrent_part(cell.recurrent, cell.formula, product, fed, env.get("m.h"), shape if variant.normalised else None)
+    recurrence = recurrent_part(
+        cell.recurrent, cell.formula, product, fed, env.get("m.h"), shape if variant.normalised else None
+    )
     state = State(**{name: env[f"s.{name}"] for name in cell.states})
     norms = (
         [(env[f"gain.state.{name}"], env[f"shift.state.{name}"]) for name in cell.formula.normalised]
