@@ -21,6 +21,7 @@ import torch
 from torch import Generator, Tensor
 
 from recurra.cells.initialise import Initialisation, initialise
+from recurra.cells.shipped import is_untouched
 from recurra.cells.state import Gates, State
 from recurra.cells.weights import Weights
 from recurra.errors import InputError, nearest
@@ -32,13 +33,19 @@ class Recurrence:
     `u("n", v)` is (W_hh v + b_hh)_n for a v (B, H) that the formula computes, such as r ∘ h of the first GRU.
     """
 
-    def __init__(self, ready: Mapping[str, Tensor], product: Any) -> None:
+    def __init__(
+        self, ready: Mapping[str, Tensor], product: Any, late: Mapping[str, Callable[[], Tensor]] | None = None
+    ) -> None:
         self.__dict__.update(ready)
-        self._product = product
+        self._product, self._late = product, late
 
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Tensor: ...
+    def __getattr__(self, name: str) -> Tensor:
+        # A gate whose product the step took of something computed when it was last looked at, and reads as u.n now.
+        late = self.__dict__.get("_late") or {}
+        if name not in late:
+            raise AttributeError(f"there is no gate {name!r}", name=name, obj=self)
+        product: Tensor = late[name]()
+        return product
 
     def __call__(self, gate: str, v: Tensor) -> Tensor:
         """(W_hh v + b_hh) of one gate's rows, (B, H)."""
@@ -138,21 +145,42 @@ class Cell(ABC):
 
     @property
     def formula(self) -> Formula:
-        """What the step uses, found by running it once on a single unit, which also checks the formula's names.
+        """What the step uses, by running it once on a single unit, which also checks the formula's names.
+
+        It is run at each access, because a step may change (a class attribute, a helper, a notebook's cell run again);
+        what a loop reads is `known_formula`, or this once before it.
 
         Raises:
             InputError: the formula reads a gate or state that the cell has not, or returns other states than it names.
         """
-        # Not a cached_property: torch.compile stops at its lock.
+        if torch.compiler.is_compiling():
+            return self.known_formula
+        kind = type(self)
+        if not is_untouched(kind) or "step" in self.__dict__:
+            self.__dict__["_formula"] = _probe(self)
+        elif kind not in _shipped_formulas:
+            self.__dict__["_formula"] = _shipped_formulas[kind] = _probe(self)
+        else:
+            self.__dict__["_formula"] = _shipped_formulas[kind]
+        formula: Formula = self.__dict__["_formula"]
+        return formula
+
+    @property
+    def known_formula(self) -> Formula:
+        """`formula` as it was when it was last looked at: what saves work may follow it, what is computed may not."""
         if "_formula" not in self.__dict__:
             self.__dict__["_formula"] = _probe(self)
-        found: Formula = self.__dict__["_formula"]
-        return found
+        formula: Formula = self.__dict__["_formula"]
+        return formula
 
     @property
     def second_phase(self) -> tuple[str, ...]:
         """The gates whose recurrent product the formula takes of something it computed, `u("n", r * s.h)`."""
         return self.formula.second_phase
+
+
+_shipped_formulas: dict[type[Cell], Formula] = {}
+"""Of this package's cells, which hold for any option as long as their code is untouched."""
 
 
 def _check_names(cls: type[Cell]) -> None:
@@ -170,7 +198,7 @@ def _check_names(cls: type[Cell]) -> None:
         )
 
 
-class _Watched:
+class Watched:
     """A state that remembers which of its tensors a formula reads, by name or by unpacking."""
 
     def __init__(self, state: State) -> None:
@@ -178,50 +206,90 @@ class _Watched:
         self.read: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
-        self.read.add(name)
+        # A method, such as _asdict or map, reads them all.
+        self.read.update([name] if name in self._state._fields else self._state._fields)
         return getattr(self._state, name)
+
+    def __len__(self) -> int:
+        return len(self._state)
 
     def __iter__(self) -> Iterator[Tensor]:
         self.read.update(self._state._fields)
         return iter(self._state)
 
-    def __getitem__(self, index: int) -> Tensor:
-        self.read.add(self._state._fields[index])
+    def __getitem__(self, index: Any) -> Any:
+        fields = self._state._fields[index]
+        self.read.update([fields] if isinstance(fields, str) else fields)
         return self._state[index]
 
 
 def _probe(cell: Cell) -> Formula:
-    name, one = type(cell).__name__, torch.zeros(1, 1, device="cpu")
+    one = torch.zeros(1, 1, device="cpu")
+    x = Gates(**dict.fromkeys(cell.gates, one))
+    s = State(**dict.fromkeys(cell.states, one))
+    vectors = dict.fromkeys(cell.vectors, one[0])
+    formula, _ = run_watched(cell, x, dict.fromkeys(cell.recurrent, one), s, vectors, _same, _same)
+    return formula
+
+
+def _same(name: str, value: Tensor) -> Tensor:
+    return value
+
+
+def run_watched(
+    cell: Cell,
+    x: Gates,
+    u: Mapping[str, Tensor],
+    s: State,
+    vectors: Mapping[str, Tensor],
+    product: Callable[[str, Tensor], Tensor],
+    norm: Callable[[str, Tensor], Tensor],
+) -> tuple[Formula, tuple[State, Gates]]:
+    """Runs the step once and watches what it reads.
+
+    Args:
+        cell: whose step.
+        x: the input's part.
+        u: the recurrent part by gate.
+        s: the state.
+        vectors: the vectors by name.
+        product: what `u("n", v)` returns.
+        norm: what `p.norm("c", c)` returns.
+
+    Returns:
+        What the step uses, and what it returns.
+
+    Raises:
+        InputError: the formula reads a gate or state that the cell has not, or returns other states than it names.
+    """
+    name = type(cell).__name__
     products: list[str] = []
     norms: list[str] = []
 
-    def product(gate: str, v: Tensor) -> Tensor:
+    def watched_product(gate: str, v: Tensor) -> Tensor:
         if gate not in cell.recurrent:
             raise InputError(f"{name}: u({gate!r}, …) but its recurrent gates are {cell.recurrent}")
         products.append(gate)
-        return v
+        return product(gate, v)
 
-    def norm(state: str, value: Tensor) -> Tensor:
+    def watched_norm(state: str, value: Tensor) -> Tensor:
         if state not in cell.states:
             raise InputError(f"{name}: p.norm({state!r}, …) but its states are {cell.states}")
         norms.append(state)
-        return value
+        return norm(state, value)
 
-    x = Gates(**dict.fromkeys(cell.gates, one))
-    u = Recurrence(dict.fromkeys(cell.recurrent, one), product)
-    s = State(**dict.fromkeys(cell.states, one))
-    p, watched = Vectors(dict.fromkeys(cell.vectors, one[0]), norm), _Watched(s)
+    recurrence, p, watched = Recurrence(u, watched_product), Vectors(vectors, watched_norm), Watched(s)
     try:
-        made = cell.step(x, u, watched, p)
+        made = cell.step(x, recurrence, watched, p)
     except AttributeError as error:
-        if not any(error.obj is part for part in (x, u, s, p)):
+        if not any(error.obj is part for part in (x, recurrence, s, p)):
             raise
         others = nearest(error.name or "", {*cell.gates, *cell.states, *cell.vectors})
         raise InputError(f"{name}.step reads {error.name!r}, which it does not name. {others}") from error
     _check_made(cell, made)
     second_phase = tuple(gate for gate in cell.recurrent if gate in products)
     normalised = tuple(state for state in cell.states if state in norms)
-    return Formula(second_phase, normalised, "h" in watched.read, made[1]._fields)
+    return Formula(second_phase, normalised, "h" in watched.read, made[1]._fields), made
 
 
 def _check_made(cell: Cell, made: Any) -> None:

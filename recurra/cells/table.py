@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recurra.cells import shipped
+from recurra.cells.activations import ACTIVATIONS
 from recurra.cells.cell import Cell
 from recurra.errors import InputError, nearest
 
@@ -34,6 +36,7 @@ _CLASSES = {
 CELLS: dict[str, type[Cell]] = {
     name: getattr(importlib.import_module(f"recurra.cells.{name}"), kind) for name, kind in _CLASSES.items()
 }
+shipped.remember(CELLS.values(), [ACTIVATIONS])
 
 
 def find_cell(which: str | Cell | type[Cell], **options: Any) -> Cell:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recurra.cells import Cell, Recurrence, State, Vectors, Weights
+from recurra.cells.cell import Formula
 
 EPSILON = 1e-5
 """Added to the variance in layer normalisation, as in torch.nn.LayerNorm."""
@@ -40,7 +41,8 @@ def input_part(cell: Cell, weights: Weights, x: Tensor) -> Tensor:
 
 
 def recurrent_part(
-    cell: Cell,
+    recurrent: tuple[str, ...],
+    formula: Formula,
     product: Product,
     project: Callable[[Tensor], Tensor] | None = None,
     drop: Tensor | None = None,
@@ -49,15 +51,16 @@ def recurrent_part(
     """From the state's h to u. Products of what the formula itself computes (`u("n", r * s.h)`) wait for it to ask.
 
     Args:
-        cell: whose recurrent gates.
+        recurrent: the recurrent gates.
+        formula: which of them wait; a step that reads one of these as u.n all the same gets it by another product.
         product: W_hh v.
         project: W_hr v, of whatever is H wide before it enters a product.
         drop: what v is multiplied by before the product.
         shape: the normalisation of a gate's product.
     """
-    if not cell.recurrent:
+    if not recurrent:
         return lambda h: Recurrence({}, None)
-    first = tuple(name for name in cell.recurrent if name not in cell.second_phase)
+    first = tuple(name for name in recurrent if name not in formula.second_phase)
 
     def products(gates: tuple[str, ...], v: Tensor, *, wide: bool) -> dict[str, Tensor]:
         v = project(v) if wide and project is not None else v  # (B, P)
@@ -68,25 +71,29 @@ def recurrent_part(
         return products((gate,), v, wide=True)[gate]
 
     def at(h: Tensor) -> Recurrence:
-        return Recurrence(products(first, h, wide=cell.formula.reads_h) if first else {}, later)
+        def alone(gate: str) -> Callable[[], Tensor]:
+            return lambda: products((gate,), h, wide=formula.reads_h)[gate]
+
+        late = {gate: alone(gate) for gate in formula.second_phase}
+        return Recurrence(products(first, h, wide=formula.reads_h) if first else {}, later, late)
 
     return at
 
 
-def recurrent_part_of(cell: Cell, weights: Weights, drop: Tensor | None) -> Callable[[Tensor], Recurrence]:
+def recurrent_part_of(
+    cell: Cell, formula: Formula, weights: Weights, drop: Tensor | None
+) -> Callable[[Tensor], Recurrence]:
     """`recurrent_part` of tensors."""
     names, norms = cell.recurrent, weights.norms
     W, b = weights.hh, weights.b_hh
     blocks, shifts = _by_gate(names, W), _by_gate(names, b)
     gains = _by_gate(names, None if norms is None else norms.hh)
     rows: dict[tuple[str, ...], tuple[Tensor, Tensor | None]] = {names: (W, b)}  # the usual case copies nothing
-    firsts = tuple(name for name in names if name not in cell.second_phase)
-    for gates in (firsts, *((name,) for name in cell.second_phase)):
-        if gates and gates not in rows:
-            bias = torch.cat([shifts[gate] for gate in gates]) if shifts else None
-            rows[gates] = torch.cat([blocks[gate] for gate in gates]), bias
 
     def product(gates: tuple[str, ...], v: Tensor) -> Sequence[Tensor]:
+        if gates not in rows:
+            shift = torch.cat([shifts[gate] for gate in gates]) if shifts else None
+            rows[gates] = torch.cat([blocks[gate] for gate in gates]), shift
         matrix, bias = rows[gates]
         return F.linear(v, matrix, bias if norms is None else None).chunk(len(gates), -1)
 
@@ -95,15 +102,20 @@ def recurrent_part_of(cell: Cell, weights: Weights, drop: Tensor | None) -> Call
 
     hr = weights.hr
     project = None if hr is None else (lambda v: F.linear(v, hr))
-    return recurrent_part(cell, product, project, drop, None if norms is None else shape)
+    return recurrent_part(names, formula, product, project, drop, None if norms is None else shape)
 
 
-def vectors_of(cell: Cell, vectors: Sequence[Tensor], norms: Sequence[tuple[Tensor, Tensor]] | None) -> Vectors:
+def vectors_of(
+    names: tuple[str, ...],
+    formula: Formula,
+    vectors: Sequence[Tensor],
+    norms: Sequence[tuple[Tensor, Tensor]] | None,
+) -> Vectors:
     """The cell's vectors by name, with the normalisation of its states: gain and shift of each that it names."""
-    by_name = dict(zip(cell.vectors, vectors, strict=True))
+    by_name = dict(zip(names, vectors, strict=True))
     if norms is None:
         return Vectors(by_name)
-    pairs = dict(zip(cell.formula.normalised, norms, strict=True))
+    pairs = dict(zip(formula.normalised, norms, strict=True))
 
     def norm(state: str, value: Tensor) -> Tensor:
         gain, shift = pairs[state]

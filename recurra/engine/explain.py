@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 
-from recurra.engine.cpu.fits import programs_of, variant_of
+from recurra.engine.cpu.fits import traced_for
 from recurra.engine.request import Request
 from recurra.engine.run import choose
 from recurra.engine.trace import Op, Programs, Value
@@ -25,6 +26,7 @@ class Explained(NamedTuple):
 
 def explain(request: Request, engine: str = "auto") -> Explained:
     """What `run` would do with the request."""
+    request = replace(request, known={})
     chosen, why = choose(request, engine)
     return Explained(chosen, why, _kept(request, chosen))
 
@@ -39,7 +41,7 @@ def _kept(request: Request, engine: str) -> str:
         return "what torch.nn's kernel keeps"
     if engine == "unroll":
         return "every intermediate result, by PyTorch's autograd"
-    programs = programs_of(request.cell, variant_of(request), request.x.dtype)
+    programs = traced_for(request)[0].programs
     values = [_formula(programs, name) for name in programs.kept]
     T, B = request.x.shape[:2]
     numbers = sum(programs.kept_width(name) for name in programs.kept) + len(programs.kept_sums)

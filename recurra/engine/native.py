@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from recurra.cells import GRU, LSTM, Cell, Elman, State, where
+from recurra.cells.shipped import is_untouched
 from recurra.engine.request import Request, Result
 
 
@@ -103,7 +104,9 @@ def _state(cell: Cell, last: list[Tensor]) -> State:
 
 
 def _kernel(cell: Cell) -> Callable[..., Any] | None:
-    """The kernel of exactly this cell: a cell derived from one of ours may have another formula."""
+    """The kernel of exactly this cell: one derived from ours, or whose code was replaced, may have another formula."""
+    if not is_untouched(type(cell)) or "step" in cell.__dict__:
+        return None
     if type(cell) is LSTM and cell.activation in ("tanh", torch.tanh):
         return torch.lstm
     if type(cell) is GRU and cell.activation in ("tanh", torch.tanh):

@@ -10,17 +10,22 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from recurra.cells import Gates, State
+from recurra.cells.shipped import is_untouched
 from recurra.engine.request import Masks, Request, Result
+from recurra.engine.trace import Signature
+from recurra.engine.trace.knowing import computed_now
+from recurra.errors import RecurraError
 
 
 def in_pieces(request: Request, engine: Callable[[Request], Result]) -> Result:
     """The request in pieces of `recompute` steps, none of which keeps more than the state that it starts from."""
     T, steps = len(request.x), request.recompute
     starts = list(range(0, T, steps))
+    formula = _Formula(request)
     state, results = request.state, {}
     for start in reversed(starts) if request.reverse else starts:
         piece = _piece(request, state, start, min(start + steps, T))
-        results[start] = checkpoint(_run, piece, engine, *_tensors(piece), use_reentrant=False)
+        results[start] = checkpoint(_run, piece, engine, formula, set(), *_tensors(piece), use_reentrant=False)
         state = results[start].state
     parts = [results[start] for start in starts]
     y = torch.cat([part.y for part in parts])
@@ -30,8 +35,35 @@ def in_pieces(request: Request, engine: Callable[[Request], Result]) -> Result:
     return Result(y, state, Gates(**{n: torch.cat([getattr(part.kept, n) for part in parts]) for n in names}))
 
 
-def _run(piece: Request, engine: Callable[[Request], Result], *tensors: Tensor) -> Result:
+class _Formula:
+    """The formula of a forward pass, which the backward pass computes again."""
+
+    def __init__(self, request: Request) -> None:
+        self._cell, self._dtype = request.cell, request.x.dtype
+        self._hidden = request.weights.ih.shape[0] // len(request.cell.gates)
+        self._then = self._now()
+
+    def _now(self) -> Signature | None:
+        shipped = is_untouched(type(self._cell)) or torch.compiler.is_compiling()
+        return None if shipped else computed_now(self._cell, self._hidden, self._dtype)
+
+    def check(self) -> None:
+        """Raises where the cell's step is another one by now."""
+        now = self._now()
+        if now != self._then:
+            raise RecurraError(
+                f"{type(self._cell).__name__}: its step has changed between the forward pass and the backward pass, "
+                "which computes it again. Change it after backward(), or make the layer with recompute=False"
+            )
+
+
+def _run(
+    piece: Request, engine: Callable[[Request], Result], formula: _Formula, done: set[str], *tensors: Tensor
+) -> Result:
     del tensors  # the piece holds them; named for the checkpoint, which asks them whether a gradient is wanted
+    if "forward" in done:
+        formula.check()
+    done.add("forward")
     return engine(piece)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -47,6 +47,9 @@ class Request:
     recompute: int = 0
     """Steps between the states that are kept for the backward pass, which computes what lies between again; 0 keeps
     all there is."""
+
+    known: dict[str, Any] | None = None
+    """What the call that this request belongs to has learnt of the cell's step, so that it is looked at once a call."""
 
     @property
     def present(self) -> Tensor:

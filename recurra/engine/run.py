@@ -92,6 +92,7 @@ def engines_for(cell: Cell) -> tuple[str, ...]:
 
 def run(request: Request, engine: str = "auto") -> Result:
     """Runs the request on the engine named, or on the one `choose` picks."""
+    request = replace(request, known={})
     chosen = choose(request, engine).engine
     # The matrix that multiplies h may be a function of the parameter; engines see the matrix, gradients the parameter.
     hh = request.cell.recurrent_weight(request.weights.hh)

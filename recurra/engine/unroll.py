@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recurra.cells import Cell, Gates, State, Weights, where
+from recurra.cells import Gates, State, Weights, where
+from recurra.cells.cell import Formula
 from recurra.engine.around import input_part, recurrent_part_of, vectors_of, zone_out
 from recurra.engine.request import Request, Result
+from recurra.errors import InputError
 
 
 def unroll(request: Request) -> Result:
@@ -22,9 +24,10 @@ def unroll(request: Request) -> Result:
         # What stands in the padding must not reach a gradient as 0 · NaN.
         x = x.masked_fill(~request.present, 0)
     inputs = input_part(cell, weights, x).unbind(0)  # T × (B, G·H)
-    recurrence = recurrent_part_of(cell, weights, masks.h)
+    formula = formula_of(request)
+    recurrence = recurrent_part_of(cell, formula, weights, masks.h)
     norms = None if weights.norms is None else weights.norms.states
-    vectors = vectors_of(cell, weights.vectors, norms)
+    vectors = vectors_of(cell.vectors, formula, weights.vectors, norms)
     zoneout = _by_step(masks.zoneout, x)
     state = request.state
     emitted: list[Tensor] = []
@@ -32,7 +35,7 @@ def unroll(request: Request) -> Result:
     for t in _order(len(inputs), request.reverse):
         gates = Gates(**dict(zip(cell.gates, inputs[t].chunk(len(cell.gates), -1), strict=True)))
         new, shown = cell.step(gates, recurrence(state.h), state, vectors)
-        new = _projected(cell, weights, new)
+        new = _projected(formula, weights, new)
         if zoneout is not None:
             new = zone_out(new, state, zoneout[t])
         emitted.append(new.h)
@@ -44,9 +47,38 @@ def unroll(request: Request) -> Result:
         emitted.reverse()
         kept.reverse()
     y = _over_time(request, emitted, state.h.shape[-1])  # (T, B, P), or (T, B, H)
-    if weights.hr is not None and cell.formula.reads_h:
+    if weights.hr is not None and formula.reads_h:
         y = F.linear(y, weights.hr)  # (T, B, P)
     return Result(y, state, _kept(request, kept) if request.keep else None)
+
+
+def formula_of(request: Request) -> Formula:
+    """What the step uses, as far as the request asks for it: without a projection and norms any step is run as it is.
+
+    Raises:
+        InputError: the state is not as wide as the formula needs it with a projection.
+    """
+    cell, weights = request.cell, request.weights
+    if weights.hr is None and weights.norms is None:
+        return cell.known_formula
+    formula = cell.formula
+    problem = misfit(request, formula)
+    if problem is not None:
+        raise InputError(f"{type(cell).__name__}: {problem}. Make the layer anew")
+    return formula
+
+
+def misfit(request: Request, formula: Formula) -> str | None:
+    """What a layer made for another formula of the cell lacks for this one; None where it fits."""
+    weights = request.weights
+    if weights.hr is not None:
+        H = weights.ih.shape[0] // len(request.cell.gates)
+        wide, uses = (H, "reads") if formula.reads_h else (weights.hr.shape[0], "does not read")
+        if request.state.h.shape[-1] != wide:
+            return f"its step {uses} s.h now, so that its state h is {wide} wide, not {request.state.h.shape[-1]}"
+    if weights.norms is not None and len(weights.norms.states) != len(formula.normalised):
+        return f"its step normalises the states {formula.normalised} now, {len(weights.norms.states)} have a gain"
+    return None
 
 
 def _order(steps: int, reverse: bool) -> range:
@@ -62,16 +94,16 @@ def _by_step(zoneout: tuple[Tensor | None, ...], x: Tensor) -> list[tuple[Tensor
     return list(zip(*steps, strict=True))
 
 
-def _projected(cell: Cell, weights: Weights, new: State) -> State:
+def _projected(formula: Formula, weights: Weights, new: State) -> State:
     """The state with W_hr h for h, unless the formula reads its own h: then h stays as it is, H wide."""
-    if weights.hr is None or cell.formula.reads_h:
+    if weights.hr is None or formula.reads_h:
         return new
     return State(**{**new._asdict(), "h": F.linear(new.h, weights.hr)})
 
 
 def _kept(request: Request, steps: list[Gates]) -> Gates:
     width = request.weights.ih.shape[0] // len(request.cell.gates)
-    names = request.cell.formula.shown
+    names = steps[0]._fields if steps else request.cell.formula.shown
     return Gates(**{name: _over_time(request, [getattr(step, name) for step in steps], width) for name in names})
 
 

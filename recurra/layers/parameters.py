@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from recurra.cells import Cell, Initialisation, Norms, Weights
+from recurra.errors import InputError
 
 
 class Place(NamedTuple):
@@ -103,9 +104,17 @@ def gather(module: nn.Module, suffix: str, cell: Cell) -> Weights:
         tensor: Tensor = getattr(module, name + suffix)
         return tensor
 
+    def norm(state: str) -> tuple[Tensor, Tensor]:
+        if optional(f"gain_{state}") is None:
+            raise InputError(
+                f"{type(cell).__name__}: its step normalises {state} now, and did not when this layer was made: "
+                "make the layer anew"
+            )
+        return needed(f"gain_{state}"), needed(f"shift_{state}")
+
     norms = None
     if optional("gain_ih") is not None:
-        pairs = tuple((needed(f"gain_{state}"), needed(f"shift_{state}")) for state in cell.formula.normalised)
+        pairs = tuple(map(norm, cell.formula.normalised))
         norms = Norms(needed("gain_ih"), needed("gain_hh"), pairs)
     vectors = tuple(needed(f"vector_{name}") for name in cell.vectors)
     matrices = needed("weight_ih"), needed("weight_hh")

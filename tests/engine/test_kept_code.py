@@ -23,9 +23,9 @@ def fresh():
     """Forgets the kernels of this process, as a new one would."""
     from recurra.engine.cpu import kernel
 
-    kernel._kernel.cache_clear()
-    yield kernel._kernel.cache_clear
-    kernel._kernel.cache_clear()
+    kernel.forget_kernels()
+    yield kernel.forget_kernels
+    kernel.forget_kernels()
 
 
 def compiled_anew(monkeypatch):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import pickle
 from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from recurra.cells import Cell
 from recurra.engine.request import Request
-from recurra.engine.trace import Programs, Untraceable, Variant, plan, record
+from recurra.engine.trace import Signature, Traced, Untraceable, Variant, traced
+from recurra.engine.trace.apart import is_apart
+from recurra.engine.trace.knowing import signature_of
+from recurra.engine.unroll import misfit
 
 
 def why_not(request: Request) -> str | None:
@@ -52,86 +51,54 @@ def _around(request: Request) -> str | None:
 
 
 def variant_of(request: Request) -> Variant:
-    """What stands around the formula in this request, and the sizes."""
-    weights, cell = request.weights, request.cell
+    """What stands around the formula in this request, and the sizes.
+
+    Raises:
+        Untraceable: the formula is not the same at every call.
+    """
+    weights, cell, outline = request.weights, request.cell, _signature(request).outline
     zoned = tuple("" if mask is None else "unit" if mask.numel() == 1 else "step" for mask in request.masks.zoneout)
     return Variant(
-        hidden=weights.ih.shape[0] // len(cell.gates),
+        hidden=_hidden(request),
         projected=0 if weights.hr is None else weights.hr.shape[0],
         bias=weights.b_ih is not None,
         normalised=weights.norms is not None,
         dropped=request.masks.h is not None and bool(cell.recurrent),
         zoned=zoned if any(zoned) else (),
-        shown=request.keep and bool(cell.formula.shown),
+        shown=request.keep and bool(outline.formula.shown),
     )
 
 
-def _formula(request: Request) -> str | None:
-    try:
-        programs_of(request.cell, variant_of(request), request.x.dtype)
-    except Untraceable as error:
-        return str(error)
-    return None
-
-
-def programs_of(cell: Cell, variant: Variant, dtype: torch.dtype) -> Programs:
-    """The cell's formula written down and put in order, once for all cells that compute the same.
+def traced_for(request: Request) -> tuple[Traced, Variant]:
+    """The programs of the request's formula as it is now, and what stands around it.
 
     Raises:
-        Untraceable: it cannot be.
+        Untraceable: it has no compiled form.
     """
-    found = _programs(CellKey(cell), variant, dtype)
-    if isinstance(found, Untraceable):
-        raise found
-    return found
+    variant = variant_of(request)
+    return traced(request.cell, variant, request.x.dtype, _signature(request)), variant
 
 
-@functools.lru_cache(maxsize=1024)
-def _programs(key: CellKey, variant: Variant, dtype: torch.dtype) -> Programs | Untraceable:
+def _hidden(request: Request) -> int:
+    return request.weights.ih.shape[0] // len(request.cell.gates)
+
+
+def _signature(request: Request) -> Signature:
+    """What the step computes now, looked at once where a call says what belongs to it."""
+    known: dict[str, Any] = {} if request.known is None else request.known
+    if "signature" not in known:
+        known["signature"] = signature_of(request.cell, _hidden(request), request.x.dtype)
+    signature: Signature = known["signature"]
+    return signature
+
+
+def _formula(request: Request) -> str | None:
+    if is_apart():
+        return "it is called within the trace of another formula"
     try:
-        return plan(record(key.cell, variant, dtype))
+        problem = misfit(request, _signature(request).outline.formula)
+        if problem is None:
+            traced_for(request)
     except Untraceable as error:
-        return error
-
-
-class CellKey:
-    """A cell as a key: equal for cells whose formulas compute the same, so that their code is shared.
-
-    They do if they are of one class with the same options, and what their `step` reads of its module and of the
-    functions around it is the same, one level deep.
-    """
-
-    def __init__(self, cell: Cell) -> None:
-        self.cell = cell
-        options = [(name, _fixed(value)) for name, value in sorted(vars(cell).items()) if name != "_formula"]
-        self._key: Any = (type(cell), tuple(options), _surroundings(type(cell).step))
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, CellKey) and self._key == other._key
-
-
-def _surroundings(step: Any) -> tuple[Any, ...]:
-    """The globals and the variables of functions around it that a function names, as they are now."""
-    code = getattr(step, "__code__", None)
-    if code is None:
-        return ()
-    known = step.__globals__
-    found = [(name, _fixed(known[name])) for name in code.co_names if name in known]
-    for name, cell in zip(code.co_freevars, step.__closure__ or (), strict=True):
-        with contextlib.suppress(ValueError):  # not set yet
-            found.append((name, _fixed(cell.cell_contents)))
-    return tuple(found)
-
-
-def _fixed(value: Any) -> Any:
-    """A value as something to compare by, which does not change when the value does."""
-    try:
-        hash(value)
-    except TypeError:
-        with contextlib.suppress(Exception):  # whatever cannot be written down is known by where it lies
-            return type(value), pickle.dumps(value)
-        return id(value)
-    return type(value), value
+        return str(error)
+    return problem

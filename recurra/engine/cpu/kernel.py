@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import array
-import functools
+import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,11 +15,10 @@ from torch import Tensor
 
 from recurra.cells import Cell
 from recurra.engine.cpu.compile import Compiled, machine_shape
-from recurra.engine.cpu.fits import CellKey, programs_of
 from recurra.engine.cpu.loops import Loop
 from recurra.engine.cpu.memory import lay_out
 from recurra.engine.cpu.pool import run_parts, team
-from recurra.engine.trace import Programs, Variant
+from recurra.engine.trace import Programs, Signature, Traced, Variant, traced
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,13 @@ class Kernel:
     """The forward and the backward loop of a cell for one size and one number type.
 
     Args:
-        cell: whose step.
+        formula: the step at one moment; it may change afterwards, and the kernel does not.
         variant: the sizes, and what stands around the step.
         dtype: float32 or float64.
-
-    Raises:
-        Untraceable: the step has no compiled form.
     """
 
-    def __init__(self, cell: Cell, variant: Variant, dtype: torch.dtype) -> None:
-        programs = programs_of(cell, variant, dtype)
+    def __init__(self, formula: Traced, variant: Variant, dtype: torch.dtype) -> None:
+        programs, cell = formula.programs, formula.outline
         self.programs: Programs = programs
         self.variant, self.cell = variant, cell
         self.shape = shape = machine_shape(32 if dtype == torch.float32 else 64)
@@ -99,15 +96,41 @@ class Kernel:
         run_parts(self._parts[which], self._bodies[which], data.buffer_info()[0], sharing.threads)
 
 
-@functools.lru_cache(maxsize=256)
-def _kernel(key: CellKey, variant: Variant, dtype: torch.dtype) -> Kernel:
-    return Kernel(key.cell, variant, dtype)
+_MOST = 256
+_Key = tuple[Signature, Variant, torch.dtype]
+_kernels: dict[_Key, Kernel] = {}
+_locks: dict[_Key, threading.Lock] = {}
+
+
+def kernel_of(formula: Traced, variant: Variant, dtype: torch.dtype) -> Kernel:
+    """The kernel of a formula, made at its first use by one thread while others that want it wait."""
+    key = formula.signature, variant, dtype
+    found = _kernels.get(key)
+    if found is None:
+        with _locks.setdefault(key, threading.Lock()):
+            found = _kernels.get(key)
+            if found is None:
+                found = Kernel(formula, variant, dtype)
+                while len(_kernels) >= _MOST:
+                    _kernels.pop(next(iter(_kernels)), None)
+                _kernels[key] = found
+        _locks.pop(key, None)
+    return found
+
+
+def forget_kernels() -> None:
+    """Compiles or reads each kernel again at its next use."""
+    _kernels.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_locks.clear)  # the threads that held them are not in the child
 
 
 def kernel(cell: Cell, variant: Variant, dtype: torch.dtype) -> Kernel:
-    """The kernel for a cell, made at its first use.
+    """The kernel for a cell as its step is now.
 
     Raises:
         Untraceable: the step has no compiled form.
     """
-    return _kernel(CellKey(cell), variant, dtype)
+    return kernel_of(traced(cell, variant, dtype), variant, dtype)

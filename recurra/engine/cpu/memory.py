@@ -14,8 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from recurra.cells import Cell
-from recurra.engine.trace import Programs, Variant
+from recurra.engine.trace import Outline, Programs, Variant
 
 
 class Place(NamedTuple):
@@ -64,7 +63,7 @@ class Memories:
     backward: Memory
 
 
-def lay_out(cell: Cell, variant: Variant, programs: Programs) -> Memories:
+def lay_out(cell: Outline, variant: Variant, programs: Programs) -> Memories:
     """The arrays of a cell's loops."""
     forward, backward = Memory(), Memory()
     recorded, widths = programs.recorded, programs.recorded.widths
@@ -93,7 +92,7 @@ def lay_out(cell: Cell, variant: Variant, programs: Programs) -> Memories:
     return Memories(forward, backward)
 
 
-def _shared(memory: Memory, cell: Cell, variant: Variant, programs: Programs) -> None:
+def _shared(memory: Memory, cell: Outline, variant: Variant, programs: Programs) -> None:
     """What both loops know: what is kept, states, masks, vectors."""
     widths = programs.recorded.widths
     for width in sorted({programs.kept_width(value) for value in programs.kept}):
@@ -115,7 +114,7 @@ def _shared(memory: Memory, cell: Cell, variant: Variant, programs: Programs) ->
             memory.add(f"k.{state}", "padded" if kind == "step" else "unit", [(f"k.{state}", widths[f"k.{state}"])])
 
 
-def _backward(memory: Memory, cell: Cell, variant: Variant, programs: Programs) -> None:
+def _backward(memory: Memory, cell: Outline, variant: Variant, programs: Programs) -> None:
     widths = programs.recorded.widths
     memory.add("dY", "padded", [("dY", widths["s.h"])])
     for gate in cell.formula.shown if variant.shown else ():

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from recurra.cells import Gates, State
 from recurra.engine.around import normalise
-from recurra.engine.cpu.fits import variant_of
+from recurra.engine.cpu.fits import traced_for
 from recurra.engine.cpu.forward import Forward
 from recurra.engine.cpu.gradients import Gradients
-from recurra.engine.cpu.kernel import Kernel, kernel
+from recurra.engine.cpu.kernel import Kernel, kernel_of
 from recurra.engine.cpu.sequences import Sequences
 from recurra.engine.request import Request, Result
 from recurra.errors import RecurraError
@@ -26,8 +26,9 @@ from recurra.errors import RecurraError
 
 def cpu(request: Request) -> Result:
     """Runs a request in compiled code."""
-    cell, weights, variant = request.cell, request.weights, variant_of(request)
-    loops = kernel(cell, variant, request.x.dtype)
+    formula, variant = traced_for(request)
+    loops, weights = kernel_of(formula, variant, request.x.dtype), request.weights
+    cell = loops.cell  # as the loops know it, whatever becomes of the request's
     names, tensors = _inputs(request, loops)
     plan = _Plan(loops, Sequences.of(request), tuple(names), len(cell.states), _piece(request))
     outputs = _Loops.apply(plan, *tensors)
@@ -58,7 +59,7 @@ class _Plan:
 
 def _inputs(request: Request, loops: Kernel) -> tuple[list[str], list[Tensor | None]]:
     """Every tensor that goes in, by name: those of `Recorded` where it has them; x or, normalised already, z."""
-    cell, weights, variant = request.cell, request.weights, loops.variant
+    cell, weights, variant = loops.cell, request.weights, loops.variant
     found: dict[str, Tensor | None] = {"hh": weights.hh, "b_hh": weights.b_hh, "hr": weights.hr}
     if weights.norms is None:
         found |= {"x": request.x, "ih": weights.ih, "b_ih": weights.b_ih}

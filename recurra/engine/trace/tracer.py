@@ -14,8 +14,11 @@ import torch
 from torch import Tensor
 
 from recurra.cells import Cell, Gates, State
+from recurra.cells.cell import Formula
+from recurra.cells.shipped import is_untouched
 from recurra.engine.around import normalise, recurrent_part, vectors_of, zone_out
 from recurra.engine.trace.operations import Op, Untraceable, Value, Writer, traced_graph
+from recurra.engine.trace.signature import Outline
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,52 @@ class Recorded:
     cuts: tuple[Cut, ...]
 
 
-def record(cell: Cell, variant: Variant, dtype: torch.dtype = torch.float32) -> Recorded:
+@dataclass(frozen=True)
+class Subject:
+    """A cell to write down, whose names and formula stay as they were when it was looked at."""
+
+    outline: Outline
+    cell: Cell
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """As the cell's."""
+        return self.outline.gates
+
+    @property
+    def recurrent(self) -> tuple[str, ...]:
+        """As the cell's."""
+        return self.outline.recurrent
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """As the cell's."""
+        return self.outline.states
+
+    @property
+    def vectors(self) -> tuple[str, ...]:
+        """As the cell's."""
+        return self.outline.vectors
+
+    @property
+    def formula(self) -> Formula:
+        """As it was."""
+        return self.outline.formula
+
+    def step(self, x: Any, u: Any, s: Any, p: Any) -> tuple[State, Gates]:
+        """The cell's step."""
+        return self.cell.step(x, u, s, p)
+
+
+def record(cell: Cell | Subject, variant: Variant, dtype: torch.dtype = torch.float32) -> Recorded:
     """The cell's step and its derivative as operations.
 
     Raises:
         Untraceable: an operator without a rule, a mixture of rows, or a decision that depends on numbers.
     """
+    if isinstance(cell, Cell):
+        parts = cell.gates, cell.recurrent, cell.states, cell.vectors
+        cell = Subject(Outline(*parts, cell.formula), cell)
     found: list[tuple[str, tuple[str, ...], bool]] = []
     widths = _inputs(cell, variant)
     rows = 2 if variant.hidden != 2 and variant.projected != 2 else 3
@@ -120,7 +163,7 @@ def record(cell: Cell, variant: Variant, dtype: torch.dtype = torch.float32) -> 
     outputs = dict(zip([*made, *(f"d{name}" for name in primals)], results, strict=True))
     if any(isinstance(outputs[operand], float) for operand in operands):
         raise Untraceable("a product with a constant")
-    if not type(cell).__module__.startswith("recurra.cells."):
+    if not is_untouched(type(cell.cell)):
         _check_sizes(cell, variant, widths, rows, dtype)
     return Recorded(tuple(writer.operations), writer.widths, outputs, cuts)
 
@@ -132,7 +175,7 @@ def _values(widths: dict[str, int], rows: int, dtype: torch.dtype) -> dict[str, 
     }
 
 
-def _check_sizes(cell: Cell, variant: Variant, widths: dict[str, int], rows: int, dtype: torch.dtype) -> None:
+def _check_sizes(cell: Subject, variant: Variant, widths: dict[str, int], rows: int, dtype: torch.dtype) -> None:
     """A formula may ask for the number of rows, or for the shape of a vector, which are not what they are in a trace.
 
     Raises:
@@ -155,7 +198,7 @@ def _check_sizes(cell: Cell, variant: Variant, widths: dict[str, int], rows: int
         raise Untraceable("its step asks for the shape of its tensors, the number of rows say")
 
 
-def _inputs(cell: Cell, variant: Variant) -> dict[str, int]:
+def _inputs(cell: Subject, variant: Variant) -> dict[str, int]:
     """The names and widths of what the step reads, but for what projections give."""
     H = variant.hidden
     narrow = variant.projected or H
@@ -184,7 +227,7 @@ def _cuts(found: list[tuple[str, tuple[str, ...], bool]]) -> tuple[tuple[Cut, ..
     return tuple(cuts), operands
 
 
-def _step(cell: Cell, variant: Variant, env: dict[str, Tensor], take: Any) -> tuple[State, Gates]:
+def _step(cell: Subject, variant: Variant, env: dict[str, Tensor], take: Any) -> tuple[State, Gates]:
     """The step with its surroundings; `take` is told of each product in order."""
     count = 0
 
@@ -205,14 +248,16 @@ def _step(cell: Cell, variant: Variant, env: dict[str, Tensor], take: Any) -> tu
 
     reads_h = cell.formula.reads_h
     fed = project if variant.projected else None
-    recurrence = recurrent_part(cell, product, fed, env.get("m.h"), shape if variant.normalised else None)
+    recurrence = recurrent_part(
+        cell.recurrent, cell.formula, product, fed, env.get("m.h"), shape if variant.normalised else None
+    )
     state = State(**{name: env[f"s.{name}"] for name in cell.states})
     norms = (
         [(env[f"gain.state.{name}"], env[f"shift.state.{name}"]) for name in cell.formula.normalised]
         if (variant.normalised)
         else None
     )
-    vectors = vectors_of(cell, [env[f"p.{name}"] for name in cell.vectors], norms)
+    vectors = vectors_of(cell.vectors, cell.formula, [env[f"p.{name}"] for name in cell.vectors], norms)
     x = Gates(**{gate: env[f"x.{gate}"] for gate in cell.gates})
     new, shown = cell.step(x, recurrence(state.h), state, vectors)
     if variant.projected and not reads_h:
