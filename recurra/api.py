@@ -23,7 +23,7 @@ from recurra.errors import InputError, nearest
 from recurra.files import replace_file, to_json
 from recurra.recipe import Recipe, make_options, read_recipe, write_recipe
 from recurra.tasks import TASKS, Job, Task
-from recurra.training import Progress, Silent, describe_machine
+from recurra.training import Progress, Silent, describe_machine, figure
 from recurra.training import train as run_training
 
 
@@ -168,7 +168,7 @@ def _each_seed(run: _Run) -> list[Any]:
     replace_file(run.out / bundle.SEEDS, to_json({"seeds": scores, **told}))
     for name, value in told["mean"].items():
         spread = told["spread"][name]
-        run.progress.note(f"{name.replace('_', ' ')} {value:.4f} ± {spread:.4f} over {run.recipe.seeds} seeds")
+        run.progress.note(f"{name.replace('_', ' ')} {figure(value)} ± {figure(spread)} over {run.recipe.seeds} seeds")
     return models
 
 
@@ -242,7 +242,7 @@ def _finish(run: _Run, job: Job, model: Any, told: dict[str, Any]) -> None:
     machine = describe_machine()
     told |= {"threads": torch.get_num_threads(), "sgemm_gflops": machine["sgemm_gflops"]}
     bundle.save(run.out, model, metrics={**metrics, **told}, summary=job.summary())
-    scores = "  ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in metrics.items())
+    scores = "  ".join(f"{name.replace('_', ' ')} {figure(value)}" for name, value in metrics.items())
     minutes = (time.monotonic() - run.started) / 60
     run.progress.note(f"{run.out}: {scores}  ({minutes:.1f} min, sgemm {machine['sgemm_gflops']} GFLOP/s)")
 

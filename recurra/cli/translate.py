@@ -128,7 +128,7 @@ def _flags(names: Iterable[str]) -> str:
 
 
 def _telling_unknown(lines: Iterable[Line], translator: Translator) -> Iterator[Line]:
-    """The lines; the first with symbols that training never had is told of."""
+    """The lines; the first with symbols outside the vocabulary is reported on stderr."""
     told = False
     for line in lines:
         unknown = [] if told else list(dict.fromkeys(translator.vocabulary.source.missing(line.text)))
@@ -136,7 +136,7 @@ def _telling_unknown(lines: Iterable[Line], translator: Translator) -> Iterator[
             told = True
             shown = ", ".join(map(repr, unknown[:5]))
             print(
-                f"recurra: line {line.number} has what training never had ({shown}): read as <unk>, as all such",
+                f"recurra: line {line.number} has symbols outside the vocabulary ({shown}): read as <unk>, as all such",
                 file=sys.stderr,
             )
         yield line

@@ -1,6 +1,7 @@
 """Losses to weights: the loop, truncated backpropagation through time, schedules, checkpoints, progress."""
 
 from recurra.training.checkpoint import read_checkpoint
+from recurra.training.figures import figure, perplexity, short_figure
 from recurra.training.loop import Result, train
 from recurra.training.machine import describe_machine
 from recurra.training.meter import Interval
@@ -31,7 +32,10 @@ __all__ = [
     "Updates",
     "choose_progress",
     "describe_machine",
+    "figure",
+    "perplexity",
     "read_checkpoint",
+    "short_figure",
     "train",
     "truncated",
 ]

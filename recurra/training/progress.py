@@ -6,6 +6,7 @@ import sys
 import time
 from typing import IO, Any, Protocol
 
+from recurra.training.figures import figure, short_figure
 from recurra.training.meter import Interval
 
 _REDRAW_EVERY = 0.1  # seconds; a bar is redrawn no oftener, whatever the number of updates
@@ -154,16 +155,16 @@ def choose_progress() -> Progress:
 
 def summary(interval: Interval, unit: str) -> str:
     """An interval in words and numbers, without its update."""
-    shown = "".join(f"  {name.replace('_', ' ')} {value:.4g}" for name, value in interval.shown.items())
+    shown = "".join(f"  {name.replace('_', ' ')} {short_figure(value)}" for name, value in interval.shown.items())
     return (
-        f"epoch {interval.epoch + 1}  loss {interval.loss:.4f}{shown}  {interval.tokens_per_second:,.0f} {unit}s/s  "
+        f"epoch {interval.epoch + 1}  loss {figure(interval.loss)}{shown}  {interval.tokens_per_second:,.0f} {unit}s/s  "
         f"gradient norm {interval.gradient_norm:.3g}  learning rate {interval.learning_rate:.3g}"
     )
 
 
 def validation_summary(metrics: dict[str, float], *, best: bool) -> str:
     """Scores in words and numbers, without their update."""
-    scores = "  ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in metrics.items())
+    scores = "  ".join(f"{name.replace('_', ' ')} {figure(value)}" for name, value in metrics.items())
     return f"validation  {scores}{'  (best)' if best else ''}"
 
 

@@ -136,7 +136,7 @@ def test_drawn_translations_tell_their_seed_and_repeat_with_it(command, file, re
 def test_what_training_never_had_is_told_once(command, file, reverser):
     code, out, err = command("translate", reverser, file("s", "abc\nxay\nz\n"))
     assert (code, len(out.splitlines()), len(err.splitlines())) == (0, 3, 1)
-    assert "line 2 has what training never had ('x', 'y'): read as <unk>" in err
+    assert "line 2 has symbols outside the vocabulary ('x', 'y'): read as <unk>" in err
 
 
 def test_a_picture_of_the_first_line_that_is_not_empty(command, file, reverser, tmp_path):

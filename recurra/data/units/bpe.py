@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from recurra.data.text import chunks
 from recurra.data.units.byte import SpellingDecoder
+from recurra.data.units.spelling import byte_nats
 from recurra.data.units.unit import UNIT_FILE, Decoder, Ids, Readable, total, unit_json, write_files
 from recurra.errors import InputError
 
@@ -84,6 +85,14 @@ class BpeUnit:
     def missing(self, text: str) -> list[str]:
         """Nothing: every byte is known."""
         return []
+
+    def missing_places(self, text: str) -> Ids:
+        """None: every byte is known."""
+        return np.zeros(0, dtype=np.int64)
+
+    def spelling_nats(self, symbol: str) -> float:
+        """8 bits per byte; no text has such a symbol."""
+        return byte_nats(symbol)
 
     def cut(self, text: str) -> int:
         """How many leading characters encode the same whatever follows: up to the last word that a space follows."""
