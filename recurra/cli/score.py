@@ -14,6 +14,8 @@ from typing import Annotated, BinaryIO
 from cyclopts import Parameter
 
 from recurra.cli.opening import open_model
+from recurra.data.formats import refuse_foreign
+from recurra.data.lines import head_of
 from recurra.errors import InputError
 from recurra.training import figure
 
@@ -86,6 +88,8 @@ def _decoded(file: BinaryIO, name: str, raw: bool) -> Iterator[str]:
         if raw:
             yield line.decode("utf-8", "surrogateescape")
             continue
+        if number == 1:
+            refuse_foreign(head_of(line, file), name)
         try:
             yield (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).decode()
         except UnicodeDecodeError as error:

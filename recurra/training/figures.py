@@ -10,7 +10,7 @@ _OVERFLOW = 1e300
 
 
 def perplexity(loss: float) -> float:
-    """exp of a loss in nats per token; exp(700), about 1e304, for a loss of 700 or more; NaN for NaN."""
+    """Exp of a loss in nats per token; exp(700), about 1e304, for a loss of 700 or more; NaN for NaN."""
     return math.nan if math.isnan(loss) else math.exp(min(loss, _LARGEST_LOSS))
 
 

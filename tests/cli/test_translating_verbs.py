@@ -108,7 +108,7 @@ def test_n_best_scores_and_json(command, file, reverser):
     (first, _) = command("translate", reverser, path, "--json", "--nbest", 2)[1].splitlines()
     told = json.loads(first)
     assert (told["line"], told["source"], len(told["outputs"])) == (1, "abc", 2)
-    assert told["outputs"][0].keys() == {"text", "score", "log_probability"}
+    assert told["outputs"][0].keys() == {"text", "score", "log_probability", "finished"}
 
 
 def test_given_targets_are_scored(command, file, reverser):

@@ -42,7 +42,9 @@ def brute_force(network, tokens):
 @torch.no_grad()
 def test_evaluation_carries_the_state_through_the_whole_text(network):
     tokens = ramp(400)
-    assert nats_in_order(network, tokens, vocabulary=7).loss == pytest.approx(np.mean(brute_force(network, tokens)), abs=1e-6)
+    assert nats_in_order(network, tokens, vocabulary=7).loss == pytest.approx(
+        np.mean(brute_force(network, tokens)), abs=1e-6
+    )
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.text import chunks
+from recurra.data.text import LONGEST_WORD, chunks
 from recurra.data.units.byte import SpellingDecoder
 from recurra.data.units.spelling import byte_nats
 from recurra.data.units.unit import UNIT_FILE, Decoder, Ids, Readable, total, unit_json, write_files
@@ -95,7 +95,11 @@ class BpeUnit:
         return byte_nats(symbol)
 
     def cut(self, text: str) -> int:
-        """How many leading characters encode the same whatever follows: up to the last word that a space follows."""
+        """How many leading characters encode the same whatever follows: up to the last word that a space follows.
+
+        Where there is none in more than `LONGEST_WORD` characters, as in a book of Japanese in one line, all of them:
+        the text is cut at any character rather than refused, and one subword in a million is another for it.
+        """
         return _before_space(text)
 
     def files(self) -> dict[str, str]:
@@ -182,7 +186,9 @@ def _before_space(text: str) -> int:
     # Between a word and the space after it the pattern always splits, and neither side looks across. Inside a run of
     # spaces it does not: the last space goes with the next word.
     found = _TO_LAST_WORD.match(text)
-    return found.end() if found else 0
+    if found:
+        return found.end()
+    return len(text) if len(text) > LONGEST_WORD else 0
 
 
 def _byte_values() -> dict[str, int]:

@@ -52,7 +52,7 @@ class Spelling:
         )
 
     def _probability(self, context: str, character: str) -> float:
-        """p of a character after a context of `_CONTEXT` characters."""
+        """P of a character after a context of `_CONTEXT` characters."""
         probability = 256.0 ** -max(1, len(character.encode("utf-8", "surrogatepass")))
         for length in range(_CONTEXT + 1):
             counts, total = self._followers.get(context[_CONTEXT - length :], (Counter[str](), 0))

@@ -36,7 +36,7 @@ class Score(NamedTuple):
 
     @property
     def perplexity(self) -> float:
-        """exp of the loss per token, `<unk>` counted as one word, as `LanguageModel.evaluate` counts it."""
+        """Exp of the loss per token, `<unk>` counted as one word, as `LanguageModel.evaluate` counts it."""
         return perplexity((self.nats - self.spelling) / self.tokens)
 
 

@@ -80,4 +80,7 @@ def _unknown(name: str, facts: Facts) -> Iterator[str]:
     for side, count, total, symbols in parts:
         if count:
             shown = ", ".join(map(repr, symbols))
-            yield f"{name} data: {count:,} of {total:,} symbols of the {side}s are unknown ({shown})"
+            yield (
+                f"{name} data: {count:,} of {total:,} symbols of the {side}s ({count / total:.1%}) are unknown "
+                f"({shown})"
+            )

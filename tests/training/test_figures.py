@@ -1,0 +1,37 @@
+"""Numbers as they are printed: readable at any size."""
+
+import math
+
+import pytest
+
+from recurra.training import figure, perplexity, short_figure
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (3.25, "3.2500"),
+        (0.0, "0.0000"),
+        (123456.5, "123456.5000"),
+        (1234567.0, "1.2346e+06"),
+        (-1e9, "-1.0000e+09"),
+        (perplexity(1e5), "inf"),
+        (math.inf, "inf"),
+        (-math.inf, "-inf"),
+        (math.nan, "nan"),
+    ],
+)
+def test_a_figure_has_few_characters(value, shown):
+    assert figure(value) == shown
+
+
+def test_thousands_may_be_parted():
+    assert figure(12345.678, grouped=True) == "12,345.6780"
+    assert short_figure(12345.678) == "1.235e+04"
+    assert short_figure(perplexity(2000.0)) == "inf"
+
+
+def test_a_perplexity_is_finite_for_any_loss_but_nan():
+    assert perplexity(math.log(7)) == pytest.approx(7)
+    assert math.isfinite(perplexity(math.inf))
+    assert math.isnan(perplexity(math.nan))
