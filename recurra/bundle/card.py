@@ -20,4 +20,10 @@ def card(*, title: str, name: str, summary: str, metrics: dict[str, Any], parame
 
 
 def _shown(value: Any) -> str:
-    return short_figure(value) if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    return (
+        short_figure(value, grouped=True)
+        if isinstance(value, float)
+        else f"{value:,}"
+        if isinstance(value, int)
+        else str(value)
+    )

@@ -65,8 +65,8 @@ def score(
             print(f"{bits:.3f}\t{figure(scored.perplexity, 3)}\t{scored.text}")
     if unknown:
         print(
-            f"recurra: {unknown:,} of {tokens:,} tokens ({unknown / tokens:.1%}) are outside the vocabulary: bits count "
-            "<unk> and the spelling of each, perplexity counts <unk> as one word",
+            f"recurra: {unknown:,} of {tokens:,} tokens ({unknown / tokens:.1%}) are outside the vocabulary: bits "
+            "count <unk> and the spelling of each, perplexity counts <unk> as one word",
             file=sys.stderr,
         )
 

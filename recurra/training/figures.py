@@ -26,9 +26,9 @@ def figure(value: float, places: int = 4, *, grouped: bool = False) -> str:
     return _overflow(value) or (f"{value:{comma}.{places}f}" if abs(value) < 1e6 else f"{value:.{places}e}")
 
 
-def short_figure(value: float) -> str:
-    """A number with four significant digits."""
-    return _overflow(value) or f"{value:,.4g}"
+def short_figure(value: float, *, grouped: bool = False) -> str:
+    """A number with four significant digits; with `grouped` commas part the thousands."""
+    return _overflow(value) or (f"{value:,.4g}" if grouped else f"{value:.4g}")
 
 
 def _overflow(value: float) -> str:

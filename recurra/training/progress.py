@@ -157,8 +157,9 @@ def summary(interval: Interval, unit: str) -> str:
     """An interval in words and numbers, without its update."""
     shown = "".join(f"  {name.replace('_', ' ')} {short_figure(value)}" for name, value in interval.shown.items())
     return (
-        f"epoch {interval.epoch + 1}  loss {figure(interval.loss)}{shown}  {interval.tokens_per_second:,.0f} {unit}s/s  "
-        f"gradient norm {interval.gradient_norm:.3g}  learning rate {interval.learning_rate:.3g}"
+        f"epoch {interval.epoch + 1}  loss {figure(interval.loss)}{shown}  "
+        f"{interval.tokens_per_second:,.0f} {unit}s/s  gradient norm {interval.gradient_norm:.3g}  "
+        f"learning rate {interval.learning_rate:.3g}"
     )
 
 

@@ -149,7 +149,7 @@ def test_extreme_options_take_the_most_probable_token(chosen):
 def test_an_extreme_temperature_makes_what_may_come_alike(temperature):
     logits = torch.tensor([[-math.inf, 0.3, 2.1, 2.0]])
     found = filter_logits(logits, SamplingOptions(temperature=temperature)).exp()
-    assert found.tolist() == pytest.approx([[0, 1 / 3, 1 / 3, 1 / 3]])
+    assert found[0].tolist() == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3])
 
 
 @pytest.mark.parametrize("chosen", [{"min_p": 5e-324}, {"top_p": 1.0}, {"top_k": 10**30}], ids=str)

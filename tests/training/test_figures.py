@@ -27,7 +27,8 @@ def test_a_figure_has_few_characters(value, shown):
 
 def test_thousands_may_be_parted():
     assert figure(12345.678, grouped=True) == "12,345.6780"
-    assert short_figure(12345.678) == "1.235e+04"
+    assert short_figure(1234.5, grouped=True) == "1,234"
+    assert short_figure(1234.5) == "1234"
     assert short_figure(perplexity(2000.0)) == "inf"
 
 

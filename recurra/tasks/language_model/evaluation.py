@@ -52,7 +52,7 @@ def nats_in_parts(
     parts: int = 32,
     context: int = 256,
 ) -> Nats:
-    """`nats_in_order` many times as fast: the text in equal parts side by side, each read from `context` tokens before it.
+    """`nats_in_order` many times as fast: the text in equal parts at once, each read from `context` tokens before it.
 
     What differs from `nats_in_order` is what a state remembers for longer than `context` tokens.
     """

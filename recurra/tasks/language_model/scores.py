@@ -117,7 +117,8 @@ def _lines(scores: dict[str, Any]) -> Iterator[str]:
     for name, value in scores.items():
         if name == "loss_by_position" or (not unknown and name in (*OF_UNKNOWN, "spelling_bits_per_char")):
             continue
-        yield f"{name.replace('_', ' '):<22} {figure(value, grouped=True) if isinstance(value, float) else f'{value:,}'}"
+        shown = figure(value, grouped=True) if isinstance(value, float) else f"{value:,}"
+        yield f"{name.replace('_', ' '):<22} {shown}"
     if unknown:
         yield ""
         yield "Unknown tokens are outside the vocabulary. loss and perplexity count <unk> as one word, perplexity known"
