@@ -17,7 +17,7 @@ from recurra.cli.opening import open_model
 from recurra.data.formats import refuse_foreign
 from recurra.data.lines import head_of
 from recurra.errors import InputError
-from recurra.training import figure
+from recurra.training import figure, percent
 
 
 def score(
@@ -65,7 +65,7 @@ def score(
             print(f"{bits:.3f}\t{figure(scored.perplexity, 3)}\t{scored.text}")
     if unknown:
         print(
-            f"recurra: {unknown:,} of {tokens:,} tokens ({unknown / tokens:.1%}) are outside the vocabulary: bits "
+            f"recurra: {unknown:,} of {tokens:,} tokens ({percent(unknown / tokens)}) are outside the vocabulary: bits "
             "count <unk> and the spelling of each, perplexity counts <unk> as one word",
             file=sys.stderr,
         )

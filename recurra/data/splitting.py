@@ -61,8 +61,8 @@ def _boundary(text: Text, place: int, unit: str) -> int:
     if unit == "word":
         raise InputError(
             f"{text.sources[-1].path}: {len(text)} characters cannot be divided for the unit 'word': no word ends "
-            f"within {min(_LONGEST_LINE, last):,} characters of where the held-out part would begin. Give more text with "
-            "words apart by spaces, use --unit bpe, char or byte, or name validation files."
+            f"within {min(_LONGEST_LINE, last):,} characters of where the held-out part would begin. Give more text "
+            "with words apart by spaces, use --unit bpe, char or byte, or name validation files."
         )
     sentence = _SENTENCE_END.search(window)
     if sentence and sentence.end() <= last:

@@ -1,7 +1,7 @@
 """Losses to weights: the loop, truncated backpropagation through time, schedules, checkpoints, progress."""
 
 from recurra.training.checkpoint import read_checkpoint
-from recurra.training.figures import figure, perplexity, short_figure
+from recurra.training.figures import figure, percent, perplexity, short_figure
 from recurra.training.loop import Result, train
 from recurra.training.machine import describe_machine
 from recurra.training.meter import Interval
@@ -33,6 +33,7 @@ __all__ = [
     "choose_progress",
     "describe_machine",
     "figure",
+    "percent",
     "perplexity",
     "read_checkpoint",
     "short_figure",

@@ -31,6 +31,11 @@ def short_figure(value: float, *, grouped: bool = False) -> str:
     return _overflow(value) or (f"{value:,.4g}" if grouped else f"{value:.4g}")
 
 
+def percent(share: float) -> str:
+    """A share with three significant digits, in percent."""
+    return f"{100 * share:.3g} %"
+
+
 def _overflow(value: float) -> str:
     """What a number so large that `perplexity` cut it off is shown as; nothing for others."""
     return "inf" if value >= _OVERFLOW else ""

@@ -164,10 +164,10 @@ def test_notes_tell_words_that_were_cut_from_words_that_never_occurred(sentences
     valid = tmp_path / "valid.txt"
     valid.write_text("the zebra sees the cat\n" * 10)
     whole = notes_of([sentences], tmp_path / "a", valid=[valid])
-    assert "validation text: 10 of 60 tokens (16.7%) never occur in the training text ('zebra')" in whole
+    assert "validation text: 10 of 60 tokens (16.7 %) never occur in the training text ('zebra')" in whole
     assert "learned as <unk>" not in whole
     cut = notes_of([sentences], tmp_path / "b", valid=[valid], vocabulary_size=3)
-    assert "validation text: 30 of 60 tokens (50.0%) are outside the vocabulary" in cut
+    assert "validation text: 30 of 60 tokens (50 %) are outside the vocabulary" in cut
     assert "training text: " in cut
     assert "are outside the vocabulary" in cut
     assert "learned as <unk>" in cut
@@ -204,7 +204,7 @@ def test_the_verb_says_how_many_tokens_are_unknown(models, tmp_path, capsys):
     first = json.loads(told.out.splitlines()[0])
     assert first["unknown"] == 1
     assert first["spelling_bits"] > 8
-    assert "1 of 6 tokens (16.7%) are outside the vocabulary" in told.err
+    assert "1 of 6 tokens (16.7 %) are outside the vocabulary" in told.err
     lines.write_text("the the\n")
     score_verb(folder, lines)
     assert capsys.readouterr().err == ""

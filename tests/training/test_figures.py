@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from recurra.training import figure, perplexity, short_figure
+from recurra.training import figure, percent, perplexity, short_figure
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,16 @@ def test_thousands_may_be_parted():
     assert short_figure(1234.5, grouped=True) == "1,234"
     assert short_figure(1234.5) == "1234"
     assert short_figure(perplexity(2000.0)) == "inf"
+
+
+def test_a_share_has_three_digits_however_small():
+    assert [percent(share) for share in (0.5, 1 / 6, 1 / 60_000, 0, 1)] == [
+        "50 %",
+        "16.7 %",
+        "0.00167 %",
+        "0 %",
+        "100 %",
+    ]
 
 
 def test_a_perplexity_is_finite_for_any_loss_but_nan():

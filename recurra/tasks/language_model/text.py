@@ -9,6 +9,7 @@ from pathlib import Path
 from recurra.data import Corpus, Text, Unit, build_unit, encode, load_unit, open_text, python_sources, split
 from recurra.errors import InputError
 from recurra.tasks.language_model.options import TextOptions
+from recurra.training import percent
 
 TRAIN, VALID = "train.bin", "valid.bin"
 
@@ -46,8 +47,8 @@ class Prepared:
         # A vocabulary that has all of the training text lacks only what does not occur there. Else an unknown symbol
         # may well occur: one cut by --vocabulary-size or --min-count, or one of a text that --init-from did not have.
         why = "are outside the vocabulary" if self.train.header.unknown else "never occur in the training text"
-        share = header.unknown / len(corpus)
-        counted = f"{header.unknown:,} of {len(corpus):,} tokens ({share:.1%}) {why} ({shown}{more})"
+        share = percent(header.unknown / len(corpus))
+        counted = f"{header.unknown:,} of {len(corpus):,} tokens ({share}) {why} ({shown}{more})"
         if corpus is self.train:
             return f"{counted}: each is learned as <unk>"
         return f"{counted}: each is scored as <unk>, bits per character add the cost of its spelling"
