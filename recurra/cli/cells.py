@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -39,5 +40,5 @@ def cells(name: str | None = None, /, *, markdown: Annotated[bool, Parameter(neg
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows:
             print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
-        print(f"\nFurther names: {aliases()}")
+        print("\n" + textwrap.fill(f"Further names: {aliases()}", 80))
         print("Equations and options: recurra cells NAME. Your own cell: --cell module:Class")

@@ -65,7 +65,8 @@ def refuse_foreign(head: bytes, name: str) -> None:
     kind = foreign_format(head)
     if kind is not None:
         what, remedy = kind
-        raise InputError(f"{name}: is {what}, expected text in UTF-8. {remedy.replace('{name}', name)}")
+        remedy = remedy.replace("{name}", "FILE" if name == "stdin" else name)
+        raise InputError(f"{name}: is {what}, expected text in UTF-8. {remedy}")
 
 
 def foreign_format(head: bytes) -> tuple[str, str] | None:

@@ -271,6 +271,7 @@ def test_the_table_of_cells_names_them_all(recurra_command):
     _, stdout, _ = recurra_command("cells")
     for name in CELLS:
         assert name in stdout
+    stdout = " ".join(stdout.split())
     assert "rnn = elman" in stdout
     assert "rnn_relu = elman with activation=relu" in stdout
     assert "tanh(" in recurra_command("cells", "rnn")[1]

@@ -91,7 +91,15 @@ def test_a_long_line_without_spaces_is_cut_after_a_sentence(text):
 
 @pytest.mark.parametrize(
     "content",
-    ["吾輩猫" * 500, "ภาษาไทย" * 3000, "e\u0301" * 500, "👩🏽\u200d👩🏽" * 500, "x" * 30_000, "日本\n\n", "👍🏽" * 10],
+    [
+        "吾輩猫" * 500,
+        "ภาษาไทย" * 3000,
+        "e\u0301" * 500,
+        "👩🏽\u200d👩🏽" * 500,
+        "x" * 30_000,
+        "日本語文章\n",
+        "👍🏽" * 10,
+    ],
 )
 @pytest.mark.parametrize("share", [0.1, 0.43, 0.77])
 def test_any_text_is_cut_between_characters_for_subwords(text, content, share):
