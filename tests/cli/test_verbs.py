@@ -274,7 +274,7 @@ def test_the_table_of_cells_names_them_all(recurra_command):
     stdout = " ".join(stdout.split())
     assert "rnn = elman" in stdout
     assert "rnn_relu = elman with activation=relu" in stdout
-    assert "tanh(" in recurra_command("cells", "rnn")[1]
+    assert "h_t = f(x_h + u_h)" in recurra_command("cells", "rnn")[1]
 
 
 @pytest.mark.slow
