@@ -239,7 +239,7 @@ def _each_seed(run: _Run) -> list[Any]:
     replace_file(run.place / bundle.SEEDS, to_json({"seeds": scores, **told}))
     for name, value in told["mean"].items():
         spread = told["spread"][name]
-        run.progress.note(f"{name.replace('_', ' ')} {value:.4f} ± {spread:.4f} over {run.recipe.seeds} seeds")
+        run.progress.note(f"{name.replace('_', ' ')} {figure(value)} ± {figure(spread)} over {run.recipe.seeds} seeds")
     return models
 
 

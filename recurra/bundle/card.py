@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from recurra.training import short_figure
+
 
 def card(*, title: str, name: str, summary: str, metrics: dict[str, Any], parameters: int, usage: str) -> str:
     """The card as Markdown."""
@@ -18,4 +20,10 @@ def card(*, title: str, name: str, summary: str, metrics: dict[str, Any], parame
 
 
 def _shown(value: Any) -> str:
-    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    return (
+        short_figure(value, grouped=True)
+        if isinstance(value, float)
+        else f"{value:,}"
+        if isinstance(value, int)
+        else str(value)
+    )

@@ -19,11 +19,12 @@ from recurra.cells.parameters import count_parameters, parameter_formula
 from recurra.cells.peephole_lstm import PeepholeLSTM
 from recurra.cells.slstm import SLSTM
 from recurra.cells.state import Gates, State, States, detach, from_tensors, select, to_tensors, where
-from recurra.cells.table import CELLS, cell_name, cell_options, find_cell
+from recurra.cells.table import ALIASES, CELLS, cell_name, cell_options, find_cell
 from recurra.cells.weights import Norms, Weights
 
 __all__ = [
     "ACTIVATIONS",
+    "ALIASES",
     "CELLS",
     "GRU",
     "LSTM",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 
 from recurra.cells.cell import Cell
 from recurra.cells.parameters import count_parameters, parameter_formula
-from recurra.cells.table import CELLS, cell_name, find_cell, option_names
+from recurra.cells.table import ALIASES, CELLS, cell_name, find_cell, option_names
 
 NOTATION = (
     "x_i is gate i of W_ih x_t + b_ih, u_i gate i of W_hh h_{t-1} + b_hh, and u_n(v) gate n of W_hh v + b_hh. "
@@ -108,6 +108,15 @@ def page(engines: Callable[[Cell], Iterable[str]]) -> str:
     return "\n".join([*lines, *map(_section, described)]) + "\n"
 
 
+def aliases() -> str:
+    """The further names of cells, what each means, and the options that it implies."""
+    meant = [
+        " ".join([f"{name} = {cell}", *(f"with {option}={value}" for option, value in options.items())])
+        for name, (cell, options) in ALIASES.items()
+    ]
+    return ", ".join(meant)
+
+
 def _section(one: Description) -> str:
     options = [f"- option {_code(name)}: {text}" for name, text in one.options.items()]
     facts = [f"- {name}: {text}" for name, text in one.facts.items()]
@@ -130,5 +139,6 @@ torch has the cell it is torch's order, and state dicts load both ways. Paramete
 direction with both biases, for I features and H units; vectors are per-unit parameters `vector_NAME_l0`. Options are
 fields of the cell: `recurra.find_cell("slstm", forget="exp")`. Engine `unroll` is the reference and runs everything;
 `native` is torch.nn's own kernel. `recurra cells NAME` prints one of these sections, and
-[Adding a cell](adding_a_cell.md) shows how to write another.
+[Adding a cell](adding_a_cell.md) shows how to write another. Case does not count in a name, and `-` is `_`.
+{textwrap.fill(f"Further names: {aliases()}.", 120)}
 """

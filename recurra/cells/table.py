@@ -38,12 +38,24 @@ CELLS: dict[str, type[Cell]] = {
 }
 shipped.remember(CELLS.values(), [ACTIVATIONS])
 
+# Further names that people know cells by, with the options that such a name implies.
+ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "rnn": ("elman", {}),
+    "rnn_tanh": ("elman", {}),
+    "rnn_relu": ("elman", {"activation": "relu"}),
+    "simple_rnn": ("elman", {}),
+    "vanilla_rnn": ("elman", {}),
+    "vanilla": ("elman", {}),
+    "mgu": ("minimal_gated_unit", {}),
+}
+
 
 def find_cell(which: str | Cell | type[Cell], **options: Any) -> Cell:
     """The cell meant by a name of the table, by "module:Class", by a class or by a cell itself.
 
     Args:
-        which: the cell. "module:Class" imports that module, also from the current folder.
+        which: the cell; of a name, case does not count and "-" is "_", and it may be one of `ALIASES`. "module:Class"
+            imports that module, also from the current folder.
         **options: fields of the cell, such as activation="relu".
 
     Raises:
@@ -53,7 +65,12 @@ def find_cell(which: str | Cell | type[Cell], **options: Any) -> Cell:
         if options:
             raise InputError(f"{which} is made already: give its options {sorted(options)} where you make it")
         return which
-    kind = which if isinstance(which, type) else CELLS.get(which) or _imported(which)
+    if isinstance(which, str) and ":" not in which:
+        name, implied = ALIASES.get(_plain(which), (_plain(which), {}))
+        options = {**implied, **options}
+        kind: Any = CELLS.get(name) or _imported(which)
+    else:
+        kind = which if isinstance(which, type) else _imported(which)
     if not (isinstance(kind, type) and issubclass(kind, Cell)):
         raise InputError(f"{which!r} is not a recurra.Cell: derive it from recurra.Cell and give it gates and a step")
     known = option_names(kind)
@@ -105,6 +122,10 @@ def cell_options(cell: Cell) -> dict[str, Any]:
 def option_names(kind: type[Cell]) -> list[str]:
     """The options of a cell: its fields as a dataclass, none where it is a plain class."""
     return [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace("-", "_")
 
 
 def _imported(which: str) -> Any:

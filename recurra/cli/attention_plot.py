@@ -40,14 +40,14 @@ class AttentionPlot:
 
         check_plots()
 
-    def see(self, source: str, target: str) -> None:
-        """A source and its target as they go by."""
+    def see(self, source: str, target: str, *, finished: bool = True) -> None:
+        """A source and its target as they go by; one that is not finished has no row for its end."""
         if self._path is None or self._drawn or is_empty(source):
             return
         from recurra.diagnosis.attention import draw_attention
 
         self._drawn = True
-        missing = draw_attention(self._path, *self._translator.attention(source, target))
+        missing = draw_attention(self._path, *self._translator.attention(source, target, finished=finished))
         if missing:
             print(
                 f"recurra: {self._path}: no font here has {' '.join(missing[:10])}: install one that has, such as the "

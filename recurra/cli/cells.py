@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -25,7 +26,7 @@ def cells(name: str | None = None, /, *, markdown: Annotated[bool, Parameter(neg
         Print the page docs/cells.md.
     """
     from recurra.cells import CELLS, find_cell
-    from recurra.cells.document import as_text, describe, page, summary
+    from recurra.cells.document import aliases, as_text, describe, page, summary
     from recurra.engine.run import engines_for
 
     if markdown:
@@ -39,4 +40,5 @@ def cells(name: str | None = None, /, *, markdown: Annotated[bool, Parameter(neg
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows:
             print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
-        print("\nEquations and options: recurra cells NAME. Your own cell: --cell module:Class")
+        print("\n" + textwrap.fill(f"Further names: {aliases()}", 80))
+        print("Equations and options: recurra cells NAME. Your own cell: --cell module:Class")

@@ -28,7 +28,8 @@ def _evaluate(
 ) -> None:
     """Measure how well a model does on files.
 
-    A language model predicts them, read as one text with the state carried through. A tagger labels them; it tells
+    A language model predicts them, read as one text with the state carried through; bits per char count the spelling of
+    unknown words, perplexity counts <unk> as one word. A tagger labels them; it tells
     accuracy and spans, a table by label and what it confuses. A translator translates the sources of pairs; it tells
     BLEU and chrF with sacrebleu's signatures, exact matches, token errors, and the outputs that are furthest off.
 

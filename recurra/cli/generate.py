@@ -67,7 +67,7 @@ def _generate(
     unknown = language_model.unknown_in(prompt)
     if unknown:
         shown = ", ".join(repr(symbol) for symbol in unknown[:5])
-        print(f"recurra: the prompt has what training never had ({shown}): read as <unk>", file=sys.stderr)
+        print(f"recurra: the prompt has symbols outside the vocabulary ({shown}): read as <unk>", file=sys.stderr)
     how = {"sampling": sampling, "seed": seed} if beam is None else {"beam": beam}
     chosen = {"length": length, "stop": stop or (), **how}
     if samples > 1:

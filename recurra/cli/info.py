@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from recurra import bundle
 from recurra.files import read_object
+from recurra.training import figure
 
 
 def info(
@@ -60,5 +61,5 @@ def _shown(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_shown, value)) or "none"
     if isinstance(value, float):
-        return f"{value:.4f}"
+        return figure(value)
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -14,7 +14,10 @@ from typing import Annotated, BinaryIO
 from cyclopts import Parameter
 
 from recurra.cli.opening import open_model
+from recurra.data.formats import refuse_foreign
+from recurra.data.lines import head_of
 from recurra.errors import InputError
+from recurra.training import figure, percent
 
 
 def score(
@@ -28,7 +31,7 @@ def score(
     """Tell how surprising each line of a file, or of stdin, is to a language model, in order, for ranking.
 
     Each line gives its surprisal in bits (-log₂ p of the line and its end), its perplexity a token, and the line,
-    separated by tabs.
+    separated by tabs. The bits of a word outside the vocabulary are those of <unk> and of its spelling.
 
     ```sh
     recurra score plays lines.txt | sort -k2 -n
@@ -49,14 +52,23 @@ def score(
     raw = language_model.unit.raw
     if raw and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # the bytes go out as they came in
+    unknown = tokens = 0
     for scored in language_model.score(_lines(file, raw=raw)):
+        unknown, tokens = unknown + scored.unknown, tokens + scored.tokens
         bits = scored.nats / math.log(2)
         if as_json:
             fields = {"text": scored.text, "bits": bits, "tokens": scored.tokens, "perplexity": scored.perplexity}
+            fields |= {"unknown": scored.unknown, "spelling_bits": scored.spelling / math.log(2)}
             # JSON is UTF-8: a byte that is not becomes the escape of its surrogate.
             print(json.dumps(fields, ensure_ascii=any("\udc80" <= character <= "\udcff" for character in scored.text)))
         else:
-            print(f"{bits:.3f}\t{scored.perplexity:.3f}\t{scored.text}")
+            print(f"{bits:.3f}\t{figure(scored.perplexity, 3)}\t{scored.text}")
+    if unknown:
+        print(
+            f"recurra: {unknown:,} of {tokens:,} tokens ({percent(unknown / tokens)}) are outside the vocabulary: bits "
+            "count <unk> and the spelling of each, perplexity counts <unk> as one word",
+            file=sys.stderr,
+        )
 
 
 def _lines(path: Path | None, *, raw: bool) -> Iterator[str]:
@@ -76,6 +88,8 @@ def _decoded(file: BinaryIO, name: str, raw: bool) -> Iterator[str]:
         if raw:
             yield line.decode("utf-8", "surrogateescape")
             continue
+        if number == 1:
+            refuse_foreign(head_of(line, file), name)
         try:
             yield (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).decode()
         except UnicodeDecodeError as error:

@@ -46,7 +46,8 @@ def _translate(
 
     Files of any size: some thousand lines are held at once. An empty line is answered by an empty line, a typed one at
     once. With --nbest N, 2 or more, each line gives its N best, best first, a line each: the number of the line, the
-    score, the text, apart by tabs.
+    score, the text, apart by tabs. An output that reaches the most symbols that its source allows is cut there: stderr
+    says how many were; a line with a score ends in a tab and "cut", and in JSON "finished" is false.
 
     ```sh
     recurra translate german-english test.de > test.out
@@ -96,9 +97,12 @@ def _translate(
             write = translations.as_object if as_json else plain
             drawn = partial(translator.sample, options=sampling, seed=seed or 0, **window)
             find = drawn if sample else partial(translator.outputs, options=search, **window)
+            cut = translations.Cut()
             for line, found in translations.translated(find, lines):
                 put(write(line, found))
-                plot.see(line.text, found[0].text)
+                cut.see(line, found)
+                plot.see(line.text, found[0].text, finished=found[0].finished)
+            cut.report()
     plot.close()
 
 
@@ -128,7 +132,7 @@ def _flags(names: Iterable[str]) -> str:
 
 
 def _telling_unknown(lines: Iterable[Line], translator: Translator) -> Iterator[Line]:
-    """The lines; the first with symbols that training never had is told of."""
+    """The lines; the first with symbols outside the vocabulary is reported on stderr."""
     told = False
     for line in lines:
         unknown = [] if told else list(dict.fromkeys(translator.vocabulary.source.missing(line.text)))
@@ -136,7 +140,7 @@ def _telling_unknown(lines: Iterable[Line], translator: Translator) -> Iterator[
             told = True
             shown = ", ".join(map(repr, unknown[:5]))
             print(
-                f"recurra: line {line.number} has what training never had ({shown}): read as <unk>, as all such",
+                f"recurra: line {line.number} has symbols outside the vocabulary ({shown}): read as <unk>, as all such",
                 file=sys.stderr,
             )
         yield line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import zip_longest
@@ -38,13 +39,40 @@ def translated(find: Find, lines: Iterable[Line]) -> Iterator[tuple[Line, list[T
 
 
 def as_text(line: Line, found: list[Translation], *, scores: bool, numbered: bool) -> str:
-    """The translations of a line, a line each: its number and the score where they are wanted, the text."""
+    """The translations of a line, a line each: its number and the score where they are wanted, the text.
+
+    After a score, a text that was cut is followed by a field "cut".
+    """
     written = []
     for one in found:
         fields = [str(line.number)] if numbered else []
         fields += [f"{one.score:.4f}"] if scores or numbered else []
-        written.append("\t".join([*fields, one.text]) + "\n")
+        fields += [one.text, "cut"] if fields and not one.finished else [one.text]
+        written.append("\t".join(fields) + "\n")
     return "".join(written)
+
+
+class Cut:
+    """Counts the lines whose best translation was cut before its end."""
+
+    def __init__(self) -> None:
+        self._lines, self._first = 0, 0
+
+    def see(self, line: Line, found: list[Translation]) -> None:
+        """A line and its translations as they go by."""
+        if not found[0].finished:
+            self._first = self._first or line.number
+            self._lines += 1
+
+    def report(self) -> None:
+        """One notice on stderr, where there were any."""
+        if self._lines:
+            what = "translation was" if self._lines == 1 else "translations were"
+            print(
+                f"recurra: {self._lines:,} {what} cut at the length limit, before the end of the sentence; the first "
+                f"is that of line {self._first}",
+                file=sys.stderr,
+            )
 
 
 def as_object(line: Line, found: list[Translation]) -> str:

@@ -55,7 +55,7 @@ def units(
 
     if characters < 1:
         raise InputError(f"--characters {characters}: expected a whole number above 0")
-    language_model = open_model(model, cell)
+    language_model = open_model(model, cell, task="lm", does="have units to show")
     opened = open_text(text, raw=language_model.unit.raw)
     read = "".join(opened.part(0, characters).blocks())
     found = examine_units(language_model, read, state=state, tell=lambda line: print(line, file=sys.stderr, flush=True))

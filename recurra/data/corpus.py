@@ -2,22 +2,24 @@
 
 import contextlib
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.header import Header, Span, header_path, read_header, write_header
+from recurra.data.header import Header, Span, header_path, places_path, read_header, write_header
 from recurra.data.text import BLOCK, Text, chunks
 from recurra.data.units import Ids, Unit, fingerprint
 from recurra.errors import InputError, RecurraError
 
 _SHOWN_UNKNOWN = 20
+_PLACE = np.dtype("<i8")
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,9 @@ class Corpus:
             )
         if not path.is_file():
             raise InputError(f"{path}: no such file, though its header is there. Encode the text again.")
-        size, expected = path.stat().st_size, header.tokens * np.dtype(header.dtype).itemsize
-        if size != expected:
-            raise InputError(f"{path}: has {size} bytes, its header says {expected}. Encode the text again.")
+        _check_size(path, header.tokens * np.dtype(header.dtype).itemsize)
+        if header.unknown and header.spelling is not None:
+            _check_size(places_path(path), header.unknown * _PLACE.itemsize)
         return cls(path, header)
 
     @cached_property
@@ -58,6 +60,18 @@ class Corpus:
         mapped = np.memmap(self.path, dtype=self.header.dtype, mode="r")
         # A plain view: slicing np.memmap itself costs microseconds a slice.
         return np.asarray(mapped)
+
+    @cached_property
+    def unknown_places(self) -> Ids | None:
+        """Where tokens stand for text outside the vocabulary, (U,) int64, ascending; memory-mapped and read-only.
+
+        A `<unk>` that the text itself spells out is not among them. None in a corpus of an earlier version.
+        """
+        if not self.header.unknown:
+            return np.zeros(0, dtype=np.int64)
+        if self.header.spelling is None:
+            return None
+        return np.asarray(np.memmap(places_path(self.path), dtype=_PLACE, mode="r"))
 
     def __len__(self) -> int:
         return self.header.tokens
@@ -82,6 +96,8 @@ class Corpus:
 def encode(text: Text, unit: Unit, path: str | Path, *, block_size: int = BLOCK) -> Corpus:
     """Encode a text in chunks into `path` and a header `path`.json, each written aside and then renamed.
 
+    Where tokens are unknown, their places go into `path`.unknown, 8 bytes each.
+
     What is encoded does not depend on `block_size`; files are encoded apart, so that no token spans two.
 
     Args:
@@ -97,19 +113,23 @@ def encode(text: Text, unit: Unit, path: str | Path, *, block_size: int = BLOCK)
     path = Path(path)
     if text.raw != unit.raw:
         raise InputError(f"the text was opened with raw={text.raw}: the unit {unit.name!r} needs raw={unit.raw}.")
-    aside = path.with_name(path.name + ".part")
+    aside, places = (one.with_name(one.name + ".part") for one in (path, places_path(path)))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        header = _write_tokens(text, unit, aside, block_size)
+        header = _write_tokens(text, unit, aside, places, block_size)
         # The header vouches for the ids: it goes first and comes last.
         header_path(path).unlink(missing_ok=True)
+        places_path(path).unlink(missing_ok=True)
         aside.replace(path)
+        if header.unknown:
+            places.replace(places_path(path))
         write_header(path, header)
     except OSError as error:
         raise RecurraError(f"{path}: the encoded text could not be written: {error.strerror}.") from error
     finally:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
+        for leftover in (aside, places):
+            with contextlib.suppress(OSError):
+                leftover.unlink(missing_ok=True)
     return Corpus(path, header)
 
 
@@ -119,15 +139,23 @@ class _Tally:
 
     tokens: int = 0
     characters: int = 0
+    unknown: Counter[str] = field(default_factory=Counter)
+    first: str | None = None
+    """The first token's symbol, where it is unknown."""
+
+    def spelling(self, unit: Unit) -> float:
+        """Nats of spelling all unknown symbols but the first token's."""
+        costs = [count * unit.spelling_nats(symbol) for symbol, count in self.unknown.items()]
+        return math.fsum([*costs, 0.0 if self.first is None else -unit.spelling_nats(self.first)])
 
 
-def _write_tokens(text: Text, unit: Unit, aside: Path, block_size: int) -> Header:
+def _write_tokens(text: Text, unit: Unit, aside: Path, aside_places: Path, block_size: int) -> Header:
     dtype = _dtype(unit.size)
-    digest, tally, unknown, spans = hashlib.sha256(), _Tally(), Counter[str](), list[Span]()
-    with aside.open("wb") as file:
+    digest, tally, spans = hashlib.sha256(), _Tally(), list[Span]()
+    with aside.open("wb") as file, aside_places.open("wb") as places:
         for source, blocks in text.files(block_size):
             start = tally.tokens
-            for ids in _encoded(chunks(blocks, unit.cut, where=source), unit, tally, unknown):
+            for ids in _encoded(chunks(blocks, unit.cut, where=source), unit, tally, places):
                 data = ids.astype(dtype).tobytes()
                 digest.update(data)
                 file.write(data)
@@ -140,21 +168,32 @@ def _write_tokens(text: Text, unit: Unit, aside: Path, block_size: int) -> Heade
         characters=tally.characters,
         sha256=digest.hexdigest(),
         unit_sha256=fingerprint(unit),
-        unknown=unknown.total(),
+        unknown=tally.unknown.total(),
         # Counter.most_common leaves ties in the order met, which is the order of the text.
-        unknown_symbols=tuple(unknown.most_common(_SHOWN_UNKNOWN)),
+        unknown_symbols=tuple(tally.unknown.most_common(_SHOWN_UNKNOWN)),
         sources=tuple(spans),
+        spelling=max(0.0, tally.spelling(unit)),
     )
 
 
-def _encoded(pieces: Iterator[str], unit: Unit, tally: _Tally, unknown: Counter[str]) -> Iterator[Ids]:
+def _encoded(pieces: Iterator[str], unit: Unit, tally: _Tally, places: BinaryIO) -> Iterator[Ids]:
     for piece in pieces:
         ids = unit.encode(piece)
+        if unit.unknown_id is not None and (ids == unit.unknown_id).any():
+            missing, found = unit.missing(piece), unit.missing_places(piece) + tally.tokens
+            tally.unknown.update(missing)
+            if len(found) and found[0] == 0:
+                tally.first = missing[0]
+            places.write(found.astype(_PLACE).tobytes())
         tally.characters += len(piece)
         tally.tokens += len(ids)
-        if unit.unknown_id is not None and (ids == unit.unknown_id).any():
-            unknown.update(unit.missing(piece))
         yield ids
+
+
+def _check_size(path: Path, expected: int) -> None:
+    size = path.stat().st_size if path.is_file() else 0
+    if size != expected:
+        raise InputError(f"{path}: has {size} bytes, its header says {expected}. Encode the text again.")
 
 
 def _dtype(size: int) -> str:

@@ -1,6 +1,7 @@
 """The JSON header beside an encoded text: what the ids are and where they come from."""
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,8 @@ from recurra.files import read_object, replace_file
 
 FORMAT = "recurra corpus 1"
 _DTYPES = ("<u1", "<u2", "<u4")
+# Fields that a header of an earlier version lacks.
+_LATER = ("spelling",)
 
 
 class Span(NamedTuple):
@@ -33,6 +36,8 @@ class Header:
         unknown: how many ids stand for text outside the vocabulary.
         unknown_symbols: that text and how often it was met, the 20 most frequent.
         sources: the files, in order.
+        spelling: nats that spelling that text costs (`Unit.spelling_nats`), the first token left out, which nothing
+            predicts; None in a corpus of an earlier version, which did not count it.
     """
 
     dtype: str
@@ -43,11 +48,17 @@ class Header:
     unknown: int
     unknown_symbols: tuple[tuple[str, int], ...]
     sources: tuple[Span, ...]
+    spelling: float | None = None
 
 
 def header_path(path: Path) -> Path:
     """Where the header of the corpus at `path` is."""
     return path.with_name(path.name + ".json")
+
+
+def places_path(path: Path) -> Path:
+    """Where the places of unknown tokens of the corpus at `path` are; no file where nothing is unknown."""
+    return path.with_name(path.name + ".unknown")
 
 
 def write_header(path: Path, header: Header) -> None:
@@ -89,9 +100,11 @@ def _wrong_field(fields: dict[str, Any]) -> str | None:
         "unknown": _is_count,
         "unknown_symbols": lambda value: _is_rows(value, (str, int)),
         "sources": lambda value: _is_rows(value, (str, int, int)),
+        "spelling": lambda value: value is None or (isinstance(value, float) and 0 <= value < math.inf),
     }
     for name in [*sound, *fields]:
-        if name not in sound or name not in fields or not sound[name](fields[name]):
+        missing = name not in fields and name not in _LATER
+        if name not in sound or missing or not sound[name](fields.get(name)):
             return name
     return None
 

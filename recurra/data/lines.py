@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from recurra.data.formats import HEAD, refuse_foreign
 from recurra.errors import InputError
 
 # Bytes of one line beyond which a file is no file of lines, and would not be read in constant memory.
@@ -34,14 +35,28 @@ def read_lines(file: BinaryIO, name: str) -> Iterator[Line]:
         name: what errors call it.
 
     Raises:
-        InputError: a line that is not UTF-8 or has more than 16 MiB, with its number.
+        InputError: what is no text by its first bytes (`refuse_foreign`); a line that is not UTF-8 or has more than
+            16 MiB, with its number.
     """
     number = 0
     while data := file.readline(_LONGEST_LINE):
+        if not number:
+            refuse_foreign(head_of(data, file), name)
         number += 1
         if len(data) == _LONGEST_LINE:
             raise InputError(f"{name}:{number}: a line of more than {_LONGEST_LINE:,} bytes. Is this a text file?")
         yield decoded(data, number, name)
+
+
+def head_of(first: bytes, file: BinaryIO) -> bytes:
+    """The beginning of a file for `refuse_foreign`, when only its first line was read; its place stays as it is."""
+    # A pipe that is typed into is not waited for: its first line has to do.
+    if len(first) >= HEAD or not file.seekable():
+        return first[:HEAD]
+    place = file.tell()
+    more = file.read(HEAD - len(first))
+    file.seek(place)
+    return first + more
 
 
 def decoded(data: bytes, number: int, name: str) -> Line:

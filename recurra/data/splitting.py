@@ -2,22 +2,28 @@
 
 import math
 import re
+import unicodedata
 from fractions import Fraction
 
 from recurra.data.text import Text
 from recurra.errors import InputError
 
-# Where the line goes on for longer than this, the text is cut between two words.
+# Where the line goes on for longer than this, the text is cut between two sentences or words.
 _LONGEST_LINE = 10_000
 _WORD_END = re.compile(r"\S(?=[ \n\r\t])")
+# What ends a sentence where no space follows it: Chinese and Japanese, Devanagari, Burmese, Khmer.
+_SENTENCE_END = re.compile("[。．！？｡।॥။៕]+[」』”’）)]*")
+_JOINERS = "\u200c\u200d"
+_MODIFIERS = range(0x1F3FB, 0x1F400)  # skin tones of emoji
 
 
 def split(text: Text, share: float, *, unit: str) -> tuple[Text, Text]:
     """The text without its last `share` of characters, and that share.
 
     Characters and bytes are cut at the character. For words and subwords the cut moves on to the end of the line it
-    falls in; where no line ends within 10,000 characters, to the end of the word. A vocabulary built from the first
-    part knows nothing of the second.
+    falls in; where no line ends within 10,000 characters or only at the end of the text, to the end of the word; for
+    subwords, which need no spaces, to the end of a sentence of Chinese or Japanese, or to the next character. A
+    vocabulary built from the first part knows nothing of the second.
 
     Args:
         text: what to divide.
@@ -25,14 +31,14 @@ def split(text: Text, share: float, *, unit: str) -> tuple[Text, Text]:
         unit: the name of the unit that will encode it.
 
     Raises:
-        InputError: a share out of range, or a text too short for two parts.
+        InputError: a share out of range, a text too short for two parts, or one without an end of a word to cut at.
     """
     if not 0 < share < 1:
         raise InputError(f"a held-out share of {share}: expected more than 0 and less than 1, for example 0.1.")
     # 0.1 the decimal number, not the binary one a little above it.
     place = len(text) - math.ceil(len(text) * Fraction(str(share)))
-    if unit in ("word", "bpe") and place:
-        place = _line_or_word_end(text, place)
+    if unit in ("word", "bpe") and 0 < place < len(text):
+        place = _boundary(text, place, unit)
     if not 0 < place < len(text):
         raise InputError(
             f"{text.sources[-1].path}: {len(text)} characters cannot be divided with a share of {share} held out. "
@@ -41,11 +47,34 @@ def split(text: Text, share: float, *, unit: str) -> tuple[Text, Text]:
     return text.part(0, place), text.part(place, len(text))
 
 
-def _line_or_word_end(text: Text, place: int) -> int:
+def _boundary(text: Text, place: int, unit: str) -> int:
+    """The first place from `place` on that is fit to cut words or subwords at."""
     # From one character earlier: a cut at the start of a line stays there.
     window = "".join(text.part(place - 1, place + _LONGEST_LINE).blocks())
+    last = len(text) - place  # in the window, the place of the text's last character
     newline = window.find("\n")
-    if newline >= 0:
+    if 0 <= newline < last:
         return place + newline
     word = _WORD_END.search(window)
-    return place + word.start() if word else len(text)
+    if word and word.start() < last and window[word.end() :].strip():
+        return place + word.start()
+    if unit == "word":
+        raise InputError(
+            f"{text.sources[-1].path}: {len(text)} characters cannot be divided for the unit 'word': no word ends "
+            f"within {min(_LONGEST_LINE, last):,} characters of where the held-out part would begin. Give more text "
+            "with words apart by spaces, use --unit bpe, char or byte, or name validation files."
+        )
+    sentence = _SENTENCE_END.search(window)
+    if sentence and sentence.end() <= last:
+        return place + sentence.end() - 1
+    return place + next((at - 1 for at in range(1, last + 1) if not _continues(window, at)), 0)
+
+
+def _continues(window: str, at: int) -> bool:
+    """Whether a character belongs to the one before it: an accent, a vowel sign, a part of an emoji."""
+    if at >= len(window):
+        return False
+    character = window[at]
+    if unicodedata.category(character) in ("Mn", "Me", "Mc") or ord(character) in _MODIFIERS:
+        return True
+    return character in _JOINERS or window[at - 1] == "\u200d"

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from recurra.data.formats import HEAD, refuse_foreign
 from recurra.errors import InputError
 
 # Bytes read at a time: large enough for NumPy to be busy, small enough to be nothing in memory.
 BLOCK = 1 << 20
-# Characters without a place to cut at that a word or subword unit reads before it gives up.
-_LONGEST_WORD = 1 << 20
+# Characters without a place to cut at that a unit of words reads before it gives up, and one of subwords before it cuts
+# at any character.
+LONGEST_WORD = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def open_text(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], 
             escape (U+DC80 to U+DCFF) instead of an error.
 
     Raises:
-        InputError: no files, or one that is missing, a folder, unreadable, empty or not UTF-8 (with the byte offset).
+        InputError: no files, or one that is missing, a folder, unreadable, empty, no text (an archive, UTF-16, …) or
+            not UTF-8 (with the byte offset).
     """
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]
@@ -84,6 +87,8 @@ def open_text(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], 
         raise InputError("no files to read: name at least one text file.")
     for path in files:
         check_file(path)
+        if not raw:
+            _check_text(path)
     sources = []
     for place, path in enumerate(files, start=1):
         characters, ends = _measure(path, raw)
@@ -97,7 +102,8 @@ def chunks(blocks: Iterable[str], cut: Callable[[str], int], *, where: Path) -> 
 
     Args:
         blocks: a text in pieces.
-        cut: how much of the start of a string may be encoded whatever follows it (`Unit.cut`).
+        cut: how much of the start of a string may be encoded whatever follows it (`Unit.cut`); of one longer than
+            `LONGEST_WORD` in which there is no such place, where it is to be cut all the same, or 0 for nowhere.
         where: the file, for the error.
 
     Raises:
@@ -106,15 +112,20 @@ def chunks(blocks: Iterable[str], cut: Callable[[str], int], *, where: Path) -> 
     held = ""
     for block in blocks:
         held += block
+        # In steps of one length: where a text without a place to cut at is cut must not depend on the blocks.
+        while len(held) > LONGEST_WORD:
+            end = cut(held[: LONGEST_WORD + 1])
+            if not end:
+                raise InputError(
+                    f"{where}: more than {LONGEST_WORD:,} characters without whitespace, expected words apart by "
+                    "spaces. Use --unit bpe, --unit char or --unit byte."
+                )
+            yield held[:end]
+            held = held[end:]
         end = cut(held)
         if end:
             yield held[:end]
             held = held[end:]
-        if len(held) > _LONGEST_WORD:
-            raise InputError(
-                f"{where}: more than {_LONGEST_WORD} characters without whitespace, expected words. "
-                "Use --unit char or --unit byte."
-            )
     if held:
         yield held
 
@@ -133,6 +144,16 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path}: not a regular file, and it is read more than once. Save it to a file first.")
     if not path.stat().st_size:
         raise InputError(f"{path}: the file is empty, expected text.")
+
+
+def _check_text(path: Path) -> None:
+    """Refuses what is no text by its first bytes."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}.") from None
+    refuse_foreign(head, str(path))
 
 
 def _measure(path: Path, raw: bool) -> tuple[int, bool]:

@@ -10,6 +10,9 @@ from torch import Tensor
 from recurra.decoding.options import SamplingOptions
 from recurra.errors import InputError
 
+# Temperatures and repetition penalties by which a log-probability of float32 can be divided and multiplied.
+_PLAIN = (1e-4, 1e4)
+
 
 def filter_logits(logits: Tensor, options: SamplingOptions, seen: Tensor | None = None) -> Tensor:
     """The log-probabilities to draw from: what the options leave, renormalised, −inf for all else.
@@ -39,6 +42,9 @@ def filter_logits(logits: Tensor, options: SamplingOptions, seen: Tensor | None 
         InputError: a repetition penalty without `seen`.
     """
     scores = logits.log_softmax(-1)
+    # Where float32 would overflow or take a number for zero, the steps below are done in float64.
+    if not (_PLAIN[0] <= options.temperature <= _PLAIN[1] and _PLAIN[0] <= options.repetition_penalty <= _PLAIN[1]):
+        scores = scores.double()
     if options.repetition_penalty != 1:
         if seen is None:
             raise InputError(
@@ -47,21 +53,23 @@ def filter_logits(logits: Tensor, options: SamplingOptions, seen: Tensor | None 
         scores = torch.where(seen, scores * options.repetition_penalty, scores)
     if options.greedy:
         best = scores.argmax(-1, keepdim=True)
-        return torch.full_like(scores, -math.inf).scatter(-1, best, 0.0)
+        return torch.full_like(logits, -math.inf).scatter(-1, best, 0.0)
+    if scores.dtype != logits.dtype:
+        scores = scores - scores.amax(-1, keepdim=True)  # the most probable at 0, which no temperature moves
     scores = (scores / options.temperature).log_softmax(-1)
     if options.top_k is not None or options.top_p is not None:
         scores = _keep_most_probable(scores, options.top_k, options.top_p).log_softmax(-1)
     if options.min_p is not None:
         floor = scores.amax(-1, keepdim=True) + math.log(options.min_p)
         scores = scores.masked_fill(scores < floor, -math.inf).log_softmax(-1)
-    return scores
+    return scores.to(logits.dtype)
 
 
 def _keep_most_probable(scores: Tensor, top_k: int | None, top_p: float | None) -> Tensor:
     """Top-k, then top-p, on one stable sort: of equals the lower ids come first."""
     ranked, order = scores.sort(dim=-1, descending=True, stable=True)
     if top_k is not None:
-        ranked[:, top_k:] = -math.inf
+        ranked[:, min(top_k, ranked.shape[1]) :] = -math.inf
     # All of the mass is every token: in floating point the last few would fall off the end of the sum.
     if top_p is not None and top_p < 1:
         mass = ranked.double().softmax(-1).cumsum(-1)

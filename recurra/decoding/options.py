@@ -5,6 +5,9 @@ from dataclasses import dataclass, fields
 
 from recurra.errors import InputError
 
+# Of a penalty: beyond it a log-probability of float32 overflows, and nothing is left to choose from.
+_LARGEST = 1e30
+
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingOptions:
@@ -39,6 +42,10 @@ class SamplingOptions:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise InputError(f"{name}={value}, expected a number above 0; 1 changes nothing.")
+        if self.repetition_penalty > _LARGEST:
+            raise InputError(
+                f"repetition_penalty={self.repetition_penalty}, expected at most {_LARGEST:g}; 1 changes nothing."
+            )
         if self.top_k is not None and self.top_k < 1:
             raise InputError(f"top_k={self.top_k}, expected 1 or more; leave it out to keep every token.")
         for name in ("top_p", "min_p"):
@@ -93,5 +100,5 @@ class BeamOptions:
             )
         if not -10 <= self.length_penalty <= 10:
             raise InputError(f"length_penalty={self.length_penalty}, expected -10 to 10; 0 ranks by probability alone.")
-        if not 0 <= self.coverage_penalty < math.inf:
-            raise InputError(f"coverage_penalty={self.coverage_penalty}, expected 0 or more; 0 for none.")
+        if not 0 <= self.coverage_penalty <= _LARGEST:
+            raise InputError(f"coverage_penalty={self.coverage_penalty}, expected 0 to {_LARGEST:g}; 0 for none.")

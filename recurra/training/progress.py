@@ -6,6 +6,7 @@ import sys
 import time
 from typing import IO, Any, Protocol
 
+from recurra.training.figures import figure, short_figure
 from recurra.training.meter import Interval
 
 _REDRAW_EVERY = 0.1  # seconds; a bar is redrawn no oftener, whatever the number of updates
@@ -154,11 +155,12 @@ def choose_progress() -> Progress:
 
 def summary(interval: Interval, unit: str) -> str:
     """An interval in words and numbers, without its update."""
-    shown = "".join(f"  {name.replace('_', ' ')} {value:.4g}" for name, value in interval.shown.items())
+    shown = "".join(f"  {name.replace('_', ' ')} {short_figure(value)}" for name, value in interval.shown.items())
     epoch = interval.epoch + 1 if interval.current_epoch is None else interval.current_epoch
     return (
-        f"epoch {epoch}  loss {figure(interval.loss)}{shown}  {interval.tokens_per_second:,.0f} {unit}s/s  "
-        f"gradient norm {interval.gradient_norm:.3g}  learning rate {interval.learning_rate:.3g}"
+        f"epoch {epoch}  loss {figure(interval.loss)}{shown}  "
+        f"{interval.tokens_per_second:,.0f} {unit}s/s  gradient norm {interval.gradient_norm:.3g}  "
+        f"learning rate {interval.learning_rate:.3g}"
     )
 
 
@@ -166,11 +168,6 @@ def validation_summary(metrics: dict[str, float], *, best: bool) -> str:
     """Scores in words and numbers, without their update."""
     scores = "  ".join(f"{name.replace('_', ' ')} {figure(value)}" for name, value in metrics.items())
     return f"validation  {scores}{'  (best)' if best else ''}"
-
-
-def figure(value: float) -> str:
-    """A score with four decimals; with four digits where it is so large that decimals mean nothing."""
-    return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.4g}"
 
 
 class _Pace:

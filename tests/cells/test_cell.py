@@ -4,7 +4,7 @@ import pytest
 import table
 import torch
 
-from recurra.cells import CELLS, Cell, Elman, Gates, State, activation, cell_name, cell_options, find_cell
+from recurra.cells import ALIASES, CELLS, Cell, Elman, Gates, State, activation, cell_name, cell_options, find_cell
 from recurra.errors import InputError
 
 
@@ -71,6 +71,32 @@ def test_cells_are_found_by_name_class_instance_and_import_path(tmp_path, monkey
     assert cell_name(Elman) == "elman"
     with pytest.raises(InputError, match="my_cells has no 'Sun'. Did you mean 'Sum'"):
         find_cell("my_cells:Sun")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("rnn", Elman()),
+        ("RNN", Elman()),
+        ("vanilla", Elman()),
+        ("simple-rnn", Elman()),
+        ("rnn_tanh", Elman("tanh")),
+        ("rnn_relu", Elman("relu")),
+        ("LSTM", find_cell("lstm")),
+        ("Peephole-LSTM", find_cell("peephole_lstm")),
+        ("mgu", find_cell("minimal_gated_unit")),
+    ],
+)
+def test_cells_have_the_names_that_people_know_them_by(name, meant):
+    assert find_cell(name) == meant
+
+
+def test_every_further_name_means_a_cell_of_the_table():
+    assert len(ALIASES) > 5
+    for name, (cell, options) in ALIASES.items():
+        assert name not in CELLS
+        assert find_cell(name) == find_cell(cell, **options)
+    assert find_cell("rnn_relu", activation="sin") == Elman("sin")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,10 @@ import functools
 import pytest
 from doors import run_command
 
+import recurra
+from recurra.diagnosis.units import examine_units
+from recurra.errors import InputError
+
 
 @pytest.fixture
 def command(capsys):
@@ -31,6 +35,17 @@ def test_units_writes_a_page(command, trained, text, tmp_path):
     assert code == 0
     assert "position in the line" in out
     assert "5,000 tokens" in (tmp_path / "units.html").read_text()
+
+
+def test_units_of_another_task_are_refused_in_a_line(command, reverser, text, tmp_path):
+    code, out, err = command("units", reverser, text, "--out", tmp_path / "u.html")
+    assert (code, out) == (2, "")
+    assert (
+        err
+        == f"recurra: {reverser}: holds a model for 'translator', which does not have units to show: expected 'lm'\n"
+    )
+    with pytest.raises(InputError, match="units: expected a language model, got a Translator"):
+        examine_units(recurra.load(reverser), "text " * 500)
 
 
 def test_what_is_wrong_is_told_in_a_line(command, trained, text, tmp_path):

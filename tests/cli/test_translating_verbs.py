@@ -108,7 +108,7 @@ def test_n_best_scores_and_json(command, file, reverser):
     (first, _) = command("translate", reverser, path, "--json", "--nbest", 2)[1].splitlines()
     told = json.loads(first)
     assert (told["line"], told["source"], len(told["outputs"])) == (1, "abc", 2)
-    assert told["outputs"][0].keys() == {"text", "score", "log_probability"}
+    assert told["outputs"][0].keys() == {"text", "score", "log_probability", "finished"}
 
 
 def test_given_targets_are_scored(command, file, reverser):
@@ -136,7 +136,7 @@ def test_drawn_translations_tell_their_seed_and_repeat_with_it(command, file, re
 def test_what_training_never_had_is_told_once(command, file, reverser):
     code, out, err = command("translate", reverser, file("s", "abc\nxay\nz\n"))
     assert (code, len(out.splitlines()), len(err.splitlines())) == (0, 3, 1)
-    assert "line 2 has what training never had ('x', 'y'): read as <unk>" in err
+    assert "line 2 has symbols outside the vocabulary ('x', 'y'): read as <unk>" in err
 
 
 def test_a_picture_of_the_first_line_that_is_not_empty(command, file, reverser, tmp_path):

@@ -178,7 +178,7 @@ def test_unknown_characters_of_the_validation_text_are_counted(recurra_command, 
     arguments = ["train", "lm", text, "--valid", valid, "--out", tmp_path / "m", "--steps", 2, *TINY]
     code, _, stderr = recurra_command(*arguments)
     assert code == 0
-    assert "20 of 400 tokens never occur in the training text ('Ö'): each is scored as <unk>" in stderr
+    assert "20 of 400 tokens (5 %) never occur in the training text ('Ö'): each is scored as <unk>" in stderr
 
 
 def test_a_folder_with_another_model_is_kept_unless_told_otherwise(recurra_command, text, tmp_path):
@@ -271,6 +271,10 @@ def test_the_table_of_cells_names_them_all(recurra_command):
     _, stdout, _ = recurra_command("cells")
     for name in CELLS:
         assert name in stdout
+    stdout = " ".join(stdout.split())
+    assert "rnn = elman" in stdout
+    assert "rnn_relu = elman with activation=relu" in stdout
+    assert "h_t = f(x_h + u_h)" in recurra_command("cells", "rnn")[1]
 
 
 @pytest.mark.slow

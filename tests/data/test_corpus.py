@@ -51,6 +51,11 @@ def test_blocks_of_any_size_give_the_tokens_of_the_whole(folder, name, texts, bl
     missing = [symbol for whole in wholes for symbol in unit.missing(whole)]
     assert corpus.header.unknown == len(missing)
     assert dict(corpus.header.unknown_symbols) == {symbol: missing.count(symbol) for symbol in missing}
+    symbols = iter(missing)
+    named = {place: next(symbols) for place in corpus.unknown_places.tolist()}
+    assert all(tokens[place] == unit.unknown_id for place in named)
+    cost = sum(unit.spelling_nats(symbol) for place, symbol in named.items() if place)
+    assert corpus.header.spelling == pytest.approx(cost)
 
 
 @pytest.mark.parametrize(("size", "dtype"), [(256, "<u1"), (257, "<u2"), (65_536, "<u2"), (65_537, "<u4")])
@@ -75,7 +80,7 @@ def test_an_opened_corpus_is_the_encoded_one(tmp_path):
     assert opened.header == written.header
     assert opened.tokens.tolist() == [1, 2, 2, 1, 0]
     assert not opened.tokens.flags.writeable
-    assert {path.name for path in tmp_path.iterdir()} == {"0.txt", "tokens", "tokens.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"0.txt", "tokens", "tokens.json", "tokens.unknown"}
     opened.verify()
 
 
@@ -117,6 +122,8 @@ def test_a_damaged_corpus_is_refused(tmp_path):
         ("sha256", None),
         ("unknown_symbols", [["a"]]),
         ("sources", [["a", 0, "9"]]),
+        ("spelling", -1.0),
+        ("spelling", "much"),
         ("more", 1),
         ("format", "recurra corpus 2"),
     ],
@@ -128,6 +135,37 @@ def test_an_edited_header_is_refused(tmp_path, field, value):
     header.write_text(json.dumps({**json.loads(header.read_text()), field: value}))
     with pytest.raises(InputError, match=r"tokens\.json: .*(damaged|not the header of a corpus)"):
         Corpus.open(tmp_path / "tokens", unit)
+
+
+def test_a_spelled_unknown_symbol_is_a_known_word(tmp_path):
+    unit = WordUnit(["<unk>", "<eos>", "a"])
+    corpus = encode(open_text(write(tmp_path, "b a <unk> a\n<unk> c\n")), unit, tmp_path / "tokens")
+    assert corpus.tokens.tolist() == [0, 2, 0, 2, 1, 0, 0, 1]
+    assert Corpus.open(tmp_path / "tokens", unit).unknown_places.tolist() == [0, 6]
+    assert corpus.header.spelling == pytest.approx(unit.spelling_nats("c"))
+
+
+def test_a_corpus_of_an_earlier_version_opens_without_places(tmp_path):
+    unit = CharUnit(["a", "b"])
+    encode(open_text(write(tmp_path, "abca")), unit, tmp_path / "tokens")
+    header = tmp_path / "tokens.json"
+    fields = json.loads(header.read_text())
+    del fields["spelling"]
+    header.write_text(json.dumps(fields))
+    (tmp_path / "tokens.unknown").unlink()
+    opened = Corpus.open(tmp_path / "tokens", unit)
+    assert opened.unknown_places is None
+    assert opened.header.spelling is None
+
+
+def test_lost_places_of_unknown_tokens_are_missed(tmp_path):
+    unit = CharUnit(["a", "b"])
+    encode(open_text(write(tmp_path, "abca")), unit, tmp_path / "tokens")
+    (tmp_path / "tokens.unknown").unlink()
+    with pytest.raises(InputError, match=r"tokens\.unknown: has 0 bytes, its header says 8"):
+        Corpus.open(tmp_path / "tokens", unit)
+    encode(open_text(write(tmp_path, "abba")), unit, tmp_path / "tokens")
+    assert not (tmp_path / "tokens.unknown").exists()
 
 
 def test_a_full_disk_leaves_the_corpus_that_was_there(tmp_path, monkeypatch):

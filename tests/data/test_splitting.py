@@ -77,6 +77,51 @@ def test_a_text_of_one_word_cannot_be_divided(text):
         split(text("oneword"), 0.5, unit="word")
 
 
+JAPANESE = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。"
+
+
+def test_a_long_line_without_spaces_is_cut_after_a_sentence(text):
+    first, second = parts(text(JAPANESE * 100), 0.1, "bpe")
+    assert first + second == JAPANESE * 100
+    assert first.endswith("。")
+    first, second = parts(text("她说：“好。”" * 50 + "\n"), 0.3, "bpe")
+    assert first.endswith("好。”")
+    assert len(second) > 50
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "吾輩猫" * 500,
+        "ภาษาไทย" * 3000,
+        "e\u0301" * 500,
+        "👩🏽\u200d👩🏽" * 500,
+        "x" * 30_000,
+        "日本語文章\n",
+        "👍🏽" * 10,
+    ],
+)
+@pytest.mark.parametrize("share", [0.1, 0.43, 0.77])
+def test_any_text_is_cut_between_characters_for_subwords(text, content, share):
+    first, second = parts(text(content), share, "bpe")
+    assert first
+    assert second
+    assert first + second == content
+    assert second[0] not in "\u0301\u200d🏽"
+    assert first[-1] != "\u200d"
+
+
+def test_a_line_end_that_only_ends_the_text_is_no_place_to_cut(text):
+    assert parts(text("one two three four five\n"), 0.5, "word") == ("one two three", " four five\n")
+    assert parts(text("one two three four five\n"), 0.5, "bpe") == ("one two three", " four five\n")
+
+
+@pytest.mark.parametrize("content", [JAPANESE * 2, "x" * 30_000, "one two thr" + "e" * 40])
+def test_words_without_spaces_are_told_what_to_use(text, content):
+    with pytest.raises(InputError, match="words apart by spaces, use --unit bpe, char or byte"):
+        split(text(content), 0.5, unit="word")
+
+
 @pytest.mark.skipif(not (DATA / "tinyshakespeare").is_dir(), reason="../shared/data/tinyshakespeare is not here")
 def test_tinyshakespeare_has_its_published_parts(tmp_path):
     train, valid = split(open_text(DATA / "tinyshakespeare" / "input.txt"), 0.1, unit="char")

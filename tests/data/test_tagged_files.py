@@ -101,7 +101,7 @@ def test_a_word_of_odd_blanks_is_a_word():
         ("a\tO\nb\n", "a.txt:2: 1 columns apart by tabs, expected 2 as in line 1"),
         ("a\tO\n\tO\n", "a.txt:2: column 1 is empty, expected a word"),
         (b"a\tO\n\nb\tO\n\xff\tO\n", "a.txt:4: not UTF-8: byte 1 of the line is 0xff"),
-        ("a\tO\n".encode("utf-16"), "a.txt:1: not UTF-8: byte 1 of the line is 0xff"),
+        ("a\tO\n".encode("utf-16"), "a.txt: is text in UTF-16, expected text in UTF-8"),
     ],
 )
 def test_a_faulty_row_is_told_with_its_line(text, message):

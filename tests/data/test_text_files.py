@@ -2,8 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data import open_text
-from recurra.data.text import chunks
+from recurra.data import build_unit, encode, open_text
+from recurra.data.text import LONGEST_WORD, chunks
+from recurra.data.units import bpe
+from recurra.data.units.bpe import _before_space, _without_long_runs
 from recurra.errors import InputError
 
 
@@ -88,5 +90,47 @@ def test_a_file_that_shrank_is_noticed(tmp_path):
 
 def test_a_word_without_end_is_refused(tmp_path):
     blocks = ["x" * 300_000] * 5
-    with pytest.raises(InputError, match=r"dna\.txt: more than 1048576 characters without whitespace"):
+    with pytest.raises(InputError, match=r"dna\.txt: more than 1,048,576 characters without whitespace"):
         list(chunks(blocks, lambda text: text.rfind(" ") + 1, where=tmp_path / "dna.txt"))
+
+
+@pytest.mark.parametrize("size", [100_000, 333_333, 1 << 20, 5_000_000])
+def test_subwords_without_a_place_to_cut_at_are_cut_at_the_same_character_whatever_the_blocks(tmp_path, size):
+    content = "a word " + "吾" * 2_500_000 + " the end " + "x" * 10
+    blocks = [content[start : start + size] for start in range(0, len(content), size)]
+    pieces = list(chunks(blocks, _before_space, where=tmp_path / "long.txt"))
+    assert "".join(pieces) == content
+    cuts = {sum(map(len, pieces[:number])) for number in range(1, len(pieces))}
+    assert {6 + LONGEST_WORD + 1, 6 + 2 * (LONGEST_WORD + 1)} <= cuts
+    inside = [place for place in cuts if 7 < place < 2_500_007]
+    assert len(inside) == 2
+
+
+def test_a_long_line_without_spaces_is_trained_on_and_encoded(tmp_path):
+    path = tmp_path / "line.txt"
+    path.write_text("吾輩は猫である。名前はまだ無い" * 80_000 + "吾" * 30_000, encoding="utf-8")
+    text = open_text(path)
+    unit = build_unit("bpe", text, vocabulary_size=300)
+    corpus = encode(text, unit, tmp_path / "tokens")
+    assert corpus.characters == len(text) > LONGEST_WORD
+    assert unit.decode(corpus.tokens[:100]) == "".join(text.blocks())[: len(unit.decode(corpus.tokens[:100]))]
+    assert unit.characters(corpus.tokens) == len(text)
+
+
+def test_parts_of_a_long_run_are_cut_where_the_pattern_divides_it():
+    mark = "吾輩は猫である。名前は、まだ無い" * 2_000
+    parts = list(_without_long_runs("a b " + mark + " c"))
+    assert "".join(parts) == "a b " + mark + " c"
+    assert len(parts) > 10
+    assert all(part[0] in "。、" for part in parts[1:])
+    assert list(_without_long_runs("some words " * 9_000)) == ["some words " * 9_000]
+    assert {len(part) for part in _without_long_runs("A" * 2048 * 3)} == {2048}
+
+
+def test_marks_in_a_long_run_change_nothing_of_the_training(tmp_path, monkeypatch):
+    path = tmp_path / "line.txt"
+    sentences = ["吾輩は猫である。", "名前はまだ無い、", "it's what's 'here'.", "12,5.", "「猫」！"]
+    path.write_text("".join(sentences[number * 7919 % 5] for number in range(4_000)).replace(" ", ""), encoding="utf-8")
+    cut = build_unit("bpe", open_text(path), vocabulary_size=330).files()
+    monkeypatch.setattr(bpe, "_without_long_runs", lambda piece: [piece])
+    assert build_unit("bpe", open_text(path), vocabulary_size=330).files() == cut

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.decoding import SamplingOptions, filter_logits
+from recurra.decoding import BeamOptions, SamplingOptions, filter_logits
 from recurra.errors import InputError
 
 # Few distinct values, so that ties are common; two decimals, so that sums do not land on a border by rounding.
@@ -121,3 +121,61 @@ def test_what_may_never_come_stays_out():
 def test_options_out_of_range_are_refused(wrong, message):
     with pytest.raises(InputError, match=message):
         SamplingOptions(**wrong)
+
+
+EXTREMES = [
+    {"temperature": 1e-40},
+    {"temperature": 5e-324},
+    {"temperature": 1e-10, "top_k": 3, "top_p": 0.5, "min_p": 0.1},
+    {"top_p": 1e-40},
+    {"top_p": 5e-324},
+    {"min_p": 1.0},
+    {"repetition_penalty": 1e30},
+    {"repetition_penalty": 1e30, "temperature": 1e-300},
+    {"repetition_penalty": 1e30, "greedy": True},
+]
+
+
+@pytest.mark.parametrize("chosen", EXTREMES, ids=str)
+def test_extreme_options_take_the_most_probable_token(chosen):
+    logits = torch.tensor([[-math.inf, 0.3, 2.1, 2.0, -50.0], [4.0, -math.inf, -1e4, 1.0, 3.9]])
+    seen = torch.ones_like(logits, dtype=torch.bool)
+    found = filter_logits(logits, SamplingOptions(**chosen), seen)
+    assert found.dtype == torch.float32
+    assert found.exp().tolist() == [[0, 0, 1, 0, 0], [1, 0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("temperature", [1e39, 1e308])
+def test_an_extreme_temperature_makes_what_may_come_alike(temperature):
+    logits = torch.tensor([[-math.inf, 0.3, 2.1, 2.0]])
+    found = filter_logits(logits, SamplingOptions(temperature=temperature)).exp()
+    assert found[0].tolist() == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3])
+
+
+@pytest.mark.parametrize("chosen", [{"min_p": 5e-324}, {"top_p": 1.0}, {"top_k": 10**30}], ids=str)
+def test_extreme_options_that_narrow_nothing_keep_every_token(chosen):
+    logits = torch.randn(3, 9, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(filter_logits(logits, SamplingOptions(**chosen)), logits.log_softmax(-1))
+
+
+@pytest.mark.parametrize("temperature", [1e-4, 0.99e-4, 1e4, 1.01e4])
+def test_both_ways_of_computing_agree_where_they_meet(temperature):
+    logits = torch.tensor([[0.0, -1e-4, -3e-4, -1e-3]])
+    wanted = (logits.double() / temperature).log_softmax(-1).float()
+    torch.testing.assert_close(
+        filter_logits(logits, SamplingOptions(temperature=temperature)), wanted, rtol=1e-3, atol=2e-3
+    )
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_p", "min_p", "repetition_penalty"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
+def test_what_is_no_number_is_refused_by_name(name, value):
+    with pytest.raises(InputError, match=f"{name}={value}"):
+        SamplingOptions(**{name: value})
+
+
+def test_a_penalty_that_overflows_is_refused_by_name():
+    with pytest.raises(InputError, match=r"repetition_penalty=1e\+31, expected at most 1e\+30"):
+        SamplingOptions(repetition_penalty=1e31)
+    with pytest.raises(InputError, match=r"coverage_penalty=1e\+40, expected 0 to 1e\+30"):
+        BeamOptions(coverage_penalty=1e40)

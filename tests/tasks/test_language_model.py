@@ -14,7 +14,7 @@ from recurra.data import Streams, build_unit, open_text
 from recurra.decoding import SamplingOptions
 from recurra.errors import InputError
 from recurra.tasks.language_model import LanguageModel, Network, NetworkOptions, Training, WindowOptions
-from recurra.tasks.language_model.evaluation import loss_by_position, loss_in_parts, loss_of
+from recurra.tasks.language_model.evaluation import loss_by_position, nats_in_order, nats_in_parts
 from recurra.tasks.language_model.network import Step
 
 SMALL = NetworkOptions(hidden_size=12, embedding_size=5, dropout=0.0)
@@ -42,16 +42,18 @@ def brute_force(network, tokens):
 @torch.no_grad()
 def test_evaluation_carries_the_state_through_the_whole_text(network):
     tokens = ramp(400)
-    assert loss_of(network, tokens, vocabulary=7) == pytest.approx(np.mean(brute_force(network, tokens)), abs=1e-6)
+    assert nats_in_order(network, tokens, vocabulary=7).loss == pytest.approx(
+        np.mean(brute_force(network, tokens)), abs=1e-6
+    )
 
 
 @torch.no_grad()
 @pytest.mark.parametrize(("parts", "context"), [(1, 0), (3, 400), (5, 100), (32, 8)])
 def test_evaluation_in_parts_counts_every_token_once(network, parts, context):
     tokens = ramp(401)
-    found = loss_in_parts(network, tokens, vocabulary=7, parts=parts, context=context)
+    found = nats_in_parts(network, tokens, vocabulary=7, parts=parts, context=context).loss
     # After a few steps nothing is left of the start in so small a network: parts differ by rounding alone.
-    assert found == pytest.approx(loss_of(network, tokens, vocabulary=7), abs=1e-4)
+    assert found == pytest.approx(nats_in_order(network, tokens, vocabulary=7).loss, abs=1e-4)
 
 
 @torch.no_grad()
@@ -372,7 +374,7 @@ def test_the_time_kept_for_the_final_scores_leaves_out_what_happens_once(monkeyp
     def read(self, model, tokens):
         clock[0] += next(costs)
 
-    monkeypatch.setattr(job.LanguageModelJob, "_loss", read)
+    monkeypatch.setattr(job.LanguageModelJob, "_nats", read)
     made = job.LanguageModelJob.__new__(job.LanguageModelJob)
     object.__setattr__(made, "text", SimpleNamespace(valid=SimpleNamespace(tokens=range(4 * job._TRIAL))))
     assert made.final_seconds(None) == 1.0

@@ -10,9 +10,9 @@ from recurra.data import build_unit, encode, open_text
 from recurra.decoding import SamplingOptions
 from recurra.errors import InputError
 from recurra.tasks.language_model import LanguageModel, NetworkOptions, TextOptions, prepare, scoring
-from recurra.tasks.language_model.evaluation import predicted_characters, scores_of
 from recurra.tasks.language_model.job import LanguageModelJob
 from recurra.tasks.language_model.options import WindowOptions
+from recurra.tasks.language_model.scores import Nats, Predicted, predicted_characters, scores_of
 
 
 @pytest.fixture
@@ -102,7 +102,9 @@ def test_bits_per_character_count_the_characters_of_the_text(words, tmp_path):
     text.write_text("the zebra   sees\n an unknowable    dog\n" * 3)
     content = text.read_text()
     scores = words.evaluate(text)
-    bits = scores["loss"] * (scores["tokens"] - 1) / math.log(2)
+    spelling = 3 * sum(map(words.unit.spelling_nats, ["zebra", "an", "unknowable"]))
+    assert words.unit.missing(content) == ["zebra", "an", "unknowable"] * 3
+    bits = (scores["loss"] * (scores["tokens"] - 1) + spelling) / math.log(2)
     assert scores["characters"] == len(content)
     assert scores["bits_per_char"] == pytest.approx(bits / (len(content) - len("the")))
 
@@ -129,7 +131,8 @@ def test_every_unit_predicts_all_characters_but_the_first_token(words, model, te
     corpus = encode(open_text(text), words.unit, tmp_path / "word.bin")
     first = words.unit.characters(corpus.tokens[:1])
     assert predicted_characters(corpus, words.unit) == len(text.read_text()) - first
-    assert scores_of(1.0, words.unit, steps=10, characters=20)["bits_per_char"] == pytest.approx(0.5 / math.log(2))
+    found = scores_of(Nats(10.0, 0.0, 10), Predicted(20, 0, 0.0), words.unit)
+    assert found["bits_per_char"] == pytest.approx(0.5 / math.log(2))
 
 
 LINES = ["the cat sees a dog.", "a", "", "my fox likes the cat. " * 20, "dog cat the zz", "my fox"]

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.text import chunks
+from recurra.data.text import LONGEST_WORD, chunks
 from recurra.data.units.byte import SpellingDecoder
+from recurra.data.units.spelling import byte_nats
 from recurra.data.units.unit import UNIT_FILE, Decoder, Ids, Readable, total, unit_json, write_files
 from recurra.errors import InputError
 
@@ -23,6 +24,10 @@ DEFAULT_SIZE = 4096
 _TRAINING_BLOCK = 1 << 16
 # A pair of symbols met once is no habit of the language.
 _MIN_PAIRS = 2
+# Characters without a space beyond which training cuts them apart: tokenizers moves the rest of a word at each merge.
+_LONGEST_RUN = 2048
+_LONG_RUN = re.compile(rf"[^ \n\r\t]{{{_LONGEST_RUN + 1}}}")
+_BEFORE_MARK = re.compile(r"[^\W\d_](?=[.,;:!?()\[\]{}\"。．、，；：！？「」『』（）《》“”…])")
 # Whitespace to Python and to the pattern that tokenizers splits by: they disagree about rarer characters.
 _TO_LAST_WORD = re.compile(r".*\S(?=[ \n\r\t])", re.DOTALL)
 
@@ -85,8 +90,20 @@ class BpeUnit:
         """Nothing: every byte is known."""
         return []
 
+    def missing_places(self, text: str) -> Ids:
+        """None: every byte is known."""
+        return np.zeros(0, dtype=np.int64)
+
+    def spelling_nats(self, symbol: str) -> float:
+        """8 bits per byte; no text has such a symbol."""
+        return byte_nats(symbol)
+
     def cut(self, text: str) -> int:
-        """How many leading characters encode the same whatever follows: up to the last word that a space follows."""
+        """How many leading characters encode the same whatever follows: up to the last word that a space follows.
+
+        Where there is none in more than `LONGEST_WORD` characters, as in a book of Japanese in one line, all of them:
+        the text is cut at any character rather than refused, and one subword in a million is another for it.
+        """
         return _before_space(text)
 
     def files(self) -> dict[str, str]:
@@ -166,14 +183,33 @@ def _untrained() -> "Tokenizer":
 
 def _pieces(text: Readable) -> Iterator[str]:
     for path, blocks in text.files(_TRAINING_BLOCK):
-        yield from chunks(blocks, _before_space, where=path)
+        for piece in chunks(blocks, _before_space, where=path):
+            yield from _without_long_runs(piece)
+
+
+def _without_long_runs(piece: str) -> Iterator[str]:
+    """A piece of text in parts, so that no word is so long that training takes the square of its length.
+
+    A run without spaces is cut where the tokenizer's pattern divides it anyway, before a mark that follows a letter;
+    only where there is none in so many characters, as in DNA, do the counts of pairs differ by the one that is cut.
+    """
+    start = 0
+    while run := _LONG_RUN.search(piece, start):
+        marks = list(_BEFORE_MARK.finditer(piece, run.start(), run.start() + _LONGEST_RUN))
+        end = marks[-1].end() if marks else run.start() + _LONGEST_RUN
+        yield piece[start:end]
+        start = end
+    if start < len(piece):
+        yield piece[start:]
 
 
 def _before_space(text: str) -> int:
     # Between a word and the space after it the pattern always splits, and neither side looks across. Inside a run of
     # spaces it does not: the last space goes with the next word.
     found = _TO_LAST_WORD.match(text)
-    return found.end() if found else 0
+    if found:
+        return found.end()
+    return len(text) if len(text) > LONGEST_WORD else 0
 
 
 def _byte_values() -> dict[str, int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from recurra.data.units.spelling import byte_nats
 from recurra.data.units.unit import Decoder, Ids, total, unit_json, write_files
 from recurra.errors import InputError
 
@@ -55,6 +56,14 @@ class ByteUnit:
     def missing(self, text: str) -> list[str]:
         """Nothing: every byte is known."""
         return []
+
+    def missing_places(self, text: str) -> Ids:
+        """None: every byte is known."""
+        return np.zeros(0, dtype=np.int64)
+
+    def spelling_nats(self, symbol: str) -> float:
+        """8 bits per byte; no text has such a symbol."""
+        return byte_nats(symbol)
 
     def cut(self, text: str) -> int:
         """How many leading characters encode the same whatever follows: all."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from recurra.data.units.spelling import byte_nats
 from recurra.data.units.unit import Decoder, Ids, Readable, symbols_of, unit_json, write_files
 from recurra.errors import InputError
 
@@ -60,7 +61,15 @@ class CharUnit:
 
     def missing(self, text: str) -> list[str]:
         """The characters of `text` outside the vocabulary, in order, with repetitions."""
-        return [text[place] for place in np.flatnonzero(self.encode(text) == 0)]
+        return [text[place] for place in self.missing_places(text)]
+
+    def missing_places(self, text: str) -> Ids:
+        """Where those characters are, ascending."""
+        return np.flatnonzero(self.encode(text) == 0)
+
+    def spelling_nats(self, symbol: str) -> float:
+        """8 bits per byte of the character's UTF-8 form: 8 for ASCII, 16 to 32 for others."""
+        return byte_nats(symbol)
 
     def cut(self, text: str) -> int:
         """How many leading characters encode the same whatever follows: all."""

@@ -99,6 +99,14 @@ class Unit(Protocol):
         """The symbols of `text` that `encode` turns into `unknown_id`, in order, with repetitions."""
         ...
 
+    def missing_places(self, text: str) -> Ids:
+        """Where the symbols of `missing(text)` are among the ids of `text`, ascending; a spelled `<unk>` is not one."""
+        ...
+
+    def spelling_nats(self, symbol: str) -> float:
+        """What it costs to spell a symbol of `missing`, in nats: what a loss of `unknown_id` leaves out."""
+        ...
+
     def cut(self, text: str) -> int:
         """How many leading characters of `text` encode to the same ids whatever follows them."""
         ...

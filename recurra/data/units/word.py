@@ -2,12 +2,14 @@
 
 import re
 from collections import Counter
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from recurra.data.text import chunks
+from recurra.data.units.spelling import Spelling
 from recurra.data.units.unit import Decoder, Ids, Readable, symbols_of, total, unit_json, write_files
 from recurra.errors import InputError
 
@@ -69,6 +71,19 @@ class WordUnit:
     def missing(self, text: str) -> list[str]:
         """The words of `text` outside the vocabulary, in order, with repetitions."""
         return [word for word in _split(text) if word not in self._ids]
+
+    def missing_places(self, text: str) -> Ids:
+        """Where those words are, ascending; a `<unk>` that the text spells out is a known word."""
+        places = [place for place, word in enumerate(_split(text)) if word not in self._ids]
+        return np.array(places, dtype=np.int64)
+
+    def spelling_nats(self, symbol: str) -> float:
+        """-log p of the word's characters by a trigram of the vocabulary's words; see `Spelling`."""
+        return self._spelling.nats(symbol)
+
+    @cached_property
+    def _spelling(self) -> Spelling:
+        return Spelling(self.symbols[self.end_id + 1 :])
 
     def cut(self, text: str) -> int:
         """How many leading characters encode the same whatever follows: up to the last whitespace and with it."""

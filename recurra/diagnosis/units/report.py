@@ -48,8 +48,11 @@ def examine_units(
         tell: called with lines of progress.
 
     Raises:
-        InputError: a text of fewer than 1000 tokens, or a state that the cell has not.
+        InputError: a model that is no language model, a text of fewer than 1000 tokens, or a state that the cell has
+            not.
     """
+    if not isinstance(model, LanguageModel):
+        raise InputError(f"units: expected a language model, got a {type(model).__name__}")
     shown = shown_state(model.network, state)
     tokens = model.unit.encode(text)
     if len(tokens) < SHORTEST:

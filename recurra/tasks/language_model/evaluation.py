@@ -13,41 +13,55 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recurra.cells import where
-from recurra.data import Corpus, Unit, contiguous
+from recurra.data import contiguous
 from recurra.tasks.language_model.network import Network
+from recurra.tasks.language_model.scores import Nats
 
 Tokens = npt.NDArray[Any]
+Ids = npt.NDArray[np.int64]
 
 # Scores of this many numbers at a time: 64 MiB in float32.
 SCORES = 1 << 24
 
 
-def loss_of(network: Network, tokens: Tokens, *, vocabulary: int) -> float:
-    """The mean loss over a text read from its start to its end with the state carried, in nats per token.
+def nats_in_order(network: Network, tokens: Tokens, *, vocabulary: int, unknown: Ids | None = None) -> Nats:
+    """The losses over a text read from its start to its end with the state carried.
 
     Args:
         network: of a language model, in evaluation mode.
         tokens: (N,) ids; N - 1 of them are predicted.
         vocabulary: symbols, V.
+        unknown: (U,) int64, ascending: where tokens stand for text outside the vocabulary; none where None.
     """
-    total, state, device = 0.0, network.initial_state(1), _device(network)
+    total, on_unknown, state, device, place = 0.0, 0.0, network.initial_state(1), _device(network), 1
     for inputs, targets in contiguous(tokens, window=min(4096, max(1, SCORES // vocabulary))):
         scores, state, *_ = network(inputs.to(device), state)  # (T, 1, V)
-        total += nats_of(scores, targets.to(device)).double().sum().item()
-    return total / (len(tokens) - 1)
+        nats = nats_of(scores, targets.to(device)).double()
+        total += nats.sum().item()
+        on_unknown += _on(nats, np.arange(place, place + len(targets))[:, None], unknown)
+        place += len(targets)
+    return Nats(total, on_unknown, len(tokens) - 1)
 
 
-def loss_in_parts(network: Network, tokens: Tokens, *, vocabulary: int, parts: int = 32, context: int = 256) -> float:
-    """`loss_of` many times as fast: the text in equal parts side by side, each read from `context` tokens before it.
+def nats_in_parts(
+    network: Network,
+    tokens: Tokens,
+    *,
+    vocabulary: int,
+    unknown: Ids | None = None,
+    parts: int = 32,
+    context: int = 256,
+) -> Nats:
+    """`nats_in_order` many times as fast: the text in equal parts at once, each read from `context` tokens before it.
 
-    What differs from `loss_of` is what a state remembers for longer than `context` tokens.
+    What differs from `nats_in_order` is what a state remembers for longer than `context` tokens.
     """
     steps = len(tokens) - 1
     parts = max(1, min(parts, steps // max(1, context)))
     length = math.ceil(steps / parts)
     starts = np.arange(parts)[None] * length  # (1, parts)
     device, state = _device(network), network.initial_state(parts)
-    start, total = state, 0.0
+    start, total, on_unknown = state, 0.0, 0.0
     window = max(1, SCORES // (vocabulary * parts))
     first = torch.arange(parts, device=device)[:, None] == 0  # (parts, 1)
     for begin, end in _spans(-context if parts > 1 else 0, length, window):
@@ -59,8 +73,10 @@ def loss_in_parts(network: Network, tokens: Tokens, *, vocabulary: int, parts: i
         scores, state, *_ = network(inputs, state)
         if begin >= 0:
             inside = torch.from_numpy(places < steps).to(device)
-            total += (nats_of(scores, targets) * inside).double().sum().item()
-    return total / steps
+            nats = (nats_of(scores, targets) * inside).double()
+            total += nats.sum().item()
+            on_unknown += _on(nats, places + 1, unknown)
+    return Nats(total, on_unknown, steps)
 
 
 def loss_by_position(network: Network, tokens: Tokens, *, vocabulary: int, length: int = 256) -> list[dict[str, Any]]:
@@ -86,33 +102,6 @@ def loss_by_position(network: Network, tokens: Tokens, *, vocabulary: int, lengt
     return found
 
 
-def scores_of(loss: float, unit: Unit, *, steps: int, characters: int) -> dict[str, float]:
-    """A loss in nats per token as the field reports it.
-
-    Args:
-        loss: nats per token.
-        unit: what the text is cut into.
-        steps: how many tokens were predicted.
-        characters: how many characters the text has that they stand for; see `predicted_characters`.
-
-    Returns:
-        `loss`, `perplexity`, and `bits_per_char` (`bits_per_byte` for bytes).
-    """
-    scores = {"loss": loss, "perplexity": math.exp(min(loss, 700.0))}
-    if unit.name == "byte":
-        return scores | {"bits_per_byte": loss / math.log(2)}
-    return scores | {"bits_per_char": loss / math.log(2) * steps / characters}
-
-
-def predicted_characters(corpus: Corpus, unit: Unit) -> int:
-    """The characters of a text, but for those of its first token, which nothing predicts; at least 1.
-
-    Of the text itself: an unknown word counts as long as it is there, not as `<unk>`, and every space counts. The first
-    token alone is as long as it decodes to.
-    """
-    return max(1, corpus.characters - unit.characters(corpus.tokens[:1]))
-
-
 def _spans(begin: int, end: int, window: int) -> list[tuple[int, int]]:
     """[begin, end) in windows, with a border at 0."""
     borders = [*range(begin, 0, window), *range(0, end, window), end]
@@ -129,19 +118,13 @@ def nats_of(scores: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(scores.flatten(0, 1).float(), targets.flatten(), reduction="none").view(targets.shape)
 
 
+def _on(nats: Tensor, places: Ids, chosen: Ids | None) -> float:
+    """The sum of the losses (T, B) of the tokens at places (T, B) that are among the chosen ones, ascending."""
+    if chosen is None or not len(chosen):
+        return 0.0
+    nearest = chosen[np.searchsorted(chosen, places).clip(max=len(chosen) - 1)]
+    return float((nats * torch.from_numpy(nearest == places).to(nats.device)).sum())
+
+
 def _device(network: Network) -> torch.device:
     return next(network.parameters()).device
-
-
-def report(scores: dict[str, Any]) -> str:
-    """The scores of `LanguageModel.evaluate` as text."""
-    lines = [
-        f"{name.replace('_', ' '):<15} {value:,.4f}" if isinstance(value, float) else f"{name:<15} {value:,}"
-        for name, value in scores.items()
-        if name != "loss_by_position"
-    ]
-    lines += ["", "loss by tokens read since a fresh state"]
-    for row in scores["loss_by_position"]:
-        places = str(row["from"]) if row["from"] == row["to"] else f"{row['from']} to {row['to']}"
-        lines.append(f"{places:<15} {row['loss']:.4f}")
-    return "\n".join(lines)

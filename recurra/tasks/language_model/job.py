@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from recurra.tasks.fields import field_names
-from recurra.tasks.language_model.evaluation import loss_of, predicted_characters, report, scores_of
+from recurra.tasks.language_model.evaluation import Ids, nats_in_order
 from recurra.tasks.language_model.model import LanguageModel
 from recurra.tasks.language_model.options import NetworkOptions, TextOptions, WindowOptions
+from recurra.tasks.language_model.scores import Nats, Predicted, report, scores_of
 from recurra.tasks.language_model.text import Prepared, prepare, reopen
 from recurra.tasks.language_model.training import Training
 from recurra.tasks.task import Task
@@ -47,28 +48,38 @@ class LanguageModelJob:
     def trainable(self, model: LanguageModel, *, seed: int, rank: int, world_size: int) -> Training:
         """Windows of the training text and their loss."""
         train, valid, unit = self.text.train.tokens, self.text.valid.tokens, self.text.unit
-        characters = predicted_characters(self.text.valid, unit)
-        place = {"rank": rank, "world_size": world_size}
-        return Training(model.network, unit, train, valid, self.window, characters=characters, seed=seed, **place)
+        return Training(
+            model.network,
+            unit,
+            train,
+            valid,
+            self.window,
+            predicted=Predicted.of(self.text.valid, unit),
+            unknown=self.text.valid.unknown_places,
+            spelling=(self.text.train.header.spelling or 0.0) / len(train),
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+        )
 
     def final_seconds(self, model: LanguageModel) -> float:
         """The time of a short evaluation, scaled to the length of the validation text."""
         tokens = self.text.valid.tokens
-        self._loss(model, tokens[: _TRIAL + 1])  # compiles what it needs, once for all lengths
+        self._nats(model, tokens[: _TRIAL + 1])  # compiles what it needs, once for all lengths
         started = time.perf_counter()
-        self._loss(model, tokens[: _TRIAL + 1])
+        self._nats(model, tokens[: _TRIAL + 1])
         return (time.perf_counter() - started) * max(1.0, len(tokens) / _TRIAL)
 
     def final_scores(self, model: LanguageModel) -> dict[str, float]:
-        """Loss, perplexity and bits per character of the whole validation text, read as one."""
-        tokens, unit = self.text.valid.tokens, self.text.unit
-        characters = predicted_characters(self.text.valid, unit)
-        return scores_of(self._loss(model, tokens), unit, steps=len(tokens) - 1, characters=characters)
+        """Loss, perplexity and bits per character of the whole validation text, read as one; see `scores`."""
+        valid, unit = self.text.valid, self.text.unit
+        nats = self._nats(model, valid.tokens, valid.unknown_places)
+        return scores_of(nats, Predicted.of(valid, unit), unit)
 
-    def _loss(self, model: LanguageModel, tokens: Any) -> float:
+    def _nats(self, model: LanguageModel, tokens: Any, unknown: Ids | None = None) -> Nats:
         model.network.eval()
         with torch.inference_mode():
-            return loss_of(model.network, tokens, vocabulary=self.text.unit.size)
+            return nats_in_order(model.network, tokens, vocabulary=self.text.unit.size, unknown=unknown)
 
 
 def _prepare(

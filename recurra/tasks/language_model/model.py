@@ -15,10 +15,11 @@ from recurra.data import Unit, encode, load_unit, open_text
 from recurra.errors import InputError
 from recurra.tasks.cell_names import stored_cell
 from recurra.tasks.fields import read_fields
-from recurra.tasks.language_model.evaluation import loss_by_position, loss_of, predicted_characters, scores_of
+from recurra.tasks.language_model.evaluation import loss_by_position, nats_in_order
 from recurra.tasks.language_model.network import Network
 from recurra.tasks.language_model.options import NetworkOptions
 from recurra.tasks.language_model.probing import probe
+from recurra.tasks.language_model.scores import evaluated
 from recurra.tasks.language_model.scoring import Score, score_lines
 from recurra.tasks.language_model.text import VALID, reopen
 from recurra.tasks.language_model.writing import make_wish, write
@@ -109,8 +110,12 @@ class LanguageModel:
             folder: where the encoded text goes meanwhile; a temporary one where None.
 
         Returns:
-            `loss` (nats per token), `perplexity`, `bits_per_char`, `tokens`, `characters`, `unknown` (tokens outside
-            the vocabulary) and `loss_by_position`, the loss by how much of a fresh context has been read.
+            `loss` (nats per token) and `perplexity`, which count `<unk>` as one word; `perplexity_known`, of the tokens
+            that are not unknown; `bits_per_char` (`bits_per_byte` for bytes), in which unknown tokens pay for their
+            spelling, and `spelling_bits_per_char`, what of it that is; `tokens`, `characters`, `unknown` (tokens
+            outside the vocabulary; a `<unk>` of the text itself is none) and `unknown_share` of the predicted ones;
+            `loss_by_position`, the loss by how much of a fresh context has been read. Without `perplexity_known` where
+            all are unknown.
 
         Raises:
             InputError: no files, one that cannot be read, or a text of one token.
@@ -121,12 +126,10 @@ class LanguageModel:
         corpus = encode(open_text(files, raw=self.unit.raw), self.unit, Path(folder) / "evaluated.bin")
         self.network.eval()
         with torch.inference_mode():
-            loss = loss_of(self.network, corpus.tokens, vocabulary=self.unit.size)
+            unknown = corpus.unknown_places
+            nats = nats_in_order(self.network, corpus.tokens, vocabulary=self.unit.size, unknown=unknown)
             by_position = loss_by_position(self.network, corpus.tokens, vocabulary=self.unit.size)
-        characters = predicted_characters(corpus, self.unit)
-        scores = scores_of(loss, self.unit, steps=len(corpus) - 1, characters=characters)
-        counts = {"tokens": len(corpus), "characters": corpus.characters, "unknown": corpus.header.unknown}
-        return {**scores, **counts, "loss_by_position": by_position}
+        return {**evaluated(nats, corpus, self.unit), "loss_by_position": by_position}
 
     def score(self, lines: Iterable[str], *, batch_size: int = 64) -> Iterator[Score]:
         """The surprisal of each line, read from a fresh state after a line's end, in order.
@@ -163,5 +166,5 @@ class LanguageModel:
             return probe(self.network, corpus.tokens, rows=rows, steps=steps)
 
     def unknown_in(self, text: str) -> list[str]:
-        """The symbols of a text that training never had, each once."""
+        """The symbols of a text outside the vocabulary, each once."""
         return sorted(set(self.unit.missing(text)))

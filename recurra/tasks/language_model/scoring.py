@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from recurra.data import Unit
 from recurra.tasks.language_model.evaluation import SCORES, nats_of
 from recurra.tasks.language_model.network import Network
+from recurra.training import perplexity
 
 # Tokens of a batch with its padding, 2 MiB; a longer line is a batch of its own.
 _PADDED = 1 << 18
@@ -25,14 +26,18 @@ class Score(NamedTuple):
 
     text: str
     nats: float
-    """The line's surprisal, -log p(line), end of line included."""
+    """The line's surprisal, -log p(line), end of line included; unknown words with what spelling them costs."""
     tokens: int
     """Over how many tokens it sums."""
+    unknown: int = 0
+    """How many of them stand for text outside the vocabulary."""
+    spelling: float = 0.0
+    """The part of `nats` that is for spelling these."""
 
     @property
     def perplexity(self) -> float:
-        """exp(nats per token)."""
-        return math.exp(min(self.nats / self.tokens, 700.0))
+        """Exp of the loss per token, `<unk>` counted as one word, as `LanguageModel.evaluate` counts it."""
+        return perplexity((self.nats - self.spelling) / self.tokens)
 
 
 class Line(NamedTuple):
@@ -40,6 +45,10 @@ class Line(NamedTuple):
 
     text: str
     tokens: Tensor
+    unknown: int
+    """Tokens that stand for text outside the vocabulary."""
+    spelling: float
+    """Nats of spelling these."""
 
 
 def score_lines(network: Network, unit: Unit, lines: Iterable[str], size: int) -> Iterator[Score]:
@@ -49,7 +58,7 @@ def score_lines(network: Network, unit: Unit, lines: Iterable[str], size: int) -
         with torch.inference_mode():
             totals = _nats(network, pad_sequence([line.tokens for line in batch]), [len(line.tokens) for line in batch])
         for line, nats in zip(batch, totals, strict=True):
-            yield Score(line.text, nats, len(line.tokens) - 1)
+            yield Score(line.text, nats + line.spelling, len(line.tokens) - 1, line.unknown, line.spelling)
 
 
 def batches(unit: Unit, lines: Iterable[str], *, size: int) -> Iterator[list[Line]]:
@@ -61,7 +70,8 @@ def batches(unit: Unit, lines: Iterable[str], *, size: int) -> Iterator[list[Lin
         if batch and (len(batch) + 1) * max(longest, len(tokens)) > _PADDED:
             yield batch
             batch, longest = [], 0
-        batch.append(Line(text, tokens))
+        missing = unit.missing(text)
+        batch.append(Line(text, tokens, len(missing), math.fsum(map(unit.spelling_nats, missing))))
         longest = max(longest, len(tokens))
         if len(batch) == size:
             yield batch

@@ -9,6 +9,7 @@ from pathlib import Path
 from recurra.data import Corpus, Text, Unit, build_unit, encode, load_unit, open_text, python_sources, split
 from recurra.errors import InputError
 from recurra.tasks.language_model.options import TextOptions
+from recurra.training import percent
 
 TRAIN, VALID = "train.bin", "valid.bin"
 
@@ -33,14 +34,24 @@ class Prepared:
             f"{name}: {corpus.characters:,} characters, {len(corpus):,} tokens of {self.unit.size:,} kinds"
             for name, corpus in (("training text", self.train), ("validation text", self.valid))
         ]
-        unknown, total = self.valid.header.unknown, len(self.valid)
-        if unknown:
-            shown = ", ".join(repr(symbol) for symbol, _ in self.valid.header.unknown_symbols[:5])
-            lines.append(
-                f"validation text: {unknown:,} of {total:,} tokens never occur in the training text ({shown}"
-                f"{', …' if len(self.valid.header.unknown_symbols) > 5 else ''}): each is scored as <unk>"
-            )
+        for name, corpus in (("training text", self.train), ("validation text", self.valid)):
+            if corpus.header.unknown:
+                lines.append(f"{name}: {self._unknown(corpus)}")
         return lines
+
+    def _unknown(self, corpus: Corpus) -> str:
+        """How much of a text is unknown, and why."""
+        header = corpus.header
+        shown = ", ".join(repr(symbol) for symbol, _ in header.unknown_symbols[:5])
+        more = ", …" if len(header.unknown_symbols) > 5 else ""
+        # A vocabulary that has all of the training text lacks only what does not occur there. Else an unknown symbol
+        # may well occur: one cut by --vocabulary-size or --min-count, or one of a text that --init-from did not have.
+        why = "are outside the vocabulary" if self.train.header.unknown else "never occur in the training text"
+        share = percent(header.unknown / len(corpus))
+        counted = f"{header.unknown:,} of {len(corpus):,} tokens ({share}) {why} ({shown}{more})"
+        if corpus is self.train:
+            return f"{counted}: each is learned as <unk>"
+        return f"{counted}: each is scored as <unk>, bits per character add the cost of its spelling"
 
 
 def prepare(

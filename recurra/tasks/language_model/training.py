@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from recurra.cells import State, States
 from recurra.data import Streams, Unit, Window
-from recurra.tasks.language_model.evaluation import Tokens, loss_in_parts, scores_of
+from recurra.tasks.language_model.evaluation import Ids, Tokens, nats_in_parts
 from recurra.tasks.language_model.network import Network, Output
 from recurra.tasks.language_model.options import WindowOptions
-from recurra.training import Loss
+from recurra.tasks.language_model.scores import Predicted, scores_of
+from recurra.training import Loss, perplexity
 
 # What a loss counts, in words.
 COUNTED = {"char": "character", "byte": "byte", "word": "word", "bpe": "token"}
@@ -28,7 +29,9 @@ class Training:
         train: (N,) ids to learn from, a memory map.
         valid: (M,) ids held out.
         options: windows and label smoothing.
-        characters: how many characters the M - 1 predicted ids stand for; what they decode to where None.
+        predicted: what the M - 1 predicted ids stand for; what they decode to where None.
+        unknown: (U,) int64, ascending: which of the M ids stand for text outside the vocabulary; none where None.
+        spelling: nats that spelling the unknown ids of `train` costs, per id of it.
         seed: moves the borders of the windows from epoch to epoch.
         rank: of this process.
         world_size: how many processes train together.
@@ -42,13 +45,16 @@ class Training:
         valid: Tokens,
         options: WindowOptions,
         *,
-        characters: int | None = None,
+        predicted: Predicted | None = None,
+        unknown: Ids | None = None,
+        spelling: float = 0.0,
         seed: int,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
         self.network, self.unit = network, COUNTED[unit.name]
-        self._unit, self._valid, self._options, self._characters = unit, valid, options, characters
+        self._unit, self._valid, self._options = unit, valid, options
+        self._predicted, self._unknown, self._spelling = predicted, unknown, spelling
         self.updates = Streams(
             train,
             batch_size=options.batch_size,
@@ -86,15 +92,15 @@ class Training:
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Loss, perplexity and bits per character on the text held out."""
         # The network itself: what wraps it for several processes has no part in evaluation.
-        loss = loss_in_parts(self.network, self._valid, vocabulary=self._unit.size)
-        characters = self._unit.characters(self._valid[1:]) if self._characters is None else self._characters
-        return scores_of(loss, self._unit, steps=len(self._valid) - 1, characters=characters)
+        nats = nats_in_parts(self.network, self._valid, vocabulary=self._unit.size, unknown=self._unknown)
+        text = self._predicted or Predicted(self._unit.characters(self._valid[1:]), 0, 0.0)
+        return scores_of(nats, text, self._unit)
 
     def describe(self, loss: float) -> dict[str, float]:
         """A loss as this unit's users quote it: bits per character or byte, else perplexity."""
         if self._unit.per_character or self._unit.name == "byte":
-            return {f"bits_per_{'char' if self._unit.per_character else 'byte'}": loss / math.log(2)}
-        return {"perplexity": math.exp(min(loss, 700.0))}
+            return {f"bits_per_{'char' if self._unit.per_character else 'byte'}": (loss + self._spelling) / math.log(2)}
+        return {"perplexity": perplexity(loss)}
 
     def rebuild_state(self, state: Any) -> Any:
         """The carried state from a checkpoint: a named tuple a layer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -43,6 +44,10 @@ class Facts:
     unknown: list[int] = field(default_factory=lambda: [0, 0])
     unknown_symbols: list[list[str]] = field(default_factory=lambda: [[], []])
     """The most frequent of them."""
+    target_characters: int = 0
+    """Of the targets, one more each for its end."""
+    target_spelling: float | None = None
+    """Nats that spelling the unknown symbols of targets costs; None where an earlier version encoded the pairs."""
     empty: int = 0
     """Pairs left out for an empty side."""
     empty_places: list[str] = field(default_factory=list)
@@ -135,6 +140,8 @@ def encode(
                 ends.extend(facts.symbols)
                 facts.pairs += 1
     facts.unknown = [counter.total() for counter in counters]
+    spell = vocabulary.target.unit.spelling_nats
+    facts.target_spelling = math.fsum(count * spell(symbol) for symbol, count in counters[1].items())
     # Ties stay in the order of the text.
     facts.unknown_symbols = [[symbol for symbol, _ in counter.most_common(_SHOWN)] for counter in counters]
     with (folder / f"{name}.ends.bin").open("wb") as file:
@@ -167,6 +174,7 @@ def _encoded(
         _count_unknown(counters[0], vocabulary.source, source, pair.source, kept.count(True))
         for keep, ids, text in zip(kept, targets, filled, strict=True):
             _count_unknown(counters[1], vocabulary.target, ids, text, keep)
+            facts.target_characters += keep * (len(text) + 1)
         yield source, [ids for keep, ids in zip(kept, targets, strict=True) if keep]
 
 

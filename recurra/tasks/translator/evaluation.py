@@ -15,6 +15,7 @@ from recurra.tasks.translator.outputs import forced, search
 from recurra.tasks.translator.report import SHOWN
 from recurra.tasks.translator.scores import TOKENIZERS, check_bleu, edits_of, scores
 from recurra.tasks.translator.vocabulary import Vocabulary
+from recurra.training import perplexity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +67,11 @@ def evaluate(
         growth: target symbols a source symbol, at most.
 
     Returns:
-        What `recurra.tasks.translator.scores.scores` returns, `loss` in nats a target symbol, the end counted,
-        `perplexity`, `sentences`, `seen` (how many sources were trained on) and `examples`, the outputs with the most
-        edits.
+        What `recurra.tasks.translator.scores.scores` returns; `loss` in nats a target symbol, the end counted, and
+        `perplexity`, which count `<unk>` as one symbol; `unknown` target symbols and `unknown_share`, their share of
+        the symbols and ends; `perplexity_known`, of the others; `bits_per_char` of the targets and their ends, in which
+        unknown symbols pay for their spelling; `sentences`, `seen` (how many sources were trained on), `cut` (how many
+        outputs were cut at the length limit) and `examples`, the outputs with the most edits.
 
     Raises:
         InputError: no pair with two sides, or a `bleu_tokenize` that is not known.
@@ -76,8 +79,8 @@ def evaluate(
     """
     check_bleu(options.bleu_tokenize)
     held = list(pairs)
-    loss = _loss(network, vocabulary, held)
-    if loss is None:
+    losses = _losses(network, vocabulary, held)
+    if losses is None:
         raise InputError(f"{pairs.files.paths[0]}: no pair to evaluate on, expected a source and a target")
     found = search(network, vocabulary, [pair.source for pair in held], options.search(), growth=growth)
     outputs, references, side = [best[0].text for best in found], [pair.targets for pair in held], vocabulary.target
@@ -85,24 +88,37 @@ def evaluate(
     seen = sum(vocabulary.seen(pair.source) for pair in held if not is_empty(pair.source))
     return {
         **told,
-        "loss": loss,
-        "perplexity": math.exp(min(loss, 700.0)),
+        **losses,
         "sentences": len(held),
         "seen": seen,
+        "cut": sum(not best[0].finished for best in found),
         "examples": _examples(held, outputs, edits_of(outputs, references, side)),
     }
 
 
-def _loss(network: TranslatorNetwork, vocabulary: Vocabulary, pairs: list[Pair]) -> float | None:
-    """Nats a target symbol over all targets of pairs with two sides, as while training; None where there is none."""
+def _losses(network: TranslatorNetwork, vocabulary: Vocabulary, pairs: list[Pair]) -> dict[str, Any] | None:
+    """The scores of all targets of pairs with two sides, as while training; None where there is none."""
     known = [
         (pair.source, target)
         for pair in pairs
         for target in pair.targets
         if not is_empty(pair.source) and not is_empty(target)
     ]
-    symbols = sum(len(vocabulary.target.encode(target)) + 1 for _, target in known)
-    return -sum(forced(network, vocabulary, known)) / symbols if symbols else None
+    if not known:
+        return None
+    side, found = vocabulary.target, forced(network, vocabulary, known)
+    symbols = sum(len(side.encode(target)) + 1 for _, target in known)
+    unknown = sum(len(side.missing(target)) for _, target in known)
+    total, on_unknown = -sum(one.total for one in found), -sum(one.unknown for one in found)
+    spelling = math.fsum(side.spelling_nats(target) for _, target in known)
+    return {
+        "loss": total / symbols,
+        "perplexity": perplexity(total / symbols),
+        "unknown": unknown,
+        "unknown_share": unknown / symbols,
+        "perplexity_known": perplexity((total - on_unknown) / (symbols - unknown)),  # ends are known
+        "bits_per_char": (total + spelling) / math.log(2) / sum(len(target) + 1 for _, target in known),
+    }
 
 
 def _examples(pairs: list[Pair], outputs: list[str], edits: list[int]) -> list[dict[str, Any]]:

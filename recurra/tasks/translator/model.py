@@ -39,7 +39,7 @@ class Attended(NamedTuple):
     source: list[str]
     """The source's symbols and its end, ""."""
     target: list[str]
-    """The target's symbols and its end, ""."""
+    """The target's symbols and, where it is finished, its end, ""."""
     weights: npt.NDArray[np.float32]
     """(T, S); each row sums to 1."""
 
@@ -158,9 +158,13 @@ class Translator:
             row += len(held)
 
     def score(self, pairs: Iterable[tuple[str, str]], *, window: int = _WINDOW) -> Iterator[float]:
-        """Nats of log p(target | source) of given pairs, in order, the end of the target counted."""
+        """Nats of log p(target | source) of given pairs, in order, the end of the target counted.
+
+        An unknown symbol of a target counts as `<unk>` and what its spelling costs (`Unit.spelling_nats`).
+        """
         for held in _windows(pairs, window):
-            yield from forced(self.network, self.vocabulary, held)
+            for (_, target), one in zip(held, forced(self.network, self.vocabulary, held), strict=True):
+                yield one.total - self.vocabulary.target.spelling_nats(target)
 
     def evaluate(
         self,
@@ -196,8 +200,13 @@ class Translator:
         if self.network.decoder.attention is None:
             raise InputError("this translator has no attention: train one with --attention general")
 
-    def attention(self, source: str, target: str) -> Attended:
+    def attention(self, source: str, target: str, *, finished: bool = True) -> Attended:
         """Where the network looks while it writes a target.
+
+        Args:
+            source: a text.
+            target: what is written.
+            finished: whether the target's end is written too; False for an output that was cut.
 
         Raises:
             InputError: a translator without attention.
@@ -213,7 +222,8 @@ class Translator:
             [*(side.symbol(int(token)) for token in ids), ""]
             for side, ids in ((self.vocabulary.source, source_ids), (self.vocabulary.target, target_ids))
         )
-        return Attended(source_symbols, target_symbols, written.weights[:, 0].cpu().numpy())
+        rows = len(target_symbols) - (not finished)
+        return Attended(source_symbols, target_symbols[:rows], written.weights[:rows, 0].cpu().numpy())
 
 
 def _windows(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from recurra.tasks.translator.corpus import SIDES, Facts
 from recurra.tasks.translator.vocabulary import Side, Vocabulary
+from recurra.training import percent
 
 
 class Repeated(NamedTuple):
@@ -80,4 +81,7 @@ def _unknown(name: str, facts: Facts) -> Iterator[str]:
     for side, count, total, symbols in parts:
         if count:
             shown = ", ".join(map(repr, symbols))
-            yield f"{name} data: {count:,} of {total:,} symbols of the {side}s are unknown ({shown})"
+            yield (
+                f"{name} data: {count:,} of {total:,} symbols of the {side}s ({percent(count / total)}) are unknown "
+                f"({shown})"
+            )

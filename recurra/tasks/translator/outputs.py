@@ -27,7 +27,9 @@ class Translation(NamedTuple):
     score: float
     """What it was ranked by: the log-probability after penalties."""
     log_probability: float
-    """Nats, its end counted."""
+    """Nats; of its symbols and its end where it is finished, else of its symbols alone."""
+    finished: bool = True
+    """Whether it came to its end; False where it was cut, at the most symbols that its source allows."""
 
 
 _EMPTY = Translation("", 0.0, 0.0)
@@ -84,7 +86,8 @@ def _search(
         forbidden=_forbidden(vocabulary),
     )
     return [
-        [Translation(target.decode(one.tokens), one.score, one.log_probability) for one in best] for best in hypotheses
+        [Translation(target.decode(one.tokens), one.score, one.log_probability, one.finished) for one in best]
+        for best in hypotheses
     ]
 
 
@@ -156,27 +159,40 @@ def _draw(
         if not running.any():
             break
     rows = zip(torch.stack(drawn, 1).tolist(), longest.tolist(), totals.tolist(), strict=True)
-    return [Translation(vocabulary.target.decode(row[:most]), total, total) for row, most, total in rows]
+    return [
+        Translation(vocabulary.target.decode(row[:most]), total, total, END in row[:most]) for row, most, total in rows
+    ]
 
 
-def forced(network: TranslatorNetwork, vocabulary: Vocabulary, pairs: Sequence[tuple[str, str]]) -> list[float]:
-    """Nats of log p(target | source) of each pair, the target's end counted."""
+class Forced(NamedTuple):
+    """Log-probabilities of a given target."""
+
+    total: float
+    """Nats of log p(target | source), its end counted; an unknown symbol counts as `<unk>`, without its spelling."""
+    unknown: float
+    """The part of it on symbols that are unknown."""
+
+
+def forced(network: TranslatorNetwork, vocabulary: Vocabulary, pairs: Sequence[tuple[str, str]]) -> list[Forced]:
+    """The log-probabilities of the target of each pair."""
     ids = [(vocabulary.source.encode(source), vocabulary.target.encode(target)) for source, target in pairs]
-    found = [0.0] * len(pairs)
+    found = [Forced(0.0, 0.0)] * len(pairs)
     network.eval()
     with torch.inference_mode():
         for numbers in _groups([max(1, len(source) + len(target)) for source, target in ids], 1):
             batch = make_batch([ids[number] for number in numbers]).to(network.device)
-            for number, total in zip(numbers, log_probabilities(network, batch).tolist(), strict=True):
-                found[number] = total
+            steps = log_probabilities(network, batch)  # (T, B)
+            for row, (number, total) in enumerate(zip(numbers, steps.sum(0).tolist(), strict=True)):
+                places = [place for place, _ in vocabulary.target.unknown(pairs[number][1])]
+                found[number] = Forced(total, float(steps[places, row].sum()))
     return found
 
 
-def log_probabilities(network: TranslatorNetwork, batch: Batch) -> torch.Tensor:
-    """Nats of log p of each target of a batch, (B,), its end counted."""
+def log_probabilities(network: TranslatorNetwork, batch: Batch) -> Tensor:
+    """Nats of log p of each symbol of the targets of a batch and of their ends, (T, B); 0 past an end."""
     inside = batch.inside
-    told = network(batch).float().log_softmax(-1).gather(1, batch.targets[inside][:, None])[:, 0]  # (N,)
-    return torch.zeros(inside.shape, device=told.device).masked_scatter_(inside, told).sum(0)
+    chosen = network(batch).float().log_softmax(-1).gather(1, batch.targets[inside][:, None])[:, 0]  # (N,)
+    return torch.zeros(inside.shape, device=chosen.device).masked_scatter_(inside, chosen)
 
 
 def _encoded(vocabulary: Vocabulary, sources: Sequence[str]) -> list[Ids]:

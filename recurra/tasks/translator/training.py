@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -17,11 +18,11 @@ from recurra.data.pairs import Pair
 from recurra.data.token_batches import TokenBatches
 from recurra.decoding import BeamOptions
 from recurra.tasks.translator.batch import Batch, make_batch
-from recurra.tasks.translator.corpus import PairCorpus
+from recurra.tasks.translator.corpus import Facts, PairCorpus
 from recurra.tasks.translator.model import Translator
 from recurra.tasks.translator.options import BatchOptions
 from recurra.tasks.translator.scores import check_bleu, scores
-from recurra.training import Loss
+from recurra.training import Loss, perplexity
 
 GREEDY = BeamOptions(beam=1)
 # Symbols of a batch that nothing is learned from; sources, or batches where none are translated, in a trial of speed.
@@ -89,7 +90,7 @@ class Training:
 
     def describe(self, loss: float) -> dict[str, float]:
         """Perplexity by symbol."""
-        return {"perplexity": float(np.exp(min(loss, 700.0)))}
+        return {"perplexity": perplexity(loss)}
 
     def rebuild_state(self, state: Any) -> Any:
         """Pairs carry no state."""
@@ -99,7 +100,8 @@ class Training:
 def valid_scores(model: Translator, valid: PairCorpus, pairs: list[Pair], best_by: str | None) -> dict[str, float]:
     """Loss in nats a symbol, the scores of greedy outputs, and `error`, what the best model has least of.
 
-    BLEU and chrF are among them where the best model is best by BLEU.
+    BLEU and chrF are among them where the best model is best by BLEU; `unknown_share` and `bits_per_char`, as of
+    `evaluation.evaluate`, where symbols of targets are unknown.
 
     Args:
         model: the translator.
@@ -107,7 +109,8 @@ def valid_scores(model: Translator, valid: PairCorpus, pairs: list[Pair], best_b
         pairs: the same as text, for the scores.
         best_by: as in `BatchOptions`.
     """
-    told = {"loss": loss_of(model, valid)}
+    loss = loss_of(model, valid)
+    told = {"loss": loss, **_with_unknown(loss, valid.facts)}
     chosen = best_by or model.best_by
     if chosen == "loss":
         return told
@@ -117,6 +120,15 @@ def valid_scores(model: Translator, valid: PairCorpus, pairs: list[Pair], best_b
     told |= {name: float(value) for name, value in found.items() if isinstance(value, float)}
     error = 1 - told["bleu"] / 100 if chosen == "bleu" else told["word_error" if chosen == "exact" else "token_error"]
     return told | {"error": error}
+
+
+def _with_unknown(loss: float, facts: Facts) -> dict[str, float]:
+    """Where symbols of targets are unknown, their share and the bits per character in which they pay for it."""
+    if not facts.unknown[1] or facts.target_spelling is None:
+        return {}
+    symbols = facts.symbols[1] + facts.pairs
+    bits = (loss * symbols + facts.target_spelling) / math.log(2) / facts.target_characters
+    return {"unknown_share": facts.unknown[1] / symbols, "bits_per_char": bits}
 
 
 def loss_of(model: Translator, corpus: PairCorpus) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recurra.data import Pairs, PairText, Unit, WordUnit, build_unit, load_unit
+from recurra.data.units.word import UNKNOWN
 from recurra.errors import InputError
 from recurra.files import read_object
 from recurra.tasks.translator.options import PairOptions
@@ -75,7 +77,21 @@ class Side:
 
     def missing(self, text: str) -> list[str]:
         """The symbols of a sentence that are unknown, in order, with repetitions."""
-        return self.unit.missing(text.replace("\n", " "))
+        return [symbol for _, symbol in self.unknown(text)]
+
+    def unknown(self, text: str) -> list[tuple[int, str]]:
+        """Those symbols, each after its place among the ids; a `<unk>` that a sentence of words spells out is known."""
+        ids, unknown = self.encode(text), self.unknown_id
+        if unknown is None or unknown not in ids.tolist():
+            return []
+        words = isinstance(self.unit, WordUnit)
+        pieces = text.split() if words else text.replace("\n", " ")
+        places = np.flatnonzero(ids == unknown).tolist()
+        return [(place, pieces[place]) for place in places if not (words and pieces[place] == UNKNOWN)]
+
+    def spelling_nats(self, text: str) -> float:
+        """What it costs to spell the unknown symbols of a sentence, in nats (`Unit.spelling_nats`)."""
+        return math.fsum(self.unit.spelling_nats(symbol) for symbol in self.missing(text))
 
 
 @dataclass(frozen=True, eq=False)

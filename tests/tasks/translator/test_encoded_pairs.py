@@ -52,8 +52,8 @@ def test_the_vocabulary_is_of_the_training_part_alone(table, tmp_path):
     assert prepared.vocabulary.source.missing("a q b") == ["q"]
     assert prepared.valid.facts.unknown == [7, 2]
     notes = prepared.notes()
-    assert "validation data: 7 of 10 symbols of the sources are unknown ('q', 'r')" in notes
-    assert "validation data: 2 of 4 symbols of the targets are unknown ('z', 'w')" in notes
+    assert "validation data: 7 of 10 symbols of the sources (70 %) are unknown ('q', 'r')" in notes
+    assert "validation data: 2 of 4 symbols of the targets (50 %) are unknown ('z', 'w')" in notes
 
 
 def test_validation_files_may_be_parallel_where_training_is_a_table(table, tmp_path):
@@ -117,7 +117,9 @@ def test_training_that_goes_on_keeps_the_symbols_and_what_was_seen(table, tmp_pa
     assert second.vocabulary.source.missing("a b q") == ["b", "q"]
     assert [second.vocabulary.seen(text) for text in ("a", "q", "b")] == [True, True, False]
     assert not first.vocabulary.seen("q")
-    assert any(line.startswith("training data: 2 of 3 symbols of the sources are unknown") for line in second.notes())
+    assert any(
+        line.startswith("training data: 2 of 3 symbols of the sources (66.7 %) are unknown") for line in second.notes()
+    )
 
 
 @pytest.mark.parametrize("options", [{"joint": True, **WORDS}, {"source_unit": "char", "target_unit": "bpe"}])

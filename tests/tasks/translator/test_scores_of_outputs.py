@@ -93,7 +93,7 @@ def test_without_sacrebleu_only_what_needs_it_fails_in_a_line(monkeypatch):
 def test_the_report_shows_scores_signatures_and_what_is_furthest_off():
     found = scores(["a dog"], [["the dog", "dog", "cat", "mat"]], unit=WORDS)
     example = {"place": "t.tsv:7", "source": "ein Hund", "output": "a dog", "references": ["the dog"] * 5, "edits": 1}
-    told = report({**found, "loss": 1.5, "sentences": 1, "seen": 1, "examples": [example]})
+    told = report({**found, "loss": 1.5, "sentences": 1, "seen": 1, "unknown": 0, "cut": 0, "examples": [example]})
     assert "1.5000 nats a symbol" in told
     assert found["bleu_signature"] in told
     assert "1 of 1 sources are in the training data" in told

@@ -15,6 +15,7 @@ from recurra.data.units.char import CharUnit
 from recurra.errors import InputError
 from recurra.tasks.translator import training as module
 from recurra.tasks.translator.batch import make_batch
+from recurra.tasks.translator.corpus import Facts
 from recurra.tasks.translator.job import _growth
 from recurra.tasks.translator.model import Translator
 from recurra.tasks.translator.options import BatchOptions, NetworkOptions
@@ -28,7 +29,7 @@ class Corpus:
     """Pairs as a `PairCorpus` gives them."""
 
     def __init__(self, pairs):
-        self.pairs = pairs
+        self.pairs, self.facts = pairs, Facts()
         self.source_lengths = np.array([len(source) for source, _ in pairs])
         self.target_lengths = np.array([len(target) for _, target in pairs])
 
