@@ -2,7 +2,7 @@
 
 All reduce their argument to x = n ln 2 + r with a whole number n and |r| <= ln 2 / 2, and end in 2ⁿ times a short
 series in r. Errors are stated in ulp: units of float32's spacing at the exact result, 2⁻¹⁴⁹ where that is subnormal.
-They hold for all numbers of float32; `tests/engine/test_maths.py` measures them. float64 uses the C library's functions.
+They hold for all numbers of float32 (`tests/engine/test_maths.py`). float64 uses the C library's functions.
 """
 
 from __future__ import annotations

@@ -73,6 +73,8 @@ _CONSTANTS: dict[str, Callable[[fx.Node], Any]] = {
     # Only their shape is ever read; whoever reads more sees that it was nothing.
     "aten.empty_permuted": lambda node: math.nan,
     "aten.empty_like": lambda node: math.nan,
+    "aten.empty": lambda node: math.nan,
+    "aten.fill": lambda node: node.args[1],
 }
 
 
@@ -104,9 +106,9 @@ class Writer:
         return found
 
     def _node(self, node: fx.Node) -> Value:
-        name = str(node.target).rpartition(".")[0]
+        name = _operator(node)
         if name in _CONSTANTS:
-            return float(_CONSTANTS[name](node))
+            return _rounded(float(_CONSTANTS[name](node)), node.meta["val"].dtype)
         self._check(node, name)
         arguments = tuple(self._values[arg] if isinstance(arg, fx.Node) else arg for arg in node.args)
         if name in _SHAPES:
@@ -152,7 +154,7 @@ class Writer:
     @staticmethod
     def _as_value(argument: Any) -> Value:
         if isinstance(argument, (bool, int, float)):
-            return float(argument)
+            return math.nan if argument != argument else float(argument)  # one NaN, which is equal to itself in tuples
         if isinstance(argument, str):
             return argument
         raise Untraceable(f"an operator with the argument {argument!r}")
@@ -245,6 +247,16 @@ def _simple(kind: str, arguments: tuple[Value, ...]) -> Value | None:
     return None
 
 
+def _operator(node: fx.Node) -> str:
+    """The operator without its overload; one in place as the other, where nobody else reads the tensor it writes to."""
+    name = str(node.target).rpartition(".")[0]
+    written = node.args[0] if name.endswith("_") else None
+    if not isinstance(written, fx.Node) or written.op != "call_function" or len(written.users) > 1:
+        return name
+    is_view = str(written.target).rpartition(".")[0] in _SHAPES
+    return name if is_view else name[:-1]
+
+
 def _held_number(node: fx.Node) -> float:
     """The number of a tensor that a step makes from a number, `torch.tensor(0.5)`.
 
@@ -257,27 +269,36 @@ def _held_number(node: fx.Node) -> float:
     tensor = getattr(node.graph.owning_module, str(node.target), None)
     if not made or not isinstance(tensor, torch.Tensor) or tensor.dim() or tensor.is_complex():
         raise Untraceable(f"its step holds a tensor of its own ({node.target})")
-    return float(tensor)
+    return _rounded(float(tensor), tensor.dtype)
+
+
+def _rounded(value: float, dtype: torch.dtype) -> float:
+    """The number as a tensor of the type holds it; whole numbers and conditions as they are, NaN the one of `math`."""
+    rounded = float(torch.tensor(value, dtype=dtype)) if dtype.is_floating_point else value
+    return math.nan if math.isnan(rounded) else rounded
 
 
 def _is_count(node: fx.Node, name: str, dtype: torch.dtype) -> bool:
-    """Whether an operator gives whole numbers that are exact as float32: conditions as 0 and 1, and sums of these."""
-    if dtype not in _WHOLE_NUMBERS:
-        return False
+    """Whether an operator gives numbers that are exact in any type: conditions as 0 and 1, sums of them, constants."""
     if name == "aten.where":
-        return all(_is_small_whole(argument) for argument in node.args[1:])
-    if name not in ("aten._to_copy", "prims.convert_element_type", "aten.sum"):
+        return all(_is_exact(argument, dtype) for argument in node.args[1:])
+    if dtype not in _WHOLE_NUMBERS or name not in (
+        "aten._to_copy", "prims.convert_element_type", "aten.sum"
+    ):  # fmt: skip
         return False
     source = node.args[0]
     assert isinstance(source, fx.Node)
     return bool(source.meta["val"].dtype == torch.bool)
 
 
-def _is_small_whole(argument: Any) -> bool:
-    if isinstance(argument, fx.Node):  # such as aten.scalar_tensor
-        name = str(argument.target).rpartition(".")[0]
-        return name in _CONSTANTS and abs(float(_CONSTANTS[name](argument))) <= _EXACT_TO
-    return bool(abs(argument) <= _EXACT_TO)
+def _is_exact(argument: Any, dtype: torch.dtype) -> bool:
+    """Whether an argument is a constant: of whole numbers one that float32 holds."""
+    if not isinstance(argument, fx.Node):
+        return False
+    name = str(argument.target).rpartition(".")[0]  # such as aten.scalar_tensor
+    if name not in _CONSTANTS:
+        return False
+    return dtype.is_floating_point or abs(float(_CONSTANTS[name](argument))) <= _EXACT_TO
 
 
 def traced_graph(function: Callable[..., tuple[torch.Tensor, ...]], values: list[torch.Tensor]) -> fx.Graph:
