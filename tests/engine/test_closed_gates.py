@@ -34,7 +34,7 @@ def test_an_lstm_with_a_closed_input_gate_is_relatively_exact(bias):
     for name, one, other in zip(names, got, want, strict=True):
         assert (other != 0).any(), name
         # A sum of many numbers may cancel: then its error is that of its parts.
-        atol = 1e-6 * other.abs().max().item()
+        atol = 4e-6 * other.abs().max().item()
         torch.testing.assert_close(one.double(), other, rtol=1e-5, atol=atol, msg=lambda m, n=name: f"{n}: {m}")
 
 
