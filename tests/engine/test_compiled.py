@@ -1,6 +1,5 @@
 """The compiled loops beyond the laws of every engine: sizes, threads, processes, graphs, elementwise functions."""
 
-import ctypes
 import os
 import threading
 
@@ -13,9 +12,6 @@ from test_conformance import change, make
 
 from recurra.cells import Cell, Elman, Gates, State
 from recurra.engine import choose, run
-from recurra.engine.cpu import maths
-from recurra.engine.cpu.code import Code
-from recurra.engine.cpu.compile import Compiled, machine_shape
 from recurra.errors import InputError, RecurraError
 from recurra.layers import GRU, Recurrent
 
@@ -180,71 +176,6 @@ def test_cells_of_one_formula_share_their_code():
     assert of(table.Leaky()) is of(table.Leaky())
 
 
-def elementwise(rule, bits):
-    """The vectorised function as one of tensors."""
-    from llvmlite import ir
-
-    shape = machine_shape(bits)
-    module = ir.Module("elementwise")
-    number = ir.FloatType() if bits == 32 else ir.DoubleType()
-    kinds = [number.as_pointer()] * 2 + [ir.IntType(64)]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), "f")
-    code = Code(ir.IRBuilder(function.append_basic_block("entry")), shape)
-    into, given, count = function.args
-
-    def body(i):
-        code.store(rule(code, code.load(code.at(given, i))), code.at(into, i))
-
-    code.loop(code.index(0), count, shape.width, body)
-    code.b.ret_void()
-    compiled = Compiled(lambda: module)
-    call = compiled.function("f", 2, 1)
-
-    def apply(x):
-        out = torch.empty_like(x)
-        call(ctypes.c_void_p(out.data_ptr()), ctypes.c_void_p(x.data_ptr()), x.numel())
-        return out
-
-    apply.compiled = compiled
-    return apply
-
-
-ERRORS = {"exp": 2e-7, "sigmoid": 2e-7, "tanh": 4e-7, "log": 2e-7, "log1p": 3e-7, "expm1": 3e-7}
-DOMAINS = {"log": (1e-30, 1e30), "log1p": (-0.999, 1e6)}
-
-
-@pytest.mark.parametrize("name", ERRORS)
-def test_elementwise_functions_are_within_the_error_they_state(name):
-    low, high = DOMAINS.get(name, (-120.0, 120.0))
-    near = torch.linspace(max(low, -1), 1, 160_000)
-    x = torch.cat([torch.linspace(low, high, 160_000), near, near**3])
-    got, want = elementwise(getattr(maths, name), 32)(x).double(), getattr(torch, name)(x.double())
-    finite = want.abs() < 3.4e38
-    # Sigmoid and tanh end at a bound: their error is absolute.
-    least = 1.0 if name in ("sigmoid", "tanh") else 1.2e-38
-    relative = ((got - want).abs() / want.abs().clamp(min=least))[finite & ((want.abs() > 1.2e-38) | (least == 1.0))]
-    assert relative.max() < ERRORS[name]
-    assert (got[want > 3.41e38] == float("inf")).all()
-
-
-@pytest.mark.parametrize("name", [*ERRORS, "erf", "rsqrt", "floor", "atan"])
-def test_elementwise_functions_at_the_ends(name):
-    rule = maths.rule(name)
-    x = torch.tensor([float("nan"), float("inf"), -float("inf"), 0.0, -0.0, 1e30, -1e30, 1e-30] * 8)
-    got, want = elementwise(rule, 32)(x), getattr(torch, name)(x)
-    torch.testing.assert_close(got, want, equal_nan=True, rtol=3e-7, atol=1e-37)
-    exact = elementwise(rule, 64)(x.double())
-    torch.testing.assert_close(exact, getattr(torch, name)(x.double()), equal_nan=True, rtol=1e-15, atol=0)
-
-
-def test_bounded_functions_never_leave_their_bounds():
-    x = torch.linspace(-30, 30, 400_000)
-    assert elementwise(maths.tanh, 32)(x).abs().max() <= 1
-    y = elementwise(maths.sigmoid, 32)(x)
-    assert y.min() >= 0
-    assert y.max() <= 1
-
-
 class Softmax(Cell):
     """Units that compete: a sum over the units of a row inside the formula."""
 
@@ -386,7 +317,7 @@ class Cases:
         return torch.softmax(x.a + u.a, -1)
 
 
-REFUSED = {"cast", "rounded_division", "number_of_rows", "length_of_a_vector", "several_results", "decision"}
+REFUSED = {"cast", "number_of_rows", "length_of_a_vector", "several_results", "decision"}
 REFUSED |= {"two_products_of_a_gate", "product_with_a_constant", "softmax"}
 
 

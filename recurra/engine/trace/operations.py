@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import fx
 
+from recurra.engine.trace.decompositions import decompositions
+
 Value = str | float
 """The name of an input or of an earlier operation, or a number."""
 
@@ -33,7 +35,10 @@ _KINDS = {
     "aten.sgn": "sign", "aten.rsqrt": "rsqrt", "aten.floor": "floor", "aten.exp": "exp", "aten.expm1": "expm1",
     "aten.log": "log", "aten.log1p": "log1p", "aten.sigmoid": "sigmoid", "aten.tanh": "tanh", "aten.relu": "relu",
     "aten.erf": "erf", "aten.sin": "sin", "aten.cos": "cos", "aten.tan": "tan", "aten.atan": "atan",
-    "aten.sinh": "sinh", "aten.cosh": "cosh",
+    "aten.sinh": "sinh", "aten.cosh": "cosh", "aten.asin": "asin", "aten.acos": "acos", "aten.asinh": "asinh",
+    "aten.acosh": "acosh", "aten.atanh": "atanh", "aten.atan2": "atan2", "aten.erfc": "erfc", "aten.exp2": "exp2",
+    "aten.log2": "log2", "aten.log10": "log10", "aten.hypot": "hypot", "aten.fmod": "fmod", "aten.ceil": "ceil",
+    "aten.trunc": "trunc", "aten.round": "round", "aten.copysign": "copysign", "aten.pow": "pow",
     "aten.maximum": "maximum", "aten.minimum": "minimum", "aten.clamp_min": "maximum", "aten.clamp_max": "minimum",
     "aten.where": "where",
     "aten.le": "le", "aten.lt": "lt", "aten.ge": "ge", "aten.gt": "gt", "aten.eq": "eq", "aten.ne": "ne",
@@ -45,15 +50,22 @@ CONDITIONS = {"le", "lt", "ge", "gt", "eq", "ne", "and", "or", "not"}
 _LOGICAL = {"and", "or", "not"}
 # What says where a result lies and not what it is.
 _HARMLESS = {"dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking"}
+_SCALED = {"aten.add", "aten.sub"}
+"""Operators with a factor `alpha` for their second argument."""
+_POWERS: dict[float, str] = {0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal"}
+_WHOLE_NUMBERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+_EXACT_TO = 2**24
+"""Whole numbers up to this are exact in float32."""
 _SHAPES = {
     "aten.alias", "aten.clone", "aten.detach", "aten.expand", "aten.view", "aten.reshape", "aten.squeeze",
-    "aten.unsqueeze", "aten.lift_fresh_copy", "aten._unsafe_view",
+    "aten.unsqueeze", "aten.lift_fresh_copy", "aten.lift_fresh", "aten._unsafe_view",
 }  # fmt: skip
 _CONSTANTS: dict[str, Callable[[fx.Node], Any]] = {
     "aten.full_like": lambda node: node.args[1],
     "aten.full": lambda node: node.args[1],
     "aten.scalar_tensor": lambda node: node.args[0],
     "aten.zeros_like": lambda node: 0.0,
+    "aten._efficientzerotensor": lambda node: 0.0,
     "aten.zeros": lambda node: 0.0,
     "aten.new_zeros": lambda node: 0.0,
     "aten.ones_like": lambda node: 1.0,
@@ -61,6 +73,8 @@ _CONSTANTS: dict[str, Callable[[fx.Node], Any]] = {
     # Only their shape is ever read; whoever reads more sees that it was nothing.
     "aten.empty_permuted": lambda node: math.nan,
     "aten.empty_like": lambda node: math.nan,
+    "aten.empty": lambda node: math.nan,
+    "aten.fill": lambda node: node.args[1],
 }
 
 
@@ -88,13 +102,13 @@ class Writer:
             elif node.op == "call_function":
                 self._values[node] = self._node(node)
             else:
-                raise Untraceable(f"its step holds a tensor of its own ({node.target})")
+                self._values[node] = _held_number(node)
         return found
 
     def _node(self, node: fx.Node) -> Value:
-        name = str(node.target).rpartition(".")[0]
+        name = _operator(node)
         if name in _CONSTANTS:
-            return float(_CONSTANTS[name](node))
+            return _rounded(float(_CONSTANTS[name](node)), node.meta["val"].dtype)
         self._check(node, name)
         arguments = tuple(self._values[arg] if isinstance(arg, fx.Node) else arg for arg in node.args)
         if name in _SHAPES:
@@ -105,13 +119,16 @@ class Writer:
             value = self._as_value(arguments[0])
             return self._condition(value) if node.meta["val"].dtype == torch.bool else self._number(value)
         if name == "aten.pow":
-            return self._power(arguments)
+            return self._power(*map(self._as_value, arguments))
+        if name in _SCALED and node.kwargs.get("alpha", 1) != 1:
+            factor = self._as_value(node.kwargs["alpha"])
+            arguments = (arguments[0], self.emit("mul", self._as_value(arguments[1]), factor))
         if name == "aten.clamp":
             return self._clamp(arguments)
         if name not in _KINDS:
             raise Untraceable(
                 f"the operator {name or node.target} has no rule; there are rules for "
-                f"{', '.join(sorted(set(_KINDS.values()) - {'le', 'lt', 'ge', 'gt', 'eq', 'ne', 'and', 'or', 'not'}))},"
+                f"{', '.join(sorted(set(_KINDS.values()) - CONDITIONS))},"
                 " comparisons, and sums and means over the units"
             )
         return self.emit(_KINDS[name], *(self._as_value(argument) for argument in arguments))
@@ -125,16 +142,19 @@ class Writer:
         of_vectors = len(shape) == 1 and shape[0] in self.widths.values()
         if shape and shape[0] != self.rows and not of_vectors:
             raise Untraceable(f"{name} makes {shape} of (B, H): it is not elementwise, nor a sum over units")
-        if made.dtype not in (self.dtype, torch.bool):
+        of_number = name in ("aten.lift_fresh_copy", "aten.lift_fresh") and not shape
+        if made.dtype not in (self.dtype, torch.bool) and not of_number and not _is_count(node, name, made.dtype):
             raise Untraceable(f"{name} makes numbers of type {made.dtype}")
-        further = {key for key, value in node.kwargs.items() if value is not None and (key, value) != ("alpha", 1)}
-        if further - _HARMLESS:
+        further = {key for key, value in node.kwargs.items() if value is not None} - _HARMLESS
+        if name in _SCALED:
+            further -= {"alpha"}
+        if further:
             raise Untraceable(f"{name} with {', '.join(sorted(further))}")
 
     @staticmethod
     def _as_value(argument: Any) -> Value:
         if isinstance(argument, (bool, int, float)):
-            return float(argument)
+            return math.nan if argument != argument else float(argument)  # one NaN, which is equal to itself in tuples
         if isinstance(argument, str):
             return argument
         raise Untraceable(f"an operator with the argument {argument!r}")
@@ -185,14 +205,20 @@ class Writer:
             total = self._known[key]
         return self.emit("div", total, float(shape[1])) if name == "aten.mean" else total
 
-    def _power(self, arguments: tuple[Any, ...]) -> Value:
-        base, exponent = self._as_value(arguments[0]), arguments[1]
-        if exponent in (2, 3):
+    def _power(self, base: Value, exponent: Value) -> Value:
+        """As PyTorch computes it: small whole exponents by products, the others by the C library's function."""
+        if exponent in (0, 1):
+            return base if exponent else 1.0
+        if exponent in (2, 3, -2):
             square = self.emit("mul", base, base)
-            return square if exponent == 2 else self.emit("mul", square, base)
-        if exponent in (0.5, -0.5, -1):
-            return self.emit({0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal"}[exponent], base)
-        raise Untraceable(f"a power of {exponent}: write it as products, or as exp(y log x)")
+            if exponent == 2:
+                return square
+            return self.emit("mul", square, base) if exponent == 3 else self.emit("reciprocal", square)
+        if isinstance(exponent, float) and exponent in _POWERS:
+            return self.emit(_POWERS[exponent], base)
+        if base == 2.0:
+            return self.emit("exp2", exponent)
+        return self.emit("pow", base, exponent)
 
     def _clamp(self, arguments: tuple[Any, ...]) -> Value:
         value, *ends = arguments
@@ -221,23 +247,70 @@ def _simple(kind: str, arguments: tuple[Value, ...]) -> Value | None:
     return None
 
 
+def _operator(node: fx.Node) -> str:
+    """The operator without its overload; one in place as the other, where nobody else reads the tensor it writes to."""
+    name = str(node.target).rpartition(".")[0]
+    written = node.args[0] if name.endswith("_") else None
+    if not isinstance(written, fx.Node) or written.op != "call_function" or len(written.users) > 1:
+        return name
+    is_view = str(written.target).rpartition(".")[0] in _SHAPES
+    return name if is_view else name[:-1]
+
+
+def _held_number(node: fx.Node) -> float:
+    """The number of a tensor that a step makes from a number, `torch.tensor(0.5)`.
+
+    Raises:
+        Untraceable: the tensor has more numbers, or is not made in the step and could have others at the next one.
+    """
+    made = str(node.target).startswith("_tensor_constant") and all(
+        str(user.target).startswith("aten.lift_fresh") for user in node.users
+    )
+    tensor = getattr(node.graph.owning_module, str(node.target), None)
+    if not made or not isinstance(tensor, torch.Tensor) or tensor.dim() or tensor.is_complex():
+        raise Untraceable(f"its step holds a tensor of its own ({node.target})")
+    return _rounded(float(tensor), tensor.dtype)
+
+
+def _rounded(value: float, dtype: torch.dtype) -> float:
+    """The number as a tensor of the type holds it; whole numbers and conditions as they are, NaN the one of `math`."""
+    rounded = float(torch.tensor(value, dtype=dtype)) if dtype.is_floating_point else value
+    return math.nan if math.isnan(rounded) else rounded
+
+
+def _is_count(node: fx.Node, name: str, dtype: torch.dtype) -> bool:
+    """Whether an operator gives numbers that are exact in any type: conditions as 0 and 1, sums of them, constants."""
+    if name == "aten.where":
+        return all(_is_exact(argument, dtype) for argument in node.args[1:])
+    if dtype not in _WHOLE_NUMBERS or name not in (
+        "aten._to_copy", "prims.convert_element_type", "aten.sum"
+    ):  # fmt: skip
+        return False
+    source = node.args[0]
+    assert isinstance(source, fx.Node)
+    return bool(source.meta["val"].dtype == torch.bool)
+
+
+def _is_exact(argument: Any, dtype: torch.dtype) -> bool:
+    """Whether an argument is a constant: of whole numbers one that float32 holds."""
+    if not isinstance(argument, fx.Node):
+        return False
+    name = str(argument.target).rpartition(".")[0]  # such as aten.scalar_tensor
+    if name not in _CONSTANTS:
+        return False
+    return dtype.is_floating_point or abs(float(_CONSTANTS[name](argument))) <= _EXACT_TO
+
+
 def traced_graph(function: Callable[..., tuple[torch.Tensor, ...]], values: list[torch.Tensor]) -> fx.Graph:
     """The function as a graph of PyTorch's core operators, what nobody reads left out.
 
     Raises:
         Untraceable: it decides by numbers, or anything else that PyTorch's tracer cannot follow.
     """
-    from torch._decomp import core_aten_decompositions, get_decompositions
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    aten = torch.ops.aten
-    further = get_decompositions(
-        [aten.gelu, aten.gelu_backward, aten.elu, aten.elu_backward, aten.leaky_relu, aten.leaky_relu_backward,
-         aten.hardtanh, aten.hardtanh_backward, aten.softplus_backward]
-    )  # fmt: skip
-    table = {**dict(core_aten_decompositions()), **further}
     try:
-        module = make_fx(torch.func.functionalize(function), decomposition_table=table)(*values)
+        module = make_fx(torch.func.functionalize(function), decomposition_table=decompositions())(*values)
     except Exception as error:  # whatever a user's formula or the tracer raises, the reference can still run it
         first = (str(error).splitlines() or [""])[0]
         raise Untraceable(f"its step cannot be traced ({type(error).__name__}: {first})") from error
