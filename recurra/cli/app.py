@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
+from recurra.cli.flags import with_flags
+from recurra.cli.output import ReaderGone, standard_streams
+from recurra.cli.usage import check_paths, usage_message
 from recurra.errors import InputError, RecurraError
 
 HELP = """Model sequences with recurrent networks: train on files, then use what was trained.
@@ -44,6 +46,7 @@ INTERRUPTED = 130
 _OUT_OF_MEMORY = ("allocate memory", "not enough memory", "out of memory")
 
 
+@standard_streams()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line, and exits: 0 done, 1 failed, 2 could not be used that way, 130 interrupted.
 
@@ -53,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in arguments
     try:
         _tell_in_full(arguments)
+        check_paths(app, arguments)
         app(
             [argument for argument in arguments if argument != "--debug"],
             exit_on_error=False,
@@ -60,13 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             result_action="return_value",
         )
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Who read our output has gone, as `head` does: not an error. Python must not try to flush once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except ReaderGone:
+        return  # whoever reads our output has enough of it, as `head` does: not an error
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             raise
-        code, line = _told(error)
+        code, line = _told(error, arguments)
         print(f"recurra: {line}", file=sys.stderr)
         sys.exit(code)
 
@@ -78,19 +81,21 @@ def _tell_in_full(arguments: Sequence[str]) -> None:
         app[called].help = None
 
 
-def _told(error: BaseException) -> tuple[int, str]:
+def _told(error: BaseException, arguments: Sequence[str]) -> tuple[int, str]:
     """The exit code and the line for what went wrong."""
     if type(error).__name__ == "Interrupted":  # recurra.training's, not imported here for the sake of speed
         return INTERRUPTED, str(error)
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, "interrupted"
     if isinstance(error, InputError):
-        return 2, str(error)
+        return 2, with_flags(str(error), app, arguments)
     if isinstance(error, RecurraError):
-        return 1, str(error)
+        return 1, with_flags(str(error), app, arguments)
     if isinstance(error, CycloptsError):
-        return 2, " ".join(str(error).split())
+        return 2, usage_message(error)
     if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
         return 1, "out of memory: lower --batch-size, --update-every or --hidden-size"
+    if isinstance(error, OSError) and error.strerror:  # of the system: a folder that nobody may read, a full disk
+        return 1, f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     first = (str(error).splitlines() or [""])[0]
     return 1, f"{type(error).__name__}: {first} (an error of recurra itself: --debug shows where)"

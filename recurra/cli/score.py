@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import codecs
-import io
 import json
 import math
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -14,6 +12,8 @@ from typing import Annotated, BinaryIO
 from cyclopts import Parameter
 
 from recurra.cli.opening import open_model
+from recurra.cli.output import put
+from recurra.cli.streams import opened
 from recurra.errors import InputError
 
 
@@ -46,28 +46,14 @@ def score(
         module:Class, for a model that was trained with a cell of your own.
     """
     language_model = open_model(model, cell, task="lm", does="score lines")
-    raw = language_model.unit.raw
-    if raw and isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # the bytes go out as they came in
-    for scored in language_model.score(_lines(file, raw=raw)):
-        bits = scored.nats / math.log(2)
-        if as_json:
-            fields = {"text": scored.text, "bits": bits, "tokens": scored.tokens, "perplexity": scored.perplexity}
-            # JSON is UTF-8: a byte that is not becomes the escape of its surrogate.
-            print(json.dumps(fields, ensure_ascii=any("\udc80" <= character <= "\udcff" for character in scored.text)))
-        else:
-            print(f"{bits:.3f}\t{scored.perplexity:.3f}\t{scored.text}")
-
-
-def _lines(path: Path | None, *, raw: bool) -> Iterator[str]:
-    if path is None:
-        yield from _decoded(sys.stdin.buffer, "stdin", raw)
-        return
-    try:
-        with path.open("rb") as file:
-            yield from _decoded(file, str(path), raw)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    with opened(file) as (source, name):
+        for scored in language_model.score(_decoded(source, name, language_model.unit.raw)):
+            bits = scored.nats / math.log(2)
+            if as_json:
+                fields = {"text": scored.text, "bits": bits, "tokens": scored.tokens, "perplexity": scored.perplexity}
+                put(json.dumps(fields, ensure_ascii=False) + "\n", as_json=True)
+            else:
+                put(f"{bits:.3f}\t{scored.perplexity:.3f}\t{scored.text}\n")
 
 
 def _decoded(file: BinaryIO, name: str, raw: bool) -> Iterator[str]:
