@@ -21,7 +21,7 @@ from recurra.cells import Cell, find_cell
 from recurra.diagnosis import TrainingMonitor
 from recurra.errors import InputError, nearest
 from recurra.files import replace_file, to_json
-from recurra.recipe import Recipe, make_options, read_recipe, write_recipe
+from recurra.recipe import Recipe, make_options, naming_keys, read_recipe, write_recipe
 from recurra.tasks import TASKS, Job, Task
 from recurra.training import Progress, Silent, describe_machine
 from recurra.training import train as run_training
@@ -90,6 +90,28 @@ def train(
             raise InputError(f"a resumed run keeps its files and options: give only {out} and --resume")
         return _resume(row, out, progress)
     chosen = Recipe() if recipe is None else read_recipe(recipe, row)
+    with naming_keys(recipe, row, _from_recipe(chosen, {**options, "seeds": seeds, "init_from": init_from})):
+        return _start(row, paths, out, chosen, options, seeds, init_from, overwrite, progress, started)
+
+
+def _from_recipe(chosen: Recipe, given: Mapping[str, Any]) -> set[str]:
+    """The names of options whose values come out of a recipe."""
+    return {*chosen.options, "seeds", "init_from"} - {name for name, value in given.items() if value is not None}
+
+
+def _start(
+    row: Task,
+    paths: Sequence[Path],
+    out: Path,
+    chosen: Recipe,
+    options: dict[str, Any],
+    seeds: int | None,
+    init_from: str | Path | None,
+    overwrite: bool,
+    progress: Progress,
+    started: float,
+) -> Any:
+    """Trains on what was chosen: options checked, the folder free."""
     seeds = chosen.seeds if seeds is None else seeds
     if seeds < 1:
         raise InputError(f"seeds={seeds}: expected 1 or more")
@@ -133,7 +155,10 @@ def _adopted(
     for name in left.keys() | below.keys():
         # A run's own recipe repeats what the model settled.
         if name in task.shape and (name in left or settled.get(name, below[name]) != below[name]):
-            raise InputError(f"{name} comes with the model in {folder}: leave it out, or train without --init-from")
+            value = left.get(name, below.get(name))
+            raise InputError(
+                f"{name}={value!r}: this comes with the model in {folder}: leave it out, or train without --init-from"
+            )
     return source, settled, left
 
 
@@ -186,7 +211,8 @@ def _resume(task: Task, out: Path, progress: Progress) -> Any:
     if not (out / bundle.RECIPE).exists():
         raise InputError(f"{out}: no {bundle.RECIPE} here, so nothing to resume. Train without --resume")
     recipe = read_recipe(out / bundle.RECIPE, task)
-    recipe = recipe._replace(options=make_options(task, recipe.options))
+    with naming_keys(out / bundle.RECIPE, task, recipe.options):
+        recipe = recipe._replace(options=make_options(task, recipe.options))
     run = _Run(task, recipe, out, None, progress, time.monotonic())
     if recipe.seeds > 1:
         cell = recipe.options["network"].cell if "network" in recipe.options else None

@@ -33,7 +33,10 @@ def with_flags(message: str, app: App, arguments: Sequence[str]) -> str:
 def options_of(app: App, arguments: Sequence[str]) -> Sequence[Argument]:
     """The arguments and options of the command that is called; none where no command is."""
     _, apps, _ = app.parse_commands(list(arguments))
-    return apps[-1].assemble_argument_collection() if apps[-1].default_command else []
+    command = apps[-1].default_command
+    # Where no command is called, this is the parser's own, which prints the help.
+    ours = command is not None and command.__module__.startswith("recurra.")
+    return apps[-1].assemble_argument_collection() if ours else []
 
 
 def _flags(app: App, arguments: Sequence[str]) -> dict[str, tuple[str, str | None]]:

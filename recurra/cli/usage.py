@@ -24,8 +24,7 @@ def usage_message(error: CycloptsError) -> str:
     elif isinstance(error, CoercionError) and error.token is not None and error.token.keyword is not None:
         # A converter of ours names the option itself.
         keyword = error.token.keyword
-        text = text.removeprefix(f"Invalid value for {keyword}: ") if f": {keyword} " in text else text
-        return text
+        return text.removeprefix(f"Invalid value for {keyword}: ") if f": {keyword} " in text else text
     return f"{text} See {command} --help"
 
 
@@ -45,7 +44,9 @@ def check_paths(app: App, arguments: Sequence[str]) -> None:
         if not (value in ("", "~") or value.startswith("~/")) or not _takes_path(app, arguments, flag):
             continue
         if not value:
-            raise InputError(f"{flag + ' ' if flag else ''}'': an empty argument, expected the name of a file or folder")
+            raise InputError(
+                f"{flag + ' ' if flag else ''}'': an empty argument, expected the name of a file or folder"
+            )
         if not Path("~").exists():
             raise InputError(f"{argument}: the shell did not replace ~ here. Write {flag} $HOME{value[1:]}")
 
