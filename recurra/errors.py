@@ -5,7 +5,8 @@ by `rename_options`.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -24,6 +25,24 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"Did you mean {' or '.join(map(repr, close))}?"
     return f"Known: {', '.join(known)}."
+
+
+@contextmanager
+def options_named(**options: str) -> Iterator[None]:
+    """Errors about a layer's arguments, raised within the block, name the options that the values came from.
+
+    Args:
+        **options: the names of options by the arguments of the layer, such as p="dropout".
+    """
+
+    def option(name: str, value: str | None) -> str:
+        return options[name] if value is None else f"{options[name]}={value}"
+
+    try:
+        yield
+    except InputError as error:
+        error.args = (rename_options(str(error), options, option),)
+        raise
 
 
 # A value as messages write it: a quoted string, a list, or a word up to the punctuation after it.

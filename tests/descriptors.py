@@ -1,9 +1,9 @@
 """The command line with real files, pipes and terminals as its standard streams, in a fork of this process."""
 
+import contextlib
 import gc
 import io
 import os
-import select
 import sys
 import tempfile
 import traceback
@@ -29,28 +29,38 @@ def run_on(stdout, *arguments, stdin=os.devnull, stderr=None, encoding="utf-8", 
         Exit code and stderr. What Python would complain of at its end is in stderr too.
     """
     with tempfile.TemporaryFile() as seen:
-        child = os.fork()
-        if child == 0:
-            _become(stdin, stdout, seen.fileno() if stderr is None else stderr, encoding, io_encoding)
-            _run_and_leave([str(argument) for argument in arguments])
-        _, status = os.waitpid(child, 0)
-        seen.seek(0)
-        return os.waitstatus_to_exitcode(status), seen.read().decode()
+        child = _fork(stdin, stdout, seen.fileno() if stderr is None else stderr, encoding, io_encoding, arguments)
+        return _finish(child, seen)
 
 
-def read_terminal(*arguments, encoding, **how):
+def read_terminal(*arguments, encoding):
     """What a terminal shows of a command, with the exit code and stderr."""
     controller, terminal = os.openpty()
-    code, err = run_on(terminal, *arguments, encoding=encoding, **how)
-    os.close(terminal)
-    shown = b""
-    while select.select([controller], [], [], 0)[0]:
-        try:
-            shown += os.read(controller, 1 << 16)
-        except OSError:  # nobody has the terminal open any more, and all of it was read
-            break
-    os.close(controller)
+    with tempfile.TemporaryFile() as seen:
+        child = _fork(os.devnull, terminal, seen.fileno(), encoding, None, arguments)
+        os.close(terminal)
+        shown = b""
+        # Read while the command runs: a terminal holds some thousand bytes only.
+        with contextlib.suppress(OSError):  # nobody has the terminal open any more, and all of it was read
+            while piece := os.read(controller, 1 << 16):
+                shown += piece
+        os.close(controller)
+        code, err = _finish(child, seen)
     return code, shown.replace(b"\r\n", b"\n"), err
+
+
+def _fork(stdin, stdout, stderr, encoding, io_encoding, arguments):
+    child = os.fork()
+    if child == 0:
+        _become(stdin, stdout, stderr, encoding, io_encoding)
+        _run_and_leave([str(argument) for argument in arguments])
+    return child
+
+
+def _finish(child, seen):
+    _, status = os.waitpid(child, 0)
+    seen.seek(0)
+    return os.waitstatus_to_exitcode(status), seen.read().decode()
 
 
 def _become(stdin, stdout, stderr, encoding, io_encoding):

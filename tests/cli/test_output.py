@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(not os.path.exists(FULL), reason="needs the devi
 def folder(tmp_path_factory):
     """Models of a few steps on text with letters beyond ASCII and beyond latin-1, and input for each command."""
     folder = tmp_path_factory.mktemp("output")
-    (folder / "lines.txt").write_text("die Füchse – 日本.\n" * 200, "utf-8")
+    (folder / "lines.txt").write_text("die Füchse – 日本.\n" * 60, "utf-8")
     recurra.train("lm", folder / "lines.txt", out=folder / "lm", steps=2, **TINY)
     recurra.train("lm", folder / "lines.txt", out=folder / "bytes", steps=2, unit="byte", **TINY)
     sentence = "Die\tÜ\nFüchse\tx\n日本\tx\n\n"
@@ -34,7 +34,7 @@ def folder(tmp_path_factory):
     recurra.train(
         "translator", folder / "pairs.tsv", valid=[folder / "pairs.tsv"], out=folder / "translator", **options
     )
-    (folder / "sources.txt").write_text("äcd\n日c\n" * 100, "utf-8")
+    (folder / "sources.txt").write_text("äcd\n日c\n" * 3, "utf-8")
     return folder
 
 
@@ -51,23 +51,19 @@ def commands(folder):
         ("generate", lm, "--prompt", "Füchse – 日本", "--length", 9, "--seed", 0),
         ("generate", lm, "--prompt", "Füchse", "--length", 9, "--seed", 0, "--samples", 2),
         ("evaluate", tagger, folder / "words.tsv"),
-        ("evaluate", lm, folder / "lines.txt", "--json"),
         ("info", tagger),
         ("info", translator, "--json"),
         ("diagnose", lm, "--steps", 8, "--rows", 2),
-        ("cells",),
         ("cells", "lstm"),
         ("cells", "--markdown"),
         ("--help",),
         ("train", "lm", "--help"),
-        ("translate", "--help"),
-        ("--version",),
     ]
 
 
 def each(folder):
     chosen = commands(folder)
-    assert len(chosen) == 20
+    assert len(chosen) == 16
     return chosen
 
 
@@ -113,7 +109,7 @@ def test_terminals_of_few_characters_get_escapes_and_one_notice(folder):
 
 def test_json_stays_json_on_such_a_terminal(folder):
     json_lines = [command for command in each(folder) if "json" in str(command[-1])]
-    assert len(json_lines) == 5
+    assert len(json_lines) == 4
     for command in json_lines:
         _, shown, err = read_terminal(*command, encoding="ascii")
         assert "escapes" not in err
