@@ -21,7 +21,7 @@ from recurra.cells import Cell, find_cell
 from recurra.diagnosis import TrainingMonitor
 from recurra.errors import InputError, nearest
 from recurra.files import replace_file, to_json
-from recurra.recipe import Recipe, make_options, naming_keys, read_recipe, write_recipe
+from recurra.recipe import Recipe, make_options, naming_keys, naming_values, read_recipe, write_recipe
 from recurra.tasks import TASKS, Job, Task
 from recurra.training import Progress, Silent, describe_machine
 from recurra.training import train as run_training
@@ -90,7 +90,8 @@ def train(
             raise InputError(f"a resumed run keeps its files and options: give only {out} and --resume")
         return _resume(row, out, progress)
     chosen = Recipe() if recipe is None else read_recipe(recipe, row)
-    with naming_keys(recipe, row, _from_recipe(chosen, {**options, "seeds": seeds, "init_from": init_from})):
+    from_recipe = _from_recipe(chosen, {**options, "seeds": seeds, "init_from": init_from})
+    with naming_keys(recipe, row, from_recipe), naming_values({**chosen.options, **options}):
         return _start(row, paths, out, chosen, options, seeds, init_from, overwrite, progress, started)
 
 

@@ -145,6 +145,25 @@ def naming_keys(path: str | Path | None, task: Task, names: Iterable[str]) -> It
         raise
 
 
+@contextmanager
+def naming_values(options: Mapping[str, Any]) -> Iterator[None]:
+    """Errors raised within the block that quote the value of an option, but name none, name that option first.
+
+    Args:
+        options: what the user chose, in a recipe or otherwise.
+    """
+    try:
+        yield
+    except InputError as error:
+        message = str(error)
+        quoted = [
+            name for name, value in options.items() if isinstance(value, str) and value and repr(value) in message
+        ]
+        if len(quoted) == 1 and not any(f"{name}=" in message for name in options):
+            error.args = (f"{quoted[0]}={options[quoted[0]]!r}: {message}",)
+        raise
+
+
 # Python's words of messages as TOML has them.
 _TOML = {"None": '"none"', "True": "true", "False": "false"}
 

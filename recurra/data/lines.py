@@ -102,7 +102,7 @@ class InputFile(io.FileIO):
         super().__init__(file, "rb", closefd=not isinstance(file, int))
         self._called = name
 
-    def readinto(self, buffer: Any, /) -> int | None:  # type: ignore[override]  # None where nothing is there yet
+    def readinto(self, buffer: Any, /) -> int | None:
         """Reads as FileIO does; with other failures."""
         try:
             return super().readinto(buffer)

@@ -8,13 +8,12 @@ import tomli_w
 from doors import run_command
 
 import recurra
-from recurra.cli.train import app as train_commands
 from recurra.errors import InputError, rename_options
 from recurra.recipe import groups
 from recurra.tasks import TASKS
 
 # None of the options takes all of these: numbers out of every range, and a word that is no name.
-WRONG = (-1, 0, -1.5, float("nan"), 2.0, 1e9, "nonsense", "")
+WRONG = (-1, 0, -1.5, float("nan"), 2.0, 1e9, "nonsense")
 
 
 @pytest.fixture
@@ -45,12 +44,11 @@ def refused(task, file, out, name, values):
     """The first value that is refused with a message that names the option, and the message."""
     few = {"steps": 1} if name not in ("steps", "epochs", "max_minutes") else {}
     for value in values:
-        for offered in ([value], value) if isinstance(value, str) else (value,):
-            try:
-                recurra.train(task, file, out=out, overwrite=True, **few, **{name: offered})
-            except InputError as error:
-                if name in str(error):
-                    return value, str(error)
+        try:
+            recurra.train(task, file, out=out, overwrite=True, **few, **{name: value})
+        except InputError as error:
+            if f"{name}=" in str(error):
+                return value, str(error)
     return None, ""
 
 
@@ -101,10 +99,11 @@ def test_values_are_written_as_typed(recurra_command, files, tmp_path):
     arguments = ("train", "lm", files["lm"], "--out", tmp_path / "m")
     for options, expected in (
         (["--steps", 3, "--epochs", 2], "--steps 3"),
+        (["--recurrent-init", "two words"], "--recurrent-init 'two words'"),
+        (["--cell-options", "a=1"], "--cell-options a=1"),
+        (["--tied"], "--tied"),
         (["--top-k", 3], "Unknown option: --top-k"),
-        (["--recurrent-init", "two words"], "--recurrent 'two words'"),
     ):
         code, _, err = recurra_command(*arguments, *options)
         assert code == 2
-        assert expected in err or "two words" in err, err
-    assert train_commands["lm"].default_command is not None
+        assert expected in err, err

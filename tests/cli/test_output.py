@@ -67,6 +67,13 @@ def each(folder):
     return chosen
 
 
+def some(folder):
+    """One of each way of writing: sentences, JSON, lines, a stream, a table, a help page."""
+    chosen = [command for command in commands(folder) if command[0] in ("tag", "score", "generate", "--help")]
+    assert len(chosen) == 7
+    return chosen
+
+
 def test_a_full_disk_is_named(folder):
     for command in each(folder):
         code, err = run_on(FULL, *command)
@@ -85,7 +92,7 @@ def test_a_reader_that_has_gone_ends_the_command_quietly(folder):
 
 
 def test_a_closed_stdout_is_named_and_no_file_takes_its_place(folder):
-    for command in each(folder):
+    for command in some(folder):
         code, err = run_on(CLOSED, *command)
         assert code == 1, command
         assert err.splitlines()[-1] == "recurra: stdout: the results cannot be written: it is closed"
@@ -93,7 +100,7 @@ def test_a_closed_stdout_is_named_and_no_file_takes_its_place(folder):
 
 def test_terminals_of_few_characters_get_escapes_and_one_notice(folder):
     for encoding in ("ascii", "latin-1"):
-        for command in each(folder):
+        for command in some(folder):
             code, shown, err = read_terminal(*command, encoding=encoding)
             assert code == 0, (command, err)
             text = shown.decode(encoding)
@@ -108,8 +115,8 @@ def test_terminals_of_few_characters_get_escapes_and_one_notice(folder):
 
 
 def test_json_stays_json_on_such_a_terminal(folder):
-    json_lines = [command for command in each(folder) if "json" in str(command[-1])]
-    assert len(json_lines) == 4
+    json_lines = [command for command in some(folder) if "json" in str(command[-1])]
+    assert len(json_lines) == 2
     for command in json_lines:
         _, shown, err = read_terminal(*command, encoding="ascii")
         assert "escapes" not in err
@@ -120,16 +127,16 @@ def test_json_stays_json_on_such_a_terminal(folder):
 
 
 def test_files_and_pipes_get_utf_8_whatever_the_locale(folder, tmp_path):
-    for number, command in enumerate(each(folder)):
+    for number, command in enumerate(some(folder)):
         written = {}
-        for encoding in ("utf-8", "ascii", "latin-1"):
+        for encoding in ("utf-8", "latin-1"):
             out = tmp_path / f"{number}-{encoding}"
             code, err = run_on(out, *command, encoding=encoding)
             assert code == 0, (command, err)
             assert "escapes" not in err
             written[encoding] = out.read_bytes()
         assert written["utf-8"].decode("utf-8")
-        assert written["utf-8"] == written["ascii"] == written["latin-1"], command
+        assert written["utf-8"] == written["latin-1"], command
 
 
 def test_python_io_encoding_is_respected(folder, tmp_path):
