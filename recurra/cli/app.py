@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 
@@ -19,6 +20,12 @@ recurra train lm plays.txt --out plays --max-minutes 5
 recurra generate plays --prompt "ROMEO:"
 recurra evaluate plays more-plays.txt
 ```
+
+Results go to stdout, notices and progress to stderr. Files and pipes receive UTF-8 whatever the locale; a terminal
+receives its own encoding, with escapes for characters that it lacks. PYTHONIOENCODING decides for both. A reader of
+stdout that stops early, such as head, is no error.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted.
 """
 
 app = App(
@@ -70,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if debug:
             raise
         code, line = _told(error, arguments)
-        print(f"recurra: {line}", file=sys.stderr)
+        # A name of a file may hold a newline, or codes that a terminal obeys.
+        print("recurra:", re.sub(r"[\x00-\x1f\x7f]", lambda found: repr(found[0])[1:-1], line), file=sys.stderr)
         sys.exit(code)
 
 
