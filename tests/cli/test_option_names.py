@@ -52,11 +52,25 @@ def refused(task, file, out, name, values):
     return None, ""
 
 
+@pytest.fixture
+def untrained(monkeypatch):
+    """Whatever is refused is refused before the first update."""
+
+    def stop(*arguments, **options):
+        raise InputError("nothing was refused")
+
+    monkeypatch.setattr("recurra.api.run_training", stop)
+
+
+@pytest.mark.usefixtures("untrained")
 def test_every_option_is_named_as_the_command_line_python_and_recipes_have_it(recurra_command, files, tmp_path):
     named = set()
     for task, table, name, values in CHECKED:
         flag = "--" + name.replace("_", "-")
         value, message = refused(task, files[task], tmp_path / "python", name, values)
+        if (task, name) in NEVER_REFUSED:
+            assert message == ""
+            continue
         assert f"{name}=" in message, (task, name, message)
         assert flag not in message
         arguments = ("train", task, files[task], "--overwrite", "--out", tmp_path / "shell", f"{flag}={value}")
@@ -74,10 +88,12 @@ def test_every_option_is_named_as_the_command_line_python_and_recipes_have_it(re
         assert str(recipe) in err
         assert flag not in err
         named.add((task, name))
-    assert len(named) == len(CHECKED) > 0
+    assert len(named) == len(CHECKED) - len(NEVER_REFUSED)
 
 
 CHECKED = list(options())
+# Any number or word will do for them, or what is wrong shows only in the files.
+NEVER_REFUSED = set()
 
 
 def test_names_in_quotes_in_paths_and_of_files_stay():
