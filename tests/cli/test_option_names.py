@@ -116,7 +116,7 @@ def test_values_are_written_as_typed(recurra_command, files, tmp_path):
     for options, expected in (
         (["--steps", 3, "--epochs", 2], "--steps 3"),
         (["--recurrent-init", "two words"], "--recurrent-init 'two words'"),
-        (["--cell-options", "a=1"], "--cell-options a=1"),
+        (["--cell-options", "size"], "--cell-options size: expected NAME=VALUE"),
         (["--tied"], "--tied"),
         (["--top-k", 3], "Unknown option: --top-k"),
     ):
