@@ -117,7 +117,6 @@ def test_values_are_written_as_typed(recurra_command, files, tmp_path):
         (["--steps", 3, "--epochs", 2], "--steps 3"),
         (["--recurrent-init", "two words"], "--recurrent-init 'two words'"),
         (["--cell-options", "size"], "--cell-options size: expected NAME=VALUE"),
-        (["--tied"], "--tied"),
         (["--top-k", 3], "Unknown option: --top-k"),
     ):
         code, _, err = recurra_command(*arguments, *options)
