@@ -60,7 +60,7 @@ def _fork(stdin, stdout, stderr, encoding, io_encoding, arguments):
 def _finish(child, seen):
     _, status = os.waitpid(child, 0)
     seen.seek(0)
-    return os.waitstatus_to_exitcode(status), seen.read().decode()
+    return os.waitstatus_to_exitcode(status), seen.read().decode(errors="backslashreplace")
 
 
 def _become(stdin, stdout, stderr, encoding, io_encoding):
