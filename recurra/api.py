@@ -25,7 +25,7 @@ from recurra.cells import Cell, find_cell
 from recurra.diagnosis import TrainingMonitor
 from recurra.errors import InputError, RecurraError, nearest
 from recurra.files import replace_file, to_json
-from recurra.recipe import Recipe, make_options, read_recipe, write_recipe
+from recurra.recipe import Recipe, make_options, naming_keys, naming_values, read_recipe, write_recipe
 from recurra.stopping import GivenUp, Interrupted, Interruption
 from recurra.tasks import TASKS, Job, Task
 from recurra.training import Progress, Silent, describe_machine, figure
@@ -101,19 +101,26 @@ def train(
         with _stoppable(task, out, progress) as interruption:
             return _resume(row, out, progress, interruption)
     with _stoppable(task, out, progress) as interruption:
-        with interruption.giving_up(after=0):
-            chosen = Recipe() if recipe is None else read_recipe(recipe, row)
-            seeds = chosen.seeds if seeds is None else seeds
-            if seeds < 1:
-                raise InputError(f"seeds={seeds}: expected 1 or more")
-            start = Path(init_from) if init_from is not None else chosen.init_from
-            source, settled, options = _adopted(row, start, chosen.options, options)
-            made = make_options(row, options, below={**settled, **chosen.options})
-            if _ranks()[0] == 0:
-                bundle.check_free(out, overwrite=overwrite)
-        used = Recipe(paths or chosen.files, made, seeds, start)
-        run = _Run(row, used, out, out, overwrite, source, progress, interruption, started)
-        return _train(run) if seeds == 1 else _train_seeds(run)
+        chosen = Recipe() if recipe is None else read_recipe(recipe, row)
+        from_recipe = _from_recipe(chosen, {**options, "seeds": seeds, "init_from": init_from})
+        with naming_keys(recipe, row, from_recipe), naming_values({**chosen.options, **options}):
+            with interruption.giving_up(after=0):
+                seeds = chosen.seeds if seeds is None else seeds
+                if seeds < 1:
+                    raise InputError(f"seeds={seeds}: expected 1 or more")
+                start = Path(init_from) if init_from is not None else chosen.init_from
+                source, settled, options = _adopted(row, start, chosen.options, options)
+                made = make_options(row, options, below={**settled, **chosen.options})
+                if _ranks()[0] == 0:
+                    bundle.check_free(out, overwrite=overwrite)
+            used = Recipe(paths or chosen.files, made, seeds, start)
+            run = _Run(row, used, out, out, overwrite, source, progress, interruption, started)
+            return _train(run) if seeds == 1 else _train_seeds(run)
+
+
+def _from_recipe(chosen: Recipe, given: Mapping[str, Any]) -> set[str]:
+    """The names of options whose values come out of a recipe."""
+    return {*chosen.options, "seeds", "init_from"} - {name for name, value in given.items() if value is not None}
 
 
 def load(folder: str | Path, *, cell: str | Cell | type[Cell] | None = None, device: str = "cpu") -> Any:
@@ -147,7 +154,10 @@ def _adopted(
     for name in left.keys() | below.keys():
         # A run's own recipe repeats what the model settled.
         if name in task.shape and (name in left or settled.get(name, below[name]) != below[name]):
-            raise InputError(f"{name} comes with the model in {folder}: leave it out, or train without --init-from")
+            value = left.get(name, below.get(name))
+            raise InputError(
+                f"{name}={value!r}: this comes with the model in {folder}: leave it out, or train without --init-from"
+            )
     return source, settled, left
 
 
@@ -260,7 +270,8 @@ def _resume(task: Task, out: Path, progress: Progress, interruption: Interruptio
     with _holding(run, lambda: bundle.resuming(out)) as held:
         with interruption.giving_up(after=0):
             recipe = read_recipe(held.place / bundle.RECIPE, task)
-            recipe = recipe._replace(options=make_options(task, recipe.options))
+            with naming_keys(held.place / bundle.RECIPE, task, recipe.options):
+                recipe = recipe._replace(options=make_options(task, recipe.options))
             held = replace(held, recipe=recipe)
             if recipe.seeds > 1:
                 held = replace(held, source=_source_of_seeds(recipe))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
-from recurra.errors import InputError
+from recurra.errors import InputError, RecurraError
 
 _MISSING, _MEND = "the model is not whole", "Restore the file, or train again"
 
@@ -42,6 +43,46 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def write_output(path: Path, content: str | bytes) -> None:
+    """Writes a file that the user named; a regular file is replaced in one stroke, a pipe or a device is written to.
+
+    Args:
+        path: the file.
+        content: bytes, or text for UTF-8, in which what has no UTF-8 form (lone surrogates) becomes U+FFFD.
+
+    Raises:
+        RecurraError: it cannot be written; an older file is whole.
+    """
+    data = content if isinstance(content, bytes) else re.sub("[\ud800-\udfff]", "\ufffd", content).encode()
+    try:
+        target = path.resolve()  # a link stays a link
+        # Renaming needs the right to write into the folder; over a device such as /dev/full it would destroy it.
+        if (target.is_file() or not target.exists()) and os.access(target.parent, os.W_OK):
+            replace_file(target, data)
+        else:
+            target.write_bytes(data)
+    except OSError as error:
+        raise RecurraError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def check_place(path: Path) -> None:
+    """Refuses a file that `write_output` could not write, before the work whose result it is to hold.
+
+    Raises:
+        InputError: it is a folder, or its folder is missing or cannot be written into.
+    """
+    try:
+        target = path.resolve()
+        if target.is_dir():
+            raise InputError(f"{path}: is a folder, expected the name of a file to write")
+        if not target.parent.is_dir():
+            raise InputError(f"{path}: there is no folder {target.parent}: make it first")
+        if not os.access(target if target.exists() else target.parent, os.W_OK):
+            raise InputError(f"{path}: cannot be written: Permission denied. Name a file in another folder")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def to_json(content: Any) -> bytes:

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from recurra.errors import InputError, nearest
+from recurra.errors import InputError, RecurraError, nearest, rename_options
 from recurra.files import replace_file
 from recurra.tasks import Task
 from recurra.tasks.fields import check_names, field_names, optional_names, read_fields
@@ -119,12 +120,62 @@ def make_options(task: Task, given: Mapping[str, Any], *, below: Mapping[str, An
     return made
 
 
+@contextmanager
+def naming_keys(path: str | Path | None, task: Task, names: Iterable[str]) -> Iterator[None]:
+    """Errors raised within the block name options that came out of a recipe by its file, table and key.
+
+    Args:
+        path: the recipe; None where there is none.
+        task: of the recipe.
+        names: the options whose values came out of it.
+    """
+    try:
+        yield
+    except RecurraError as error:
+        if path is None:
+            raise
+        owner = {name: f"[{table}] " for table, kind in groups(task).items() for name in field_names(kind)}
+
+        def key(name: str, value: str | None) -> str:
+            return f"'{name}'" if value is None else f"{owner.get(name, '')}{name} = {_TOML.get(value, value)}"
+
+        message = rename_options(str(error), names, key, verbatim=[str(path)])
+        if message != str(error):
+            error.args = (f"{path}: {message}",)
+        raise
+
+
+@contextmanager
+def naming_values(options: Mapping[str, Any]) -> Iterator[None]:
+    """Errors raised within the block that quote the value of an option, but name none, name that option first.
+
+    Args:
+        options: what the user chose, in a recipe or otherwise.
+    """
+    try:
+        yield
+    except InputError as error:
+        message = str(error)
+        quoted = [
+            name for name, value in options.items() if isinstance(value, str) and value and repr(value) in message
+        ]
+        if len(quoted) == 1 and not any(f"{name}=" in message for name in options):
+            error.args = (f"{quoted[0]}={options[quoted[0]]!r}: {message}",)
+        raise
+
+
+# Python's words of messages as TOML has them.
+_TOML = {"None": '"none"', "True": "true", "False": "false"}
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such recipe") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as a recipe: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: cannot be read as TOML ({error})") from None
 
 

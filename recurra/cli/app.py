@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import re
 import sys
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
+from recurra.cli.flags import with_flags
+from recurra.cli.output import ReaderGone, standard_streams
+from recurra.cli.usage import check_paths, usage_message
 from recurra.errors import InputError, RecurraError
 from recurra.stopping import Interrupted, stoppable, was_requested
 
@@ -18,6 +21,12 @@ recurra train lm plays.txt --out plays --max-minutes 5
 recurra generate plays --prompt "ROMEO:"
 recurra evaluate plays more-plays.txt
 ```
+
+Results go to stdout, notices and progress to stderr. Files and pipes receive UTF-8 whatever the locale; a terminal
+receives its own encoding, with escapes for characters that it lacks. PYTHONIOENCODING decides for both. A reader of
+stdout that stops early, such as head, is no error.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted.
 """
 
 app = App(
@@ -46,6 +55,7 @@ _OUT_OF_MEMORY = ("allocate memory", "not enough memory", "out of memory")
 
 
 @stoppable
+@standard_streams()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line, and exits: 0 done, 1 failed, 2 could not be used that way, 130 interrupted.
 
@@ -55,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in arguments
     try:
         _tell_in_full(arguments)
+        check_paths(app, arguments)
         app(
             [argument for argument in arguments if argument != "--debug"],
             exit_on_error=False,
@@ -62,14 +73,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             result_action="return_value",
         )
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Who read our output has gone, as `head` does: not an error. Python must not try to flush once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except ReaderGone:
+        return  # whoever reads our output has enough of it, as `head` does: not an error
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             raise
-        code, line = _told(error)
-        print(f"recurra: {line}", file=sys.stderr)
+        code, line = _told(error, arguments)
+        # A name of a file may hold a newline, or codes that a terminal obeys.
+        print("recurra:", re.sub(r"[\x00-\x1f\x7f]", lambda found: repr(found[0])[1:-1], line), file=sys.stderr)
         sys.exit(code)
 
 
@@ -80,7 +91,7 @@ def _tell_in_full(arguments: Sequence[str]) -> None:
         app[called].help = None
 
 
-def _told(error: BaseException) -> tuple[int, str]:
+def _told(error: BaseException, arguments: Sequence[str]) -> tuple[int, str]:
     """The exit code and the line for what went wrong."""
     if isinstance(error, Interrupted):
         return INTERRUPTED, str(error)
@@ -88,12 +99,14 @@ def _told(error: BaseException) -> tuple[int, str]:
     if isinstance(error, KeyboardInterrupt) or (was_requested() and not isinstance(error, RecurraError)):
         return INTERRUPTED, "interrupted"
     if isinstance(error, InputError):
-        return 2, str(error)
+        return 2, with_flags(str(error), app, arguments)
     if isinstance(error, RecurraError):
-        return 1, str(error)
+        return 1, with_flags(str(error), app, arguments)
     if isinstance(error, CycloptsError):
-        return 2, " ".join(str(error).split())
+        return 2, usage_message(error)
     if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
         return 1, "out of memory: lower --batch-size, --update-every or --hidden-size"
+    if isinstance(error, OSError) and error.strerror:  # of the system: a folder that nobody may read, a full disk
+        return 1, f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     first = (str(error).splitlines() or [""])[0]
     return 1, f"{type(error).__name__}: {first} (an error of recurra itself: --debug shows where)"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from recurra.data import is_empty
 from recurra.errors import InputError
+from recurra.files import check_place
 
 if TYPE_CHECKING:
     from recurra.tasks.translator.model import Translator
@@ -33,8 +34,7 @@ class AttentionPlot:
             return
         if path.suffix.lower() not in _KINDS:
             raise InputError(f"--attention-plot {path}: expected a name that ends in {', '.join(_KINDS)}")
-        if not path.resolve().parent.is_dir():
-            raise InputError(f"{path}: there is no folder {path.resolve().parent}: make it first")
+        check_place(path)
         translator.check_attention()
         from recurra.diagnosis.plots import check_plots
 

@@ -13,6 +13,7 @@ from recurra import bundle
 from recurra.cli.opening import open_model
 from recurra.cli.options import whole
 from recurra.errors import InputError
+from recurra.files import check_place
 
 
 def diagnose(
@@ -53,8 +54,8 @@ def diagnose(
     """
     from recurra.diagnosis import diagnose as examine
 
-    if out is not None and not out.resolve().parent.is_dir():
-        raise InputError(f"{out}: there is no folder {out.resolve().parent}: make it first")
+    if out is not None:
+        check_place(out)
     opened = open_model(model, cell)
     probe = _probe(opened, files or [], model, rows, steps)
     print(f"examining {model} on up to {rows} × {steps} steps", file=sys.stderr)
@@ -68,7 +69,7 @@ def diagnose(
 def _probe(model: Any, files: list[Path], folder: Path, rows: int, steps: int) -> Any:
     if not hasattr(model, "probe"):
         raise InputError(
-            f"{folder}: models for {model.name!r} have no sequences to offer here: "
-            "use recurra.diagnose(model.network, batch) in Python"
+            f"{folder}: holds a model for {model.name!r}, expected one for 'lm' or 'tagger'. "
+            "In Python, recurra.diagnose(model.network, batch) examines any network"
         )
     return model.probe(files, folder / bundle.TRAINING, rows=rows, steps=steps)

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from recurra.cli.opening import open_model
 from recurra.cli.options import whole, with_options
+from recurra.cli.output import put
 from recurra.cli.seeds import check_seed, fresh_seed
 from recurra.decoding import SamplingOptions
 from recurra.errors import InputError
@@ -72,16 +73,16 @@ def _generate(
     chosen = {"length": length, "stop": stop or (), **how}
     if samples > 1:
         for number, text in enumerate(language_model.generate_many(prompt, samples=samples, **chosen), start=1):
-            print(f"── {number} " + "─" * 40)
-            print(prompt + text)
+            put(f"── {number} " + "─" * 40 + "\n")
+            put(prompt + text + "\n")
         return
     pieces = language_model.stream(prompt, **chosen)
     first = next(pieces)  # whatever is wrong with the options is told before anything is written
-    sys.stdout.write(prompt)
+    put(prompt)
     for (piece,) in chain([first], pieces):
-        sys.stdout.write(piece)
+        put(piece)
         sys.stdout.flush()
-    sys.stdout.write("\n")
+    put("\n")
 
 
 def _check(length: int, samples: int, seed: int | None, beam: int | None) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from recurra import bundle
+from recurra.cli.opening import check_folder, check_single
 from recurra.files import read_object
 from recurra.training import figure
 
@@ -33,6 +34,7 @@ def info(
         Print one JSON object.
     """
     bundle.settle_for_reading(model)
+    check_folder(model)
     told = read_object(model / bundle.SEEDS) if (model / bundle.SEEDS).exists() else _told(model)
     if as_json:
         print(json.dumps(told))
@@ -41,6 +43,7 @@ def info(
 
 
 def _told(model: Path) -> dict[str, Any]:
+    check_single(model)
     config, metrics = bundle.read_config(model), bundle.read_metrics(model)
     return {"task": config["task"], "parameters": bundle.count_parameters(model), **config["model"], "metrics": metrics}
 

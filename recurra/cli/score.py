@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import io
 import json
 import math
 import sys
@@ -14,6 +13,8 @@ from typing import Annotated, BinaryIO
 from cyclopts import Parameter
 
 from recurra.cli.opening import open_model
+from recurra.cli.output import put
+from recurra.cli.streams import opened
 from recurra.data.formats import refuse_foreign
 from recurra.data.lines import head_of
 from recurra.errors import InputError
@@ -49,37 +50,23 @@ def score(
         module:Class, for a model that was trained with a cell of your own.
     """
     language_model = open_model(model, cell, task="lm", does="score lines")
-    raw = language_model.unit.raw
-    if raw and isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # the bytes go out as they came in
     unknown = tokens = 0
-    for scored in language_model.score(_lines(file, raw=raw)):
-        unknown, tokens = unknown + scored.unknown, tokens + scored.tokens
-        bits = scored.nats / math.log(2)
-        if as_json:
-            fields = {"text": scored.text, "bits": bits, "tokens": scored.tokens, "perplexity": scored.perplexity}
-            fields |= {"unknown": scored.unknown, "spelling_bits": scored.spelling / math.log(2)}
-            # JSON is UTF-8: a byte that is not becomes the escape of its surrogate.
-            print(json.dumps(fields, ensure_ascii=any("\udc80" <= character <= "\udcff" for character in scored.text)))
-        else:
-            print(f"{bits:.3f}\t{figure(scored.perplexity, 3)}\t{scored.text}")
+    with opened(file) as (source, name):
+        for scored in language_model.score(_decoded(source, name, language_model.unit.raw)):
+            unknown, tokens = unknown + scored.unknown, tokens + scored.tokens
+            bits = scored.nats / math.log(2)
+            if as_json:
+                fields = {"text": scored.text, "bits": bits, "tokens": scored.tokens, "perplexity": scored.perplexity}
+                fields |= {"unknown": scored.unknown, "spelling_bits": scored.spelling / math.log(2)}
+                put(json.dumps(fields, ensure_ascii=False) + "\n", as_json=True)
+            else:
+                put(f"{bits:.3f}\t{figure(scored.perplexity, 3)}\t{scored.text}\n")
     if unknown:
         print(
             f"recurra: {unknown:,} of {tokens:,} tokens ({percent(unknown / tokens)}) are outside the vocabulary: bits "
             "count <unk> and the spelling of each, perplexity counts <unk> as one word",
             file=sys.stderr,
         )
-
-
-def _lines(path: Path | None, *, raw: bool) -> Iterator[str]:
-    if path is None:
-        yield from _decoded(sys.stdin.buffer, "stdin", raw)
-        return
-    try:
-        with path.open("rb") as file:
-            yield from _decoded(file, str(path), raw)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _decoded(file: BinaryIO, name: str, raw: bool) -> Iterator[str]:

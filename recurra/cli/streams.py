@@ -1,29 +1,38 @@
-"""What verbs read from and write to: a file or stdin, and stdout, as bytes of UTF-8 whatever the machine's encoding."""
+"""What commands read: a file or stdin, as bytes."""
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from recurra.data.lines import open_bytes
+from recurra.data.lines import InputFile, open_bytes
+from recurra.errors import InputError
 
 
 @contextmanager
 def opened(file: Path | None) -> Iterator[tuple[BinaryIO, str]]:
-    """A file, or stdin where None, open for reading bytes, and what errors call it."""
+    """A file, or stdin where None, open for reading bytes, and what errors call it.
+
+    Raises:
+        InputError: the file or stdin cannot be read.
+    """
     if file is None:
-        yield sys.stdin.buffer, "stdin"
+        yield _stdin(), "stdin"
         return
     with open_bytes(file) as source:
         yield source, str(file)
 
 
-def put(text: str) -> None:
-    r"""Writes as UTF-8, without turning \n into anything else."""
-    sys.stdout.buffer.write(text.encode())
-    # Who types wants the answer now, not when some thousands of bytes have come together.
+def _stdin() -> BinaryIO:
+    if sys.stdin is None:
+        raise InputError("stdin is closed: name a FILE, or send lines through a pipe")
     if sys.stdin.isatty():
-        sys.stdout.buffer.flush()
+        print("recurra: reading lines from the terminal; Ctrl-D on an empty line ends them", file=sys.stderr)
+    try:
+        return io.BufferedReader(InputFile(sys.stdin.fileno(), "stdin"))
+    except io.UnsupportedOperation:  # a stream that a caller put in place, which is no file of the system
+        return sys.stdin.buffer

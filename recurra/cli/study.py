@@ -79,7 +79,7 @@ def _given(folder: Path, text: list[Path] | None, cell: str | None) -> tuple[Lan
     """A model that is there, and text for it: what is given, else what was held out when it was trained."""
     from recurra.cli.opening import open_model
 
-    model = open_model(folder, cell, task="lm", does="have truncation studied")
+    model = open_model(folder, cell, task="lm", does="serve the truncation study")
     if text is None:
         return model, held_out(folder, model)
     from recurra.data import open_text

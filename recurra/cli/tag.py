@@ -10,7 +10,8 @@ from typing import Annotated, Any, BinaryIO
 from cyclopts import Parameter
 
 from recurra.cli.opening import open_model
-from recurra.cli.streams import opened, put
+from recurra.cli.output import is_interactive, put
+from recurra.cli.streams import opened
 from recurra.tasks.tagger.reading import Reading, format_for
 from recurra.tasks.tagger.streaming import read_words
 from recurra.tasks.tagger.writing import writer
@@ -74,9 +75,9 @@ def tag(
         target = to or (chosen if chosen != "text" else "terminal" if sys.stdout.isatty() else "columns")
         write = writer(target, chosen, tagger.layout, scheme=tagger.scheme)
         # Somebody who types wants an answer a line, not one a window.
-        window = {"window": 0} if file is None and sys.stdin.isatty() else {}
+        window = {"window": 0} if file is None and is_interactive() else {}
         for tagged in tagger.annotate(reading.checked(source, name), probabilities=probabilities, **window):
-            put(write(tagged))
+            put(write(tagged), as_json=target == "json")
 
 
 def _tag_word_by_word(tagger: Any, source: BinaryIO, name: str) -> None:

@@ -14,8 +14,9 @@ from recurra.cli import translations
 from recurra.cli.attention_plot import AttentionPlot
 from recurra.cli.opening import open_model
 from recurra.cli.options import whole, with_options
+from recurra.cli.output import is_interactive, put
 from recurra.cli.seeds import check_seed, fresh_seed
-from recurra.cli.streams import opened, put
+from recurra.cli.streams import opened
 from recurra.data.lines import Line, read_lines
 from recurra.decoding import BeamOptions, SamplingOptions
 from recurra.errors import InputError
@@ -84,13 +85,13 @@ def _translate(
     plot = AttentionPlot(attention_plot, translator)
     if sample and seed is None:
         seed = 0 if sampling.greedy else fresh_seed("these translations")
-    window = {"window": 1} if file is None and sys.stdin.isatty() else {}
+    window = {"window": 1} if file is None and is_interactive() else {}
     with opened(file) as (source, name):
         lines = _telling_unknown(read_lines(source, name), translator)
         if forced is not None:
             write_pair = translations.forced_as_object if as_json else translations.forced_as_text
             for line, target, total in translations.forced(translator, lines, name, forced, window=window):
-                put(write_pair(line, target, total))
+                put(write_pair(line, target, total), as_json=as_json)
                 plot.see(line.text, target)
         else:
             plain = partial(translations.as_text, scores=scores, numbered=search.nbest > 1)
@@ -99,7 +100,7 @@ def _translate(
             find = drawn if sample else partial(translator.outputs, options=search, **window)
             cut = translations.Cut()
             for line, found in translations.translated(find, lines):
-                put(write(line, found))
+                put(write(line, found), as_json=as_json)
                 cut.see(line, found)
                 plot.see(line.text, found[0].text, finished=found[0].finished)
             cut.report()

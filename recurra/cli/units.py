@@ -51,21 +51,20 @@ def units(
     from recurra.cli.opening import open_model
     from recurra.data import open_text
     from recurra.diagnosis.units import examine_units
-    from recurra.errors import InputError, RecurraError
+    from recurra.errors import InputError
+    from recurra.files import check_place, write_output
 
     if characters < 1:
         raise InputError(f"--characters {characters}: expected a whole number above 0")
-    language_model = open_model(model, cell, task="lm", does="have units to show")
+    check_place(out)
+    language_model = open_model(model, cell, task="lm", does="have units to show here")
     opened = open_text(text, raw=language_model.unit.raw)
     read = "".join(opened.part(0, characters).blocks())
     found = examine_units(language_model, read, state=state, tell=lambda line: print(line, file=sys.stderr, flush=True))
     names = ", ".join(path.name for path in text[:3]) + (", …" if len(text) > 3 else "")
     seen = f"{len(found.pieces):,} tokens, state {found.state} of {language_model.options.cell}"
     lead = f"{model.name} on {names}: {seen}."
-    try:
-        out.write_text(found.page("What the units do", lead), encoding="utf-8")
-    except OSError as error:
-        raise RecurraError(f"{out}: cannot be written: {error.strerror}") from error
+    write_output(out, found.page("What the units do", lead))
     for one in found.trackers:
         print(f"{one.feature:30} layer {one.layer + 1} unit {one.unit:<5} {one.measure:22} {one.score:.3f}")
     print(out)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from recurra.data.formats import HEAD, refuse_foreign
 from recurra.errors import InputError
@@ -84,16 +85,54 @@ def open_bytes(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises:
         InputError: it is missing, a folder, or cannot be read.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, expected a file. Name its files, for example {path / '*'}")
+    # The caller's block runs outside of any handler: what it fails to write is no fault of this file.
+    with io.BufferedReader(_open(Path(path))) as file:
+        yield file
+
+
+def _open(path: Path) -> InputFile:
     try:
-        with path.open("rb") as file:
-            yield file
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder, expected a file. Name its files, for example {path / '*'}")
+        return InputFile(path, str(path))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+class InputFile(io.FileIO):
+    """A file open for reading whose failures name it, wherever they happen.
+
+    Args:
+        file: a path, or the number of an open file, which stays open.
+        name: what errors call it.
+
+    Raises:
+        OSError: it cannot be opened.
+        InputError: while reading, it cannot be read.
+    """
+
+    def __init__(self, file: Path | int, name: str) -> None:
+        super().__init__(file, "rb", closefd=not isinstance(file, int))
+        self._called = name
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Reads as FileIO does; with other failures."""
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def readall(self) -> bytes:
+        """Reads as FileIO does; with other failures."""
+        try:
+            return super().readall()
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> InputError:
+        return InputError(f"{self._called}: cannot be read: {error.strerror or error}")
 
 
 def end_of(raw: str) -> str:

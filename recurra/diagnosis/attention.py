@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from recurra.diagnosis.fonts import families_for
 from recurra.diagnosis.plots import Theme, drawing, heat_map
+from recurra.files import write_output
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +39,7 @@ def draw_attention(path: Path, source: Sequence[str], target: Sequence[str], wei
         Characters that no installed font has, drawn as boxes.
 
     Raises:
-        RecurraError: matplotlib is not installed.
+        RecurraError: matplotlib is not installed, or the file cannot be written.
     """
     columns, rows = [_shown(symbol) for symbol in source], [_shown(symbol) for symbol in target]
     longest = max(map(len, [*columns, *rows]))
@@ -62,7 +63,8 @@ def draw_attention(path: Path, source: Sequence[str], target: Sequence[str], wei
         axes.set_ylabel("written")
 
     with _silent():
-        path.write_bytes(drawing(draw, (size[0], size[1]), path.suffix[1:].lower(), families=families))
+        image = drawing(draw, (size[0], size[1]), path.suffix[1:].lower(), families=families)
+    write_output(path, image)
     return missing
 
 

@@ -45,7 +45,7 @@ class Diagnosis:
         """Writes everything with figures into one HTML file that needs nothing else.
 
         Raises:
-            RecurraError: matplotlib is not installed.
+            RecurraError: matplotlib is not installed, or the file cannot be written.
         """
         from recurra.diagnosis.account import write_account  # brings matplotlib
 

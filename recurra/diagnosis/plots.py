@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from recurra.errors import RecurraError
+from recurra.files import write_output
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,13 +83,16 @@ class Picture:
 
         Returns:
             The files.
+
+        Raises:
+            RecurraError: one cannot be written.
         """
         files = []
         for theme in THEMES:
             ending = "" if theme is LIGHT else f"-{theme.name}"
             for suffix, data in (("png", self.png[theme.name]), ("svg", self.svg[theme.name].encode())):
                 files.append(folder / f"{name}{ending}.{suffix}")
-                files[-1].write_bytes(data)
+                write_output(files[-1], data)
         return files
 
 

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 
 from recurra.diagnosis.plots import Picture
+from recurra.files import write_output
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,12 @@ def document(title: str, body: str, *, style: str = "") -> str:
 
 
 def write_page(path: Path, title: str, sections: Iterable[Section], *, lead: str = "") -> None:
-    """Writes `page` into a file."""
-    path.write_text(page(title, sections, lead=lead), encoding="utf-8")
+    """Writes `page` into a file.
+
+    Raises:
+        RecurraError: the file cannot be written.
+    """
+    write_output(path, page(title, sections, lead=lead))
 
 
 def _block(block: Block) -> str:

@@ -55,7 +55,7 @@ def zoneout_rates(name: str, cell: Cell, zoneout: float | Mapping[str, float]) -
     for state, rate in rates.items():
         if state not in cell.states:
             raise InputError(f"{name}: zoneout has no state {state!r} to keep. {nearest(state, cell.states)}")
-        check_rate(name, f"zoneout of {state}", rate)
+        check_rate(name, f"zoneout of {state}" if isinstance(zoneout, Mapping) else "zoneout", rate)
     return {state: float(rate) for state, rate in rates.items() if rate}
 
 

@@ -101,7 +101,7 @@ def make_cell(options: CellOptions) -> Cell:
     for option in options.cell_options or ():
         name, equals, value = option.partition("=")
         if not equals:
-            raise InputError(f"cell_options: {option!r}, expected name=value")
+            raise InputError(f"cell_options={option!r}: expected NAME=VALUE")
         chosen[name] = _number(value)
     return find_cell(options.cell, **chosen)
 

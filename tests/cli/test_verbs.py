@@ -103,7 +103,10 @@ def test_a_recipe_is_read_and_the_full_one_written(recurra_command, text, tmp_pa
             "r.toml: [network]: there is no option 'hiden_size'. Did you mean 'hidden_size'",
         ),
         ("[netwrk]\nhidden_size = 3\n", "r.toml: there is no table [netwrk]. Did you mean 'network'"),
-        ("[network]\nhidden_size = 'big'\n", "hidden_size='big', expected a whole number"),
+        (
+            "[network]\nhidden_size = 'big'\n",
+            "r.toml: train lm: [network] hidden_size = 'big', expected a whole number",
+        ),
         ("task = 'tagger'\n", "is a recipe for another task"),
         ("[network\n", "cannot be read as TOML"),
     ],
@@ -150,18 +153,18 @@ def test_a_bad_file_gets_one_line_and_nothing_is_made(recurra_command, tmp_path,
         (["--cell", "lstn"], "Did you mean 'lstm'"),
         (["--hiden-size", "9"], "Did you mean --hidden-size"),
         (["--hidden-size", "4.5"], "expected a whole number"),
-        (["--hidden-size", "0"], "hidden_size=0"),
+        (["--hidden-size", "0"], "--hidden-size 0"),
         (["--optimizer", "adamww"], "Did you mean 'adamw'"),
         (["--schedule", "cosinus"], "Did you mean 'cosine'"),
         (["--unit", "chars"], "Did you mean 'char'"),
         (["--dropout", "1.5"], "1.5"),
-        (["--learning-rate", "nan"], "learning_rate=nan"),
+        (["--learning-rate", "nan"], "--learning-rate nan"),
         (["--tied"], "an embedding can be tied where its size is that of the last hidden layer"),
         (["--cell-options", "size=3"], "has no option 'size'"),
         (["--recurrent-init", "normal"], "variance"),
         (["--steps", "3", "--epochs", "2"], "a run has one length"),
         (["--resume"], "keeps its files and options"),
-        (["--seeds", "0"], "seeds=0"),
+        (["--seeds", "0"], "--seeds 0"),
     ],
 )
 def test_an_option_that_cannot_be_is_told_in_a_line(recurra_command, text, tmp_path, options, message):
@@ -224,7 +227,7 @@ def test_training_goes_on_from_a_trained_model(recurra_command, trained, text, t
     assert one["valid_loss"] == pytest.approx(other["valid_loss"], abs=1e-4)
     code, _, stderr = recurra_command(*arguments, "--overwrite", "--hidden-size", 9)
     assert code == 2
-    assert "hidden_size comes with the model" in stderr
+    assert "--hidden-size 9: this comes with the model" in stderr
 
 
 def test_several_samples_are_told_apart(recurra_command, trained):

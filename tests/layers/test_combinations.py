@@ -120,7 +120,7 @@ class Alone(Cell):
         (lambda: Recurrent("gru", 3, [4, 0]), "hidden_size=0 must be a whole number above 0"),
         (lambda: Recurrent("gru", 3, [4, 5], proj_size=4), "proj_size=4 must lie within 0 and hidden_size=4"),
         (lambda: LSTM(3, [4, 5]), "Use recurra.Recurrent"),
-        (lambda: Recurrent("gru", 3, 4, zoneout=1.0), "zoneout of h=1.0 must lie in"),
+        (lambda: Recurrent("gru", 3, 4, zoneout=1.0), "zoneout=1.0 must lie in"),
         (lambda: Recurrent("lstm", 3, 4, zoneout={"d": 0.1}), "zoneout has no state 'd'"),
         (lambda: Recurrent("gru", 3, 4, recurrent_dropout=-0.1), "recurrent_dropout=-0.1 must lie in"),
         (lambda: Recurrent(Alone, 3, 4, recurrent_dropout=0.1), "but Alone has no W_hh"),

@@ -14,6 +14,7 @@ from recurra.diagnosis.report import Section, write_page
 from recurra.diagnosis.studies.study import Finding, Setting
 from recurra.diagnosis.studies.table import STUDIES
 from recurra.errors import InputError, RecurraError, nearest
+from recurra.files import check_place, write_output
 
 REPORT = "report.html"
 _LEAD = (
@@ -46,14 +47,17 @@ def run_studies(names: Sequence[str], out: Path, setting: Setting) -> dict[str, 
         What each found.
 
     Raises:
-        InputError: there is no such study.
-        RecurraError: matplotlib is missing, or the folder cannot be written.
+        InputError: there is no such study, or the folder is a file or cannot be written into.
+        RecurraError: matplotlib is missing, or a file cannot be written.
     """
     chosen = check_names(names)
     try:
         out.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise InputError(f"{out}: is a file, expected a folder to write into") from None
     except OSError as error:
         raise RecurraError(f"{out}: cannot be made: {error.strerror}") from error
+    check_place(out / REPORT)
     findings: dict[str, Finding] = {}
     for name in chosen:
         began = time.monotonic()
@@ -81,13 +85,8 @@ def _write(out: Path, name: str, finding: Finding, seconds: float, setting: Sett
         "sentences": list(finding.sentences),
         "numbers": finding.numbers,
     }
-    try:
-        finding.picture.save(out, name)
-        (out / f"{name}.json").write_text(
-            json.dumps(told, allow_nan=False, indent=1, ensure_ascii=False) + "\n", "utf-8"
-        )
-    except OSError as error:
-        raise RecurraError(f"{out}: cannot be written: {error.strerror}") from error
+    finding.picture.save(out, name)
+    write_output(out / f"{name}.json", json.dumps(told, allow_nan=False, indent=1, ensure_ascii=False) + "\n")
 
 
 def _sections(findings: dict[str, Finding]) -> list[Section]:

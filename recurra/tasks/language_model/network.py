@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell, Initialisation, States
-from recurra.errors import InputError
+from recurra.errors import InputError, options_named
 from recurra.layers import LockedDropout, Readout, Recurrent
 from recurra.tasks.cell_names import make_cell
 from recurra.tasks.language_model.options import NetworkOptions
@@ -108,13 +108,14 @@ class Network(nn.Module):
 
 
 def _initialisation(options: NetworkOptions) -> Initialisation:
-    return Initialisation(
-        recurrent=options.recurrent_init,
-        variance=options.init_variance,
-        input=options.input_init,
-        forget_bias=options.forget_bias,
-        chrono=options.chrono,
-    )
+    with options_named(recurrent="recurrent_init", variance="init_variance", input="input_init"):
+        return Initialisation(
+            recurrent=options.recurrent_init,
+            variance=options.init_variance,
+            input=options.input_init,
+            forget_bias=options.forget_bias,
+            chrono=options.chrono,
+        )
 
 
 @dataclass(frozen=True)

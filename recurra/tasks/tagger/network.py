@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell, States
+from recurra.errors import options_named
 from recurra.layers import ConditionalRandomField, LockedDropout, Readout, Recurrent
 from recurra.tasks.cell_names import make_cell
 from recurra.tasks.language_model import Network as LanguageNetwork
@@ -66,9 +67,10 @@ class TaggerNetwork(nn.Module):
             width += options.word_size
         if options.character_size:
             self.characters = _embedding(sizes.characters + 1, options.character_size)
-            self.spelling = Recurrent(
-                cell, options.character_size, options.spelling_size, bidirectional=True, engine=options.engine
-            )
+            with options_named(hidden_size="spelling_size"):
+                self.spelling = Recurrent(
+                    cell, options.character_size, options.spelling_size, bidirectional=True, engine=options.engine
+                )
             width += 2 * options.spelling_size
         if options.affix_size:
             self.affixes = _embedding(sizes.affixes + 1, options.affix_size)
@@ -78,7 +80,8 @@ class TaggerNetwork(nn.Module):
             width += sizes.vectors[1]
         self.features = nn.ModuleList(_embedding(size + 1, options.feature_size) for size in sizes.features)
         width += options.feature_size * len(self.features)
-        self.drop_input, self.drop = LockedDropout(options.dropout), LockedDropout(options.dropout)
+        with options_named(p="dropout"):
+            self.drop_input, self.drop = LockedDropout(options.dropout), LockedDropout(options.dropout)
         self.recurrent = Recurrent(
             cell,
             width,

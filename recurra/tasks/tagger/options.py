@@ -55,7 +55,9 @@ class FileOptions:
             raise InputError(f"there is no format {self.format!r}. {nearest(self.format, FORMATS)}")
         for name in self.labels or ():
             if name not in CONLLU_LABELS:
-                raise InputError(f"there is no label {name!r} in CoNLL-U. {nearest(name, CONLLU_LABELS)}")
+                raise InputError(
+                    f"labels={self.labels}: there is no label {name!r} in CoNLL-U. {nearest(name, CONLLU_LABELS)}"
+                )
         if self.labels is not None and not 0 < len(self.labels) == len(set(self.labels)):
             raise InputError(f"labels={self.labels}: expected one or more, none twice")
         if self.scheme == "none":
@@ -63,10 +65,11 @@ class FileOptions:
             object.__setattr__(self, "scheme", "off")
         if self.scheme not in (None, "off"):
             check_scheme(self.scheme)
-        columns = [self.word_column, *([] if self.label_column is None else [self.label_column])]
-        for column in [*columns, *(self.feature_columns or ())]:
-            if column < 1:
-                raise InputError(f"column {column}: columns are counted from 1")
+        columns = {"word_column": [self.word_column], "feature_columns": self.feature_columns or ()}
+        columns["label_column"] = [] if self.label_column is None else [self.label_column]
+        for name, numbers in columns.items():
+            if any(number < 1 for number in numbers):
+                raise InputError(f"{name}={getattr(self, name)}: columns are counted from 1")
         if self.word_column == self.label_column:
             raise InputError(f"word_column and label_column are both {self.word_column}: name two")
         if not 0 < self.valid_share < 1:

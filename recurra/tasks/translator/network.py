@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell
+from recurra.errors import options_named
 from recurra.layers import LockedDropout, Recurrent
 from recurra.tasks.cell_names import make_cell
 from recurra.tasks.translator.batch import Batch, Sources
@@ -34,7 +35,8 @@ class TranslatorNetwork(nn.Module):
         super().__init__()
         cell = cell or make_cell(options)
         self.embedding = nn.Embedding(source_size, options.embedding_size)
-        self.drop_embedding, self.drop = LockedDropout(options.dropout), LockedDropout(options.dropout)
+        with options_named(p="dropout"):
+            self.drop_embedding, self.drop = LockedDropout(options.dropout), LockedDropout(options.dropout)
         self.encoder = Recurrent(
             cell,
             options.embedding_size,
