@@ -1,4 +1,4 @@
-"""The two errors recurra raises on purpose: each one line that says what, where and what to do."""
+"""The errors recurra raises on purpose: each one line that says what, where and what to do."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -10,6 +10,14 @@ class RecurraError(Exception):
 
 class InputError(RecurraError, ValueError):
     """What the user gave cannot be used: a file, an option, a shape. The command line exits with 2."""
+
+
+class InputShapeError(InputError, RuntimeError):
+    """A tensor, a state or a size does not fit. Also a RuntimeError, which torch.nn raises for the same mistake."""
+
+
+class InputTypeError(InputError, TypeError):
+    """An argument is of the wrong type. Also a TypeError, which torch.nn raises for the same mistake."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
