@@ -37,10 +37,8 @@ class _Namesake(TorchBase, nn.RNNBase):  # type: ignore[misc, override]
                 f"{name}: hidden_size={hidden_size}: torch.nn stacks the states of all layers in one tensor, "
                 "so that they must be of one size. Use recurra.Recurrent, whose states stay apart"
             )
-        for switch in ("bias", "batch_first"):
+        for switch in ("bias", "batch_first", "bidirectional"):
             options.check_switch(name, switch, settings[switch])
-        # torch.nn takes any value here for what its truth is.
-        settings["bidirectional"] = bool(settings["bidirectional"])
         super().__init__(cell, input_size, hidden_size, **settings)
         if self.dropout and self.num_layers == 1:
             warnings.warn(

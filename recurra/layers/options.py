@@ -31,7 +31,7 @@ def unit_counts(name: str, hidden_size: Any, num_layers: int) -> tuple[int, ...]
 def check_count(name: str, field: str, value: object, least: int = 1) -> None:
     """A size must be a whole number, 1 or more unless `least` says otherwise."""
     wanted = "a whole number above 0" if least else "a whole number, 0 or more"
-    if not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int):
         raise InputTypeError(f"{name}: {field}={value!r} must be {wanted}, not a {type(value).__name__}")
     if value < least:
         raise InputShapeError(f"{name}: {field}={value!r} must be {wanted}")

@@ -136,6 +136,8 @@ class _NamesakeStep(Interchange, Step):
             return self._to_torch(super().forward(input))
         name, names = type(self).__name__, self.cell.states
         parts = (hx,) if isinstance(hx, Tensor) and len(names) == 1 else hx
+        if isinstance(parts, Tensor):
+            raise InputTypeError(f"{name}: hx holds 1 tensors, expected ({', '.join(names)})")
         if not isinstance(parts, tuple | list):
             wanted = f"({', '.join(names)})" if len(names) > 1 else "a tensor"
             raise InputTypeError(f"{name}: hx must be {wanted}, not a {type(hx).__name__}")
