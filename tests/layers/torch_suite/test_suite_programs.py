@@ -78,7 +78,7 @@ def character_generator(lib):
 def translation_with_attention(lib):
     """An encoder and a decoder of steps of length 1, with additive scores over the encoder's outputs."""
     embed, encoder = nn.Embedding(12, 6), lib.GRU(6, 8, batch_first=True)
-    query, keys, value = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 1)
+    query, keys, value = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 1, bias=False)
     decoder, out = lib.GRU(14, 8, batch_first=True), nn.Linear(8, 12)
     model = nn.ModuleList([embed, encoder, query, keys, value, decoder, out])
     source, target = torch.randint(12, (3, 5)), torch.randint(12, (3, 4))
@@ -99,11 +99,8 @@ def translation_with_attention(lib):
 
 def tagger_with_packed_sentences(lib):
     """Both directions over sentences of different lengths, packed and unpacked again."""
-    embed, rnn, out = (
-        nn.Embedding(15, 6),
-        lib.LSTM(6, 5, num_layers=2, bidirectional=True, batch_first=True),
-        nn.Linear(10, 4),
-    )
+    rnn = lib.LSTM(6, 5, num_layers=2, bidirectional=True, batch_first=True)
+    embed, out = nn.Embedding(15, 6), nn.Linear(10, 4)
     lengths = torch.tensor([3, 6, 2])
     tokens, tags = torch.randint(15, (3, 6)), torch.randint(4, (3, 6))
 

@@ -126,9 +126,8 @@ def wrapper_that_takes_the_output(lib):
             self.rnn.flatten_parameters()
             return self.rnn(x)[0]
 
-    model = nn.Sequential(
-        nn.Linear(3, 4), First(lib.LSTM(4, 5, bidirectional=True)), nn.LayerNorm(10), nn.Linear(10, 2)
-    )
+    rnn = First(lib.LSTM(4, 5, bidirectional=True))
+    model = nn.Sequential(nn.Linear(3, 4), rnn, nn.LayerNorm(10), nn.Linear(10, 2))
     y = model(torch.randn(6, 2, 3))
     return [y, *torch.autograd.grad(y.sin().sum(), list(model.parameters()))]
 
@@ -141,7 +140,7 @@ def subclass_with_another_forward(lib):
             super().__init__(*sizes, **options)
             self.scale = nn.Parameter(torch.ones(1))
 
-        def forward(self, input, hx=None):
+        def forward(self, input, hx=None):  # noqa: A002
             y, state = super().forward(F.pad(input, (0, 0, 0, 0, 1, 0)), hx)
             return self.scale * y[-1], state
 
