@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recurra.cells.cell import Cell
-from recurra.errors import InputError, nearest
+from recurra.errors import InputError, InputTypeError, nearest
 
 # A cell's name, which its file has too, and its class in there.
 _CLASSES = {
@@ -50,6 +50,10 @@ def find_cell(which: str | Cell | type[Cell], **options: Any) -> Cell:
         if options:
             raise InputError(f"{which} is made already: give its options {sorted(options)} where you make it")
         return which
+    if not isinstance(which, str | type):
+        raise InputTypeError(
+            f"a cell is a {type(which).__name__}, expected a name such as 'lstm', a recurra.Cell or its class"
+        )
     kind = which if isinstance(which, type) else CELLS.get(which) or _imported(which)
     if not (isinstance(kind, type) and issubclass(kind, Cell)):
         raise InputError(f"{which!r} is not a recurra.Cell: derive it from recurra.Cell and give it gates and a step")

@@ -25,6 +25,11 @@ def check_input(name: str, x: Tensor, input_size: int) -> None:
 
 def check_tensor(name: str, argument: str, value: object) -> None:
     """An argument must be a tensor, and not a nested one, whose rows have no common shape."""
+    if isinstance(value, torch.fx.Proxy):
+        raise InputTypeError(
+            f"{name}: torch.fx.symbolic_trace cannot run through the layer: use torch.export, or a torch.fx.Tracer whose "
+            "is_leaf_module says yes to it"
+        )
     if not isinstance(value, Tensor):
         raise InputTypeError(
             f"{name}: {argument} is a {type(value).__name__}, expected a tensor: torch.as_tensor(…) makes one"
@@ -53,6 +58,15 @@ def check_lengths(name: str, lengths: object, x: Tensor) -> None:
         raise InputError(
             f"{name}: lengths run from {int(lengths.min())} to {int(lengths.max())} "
             f"but x has {x.shape[0]} steps: each must lie within 0 and that"
+        )
+
+
+def check_is_state(name: str, value: object) -> None:
+    """What a layer is given as a state must be a `State`."""
+    if not isinstance(value, State):
+        raise InputTypeError(
+            f"{name}: a state is a {type(value).__name__}, expected a State, such as recurra.State(h=h); "
+            "a layer takes a tuple of them, one for each layer and direction"
         )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
-from recurra.errors import InputShapeError
+from recurra.errors import InputShapeError, InputTypeError
 from recurra.layers.parameters import Place
 
 
@@ -109,14 +109,14 @@ def dropout_mask(
     return mask if rate == 1 else mask.div_(1 - rate)  # at rate 1 nothing is left to scale up
 
 
-def check_masks(
-    name: str, masks: StackMasks, places: Sequence[Place], like: Sequence[Tensor], steps: int, rows: int
-) -> None:
+def check_masks(name: str, masks: Any, places: Sequence[Place], like: Sequence[Tensor], steps: int, rows: int) -> None:
     """Masks must be those of this stack and batch.
 
     Raises:
         InputError: another number of layers, or a mask of another shape.
     """
+    if not isinstance(masks, StackMasks):
+        raise InputTypeError(f"{name}: masks is a {type(masks).__name__}, expected what layer.draw_masks(rows) returns")
     if not len(masks.recurrent) == len(masks.weight) == len(masks.zoneout) == len(places):
         raise InputShapeError(f"{name}: masks for {len(masks.recurrent)} layers and directions, expected {len(places)}")
     between = iter(masks.between)

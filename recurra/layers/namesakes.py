@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from recurra import cells
 from recurra.cells import Activation, Cell, State, States
 from recurra.errors import InputError, InputShapeError, InputTypeError
-from recurra.layers import options
 from recurra.layers.checks import check_tensor
 from recurra.layers.interchange import Device
 from recurra.layers.masks import StackMasks
@@ -37,8 +36,6 @@ class _Namesake(TorchBase, nn.RNNBase):  # type: ignore[misc, override]
                 f"{name}: hidden_size={hidden_size}: torch.nn stacks the states of all layers in one tensor, "
                 "so that they must be of one size. Use recurra.Recurrent, whose states stay apart"
             )
-        for switch in ("bias", "batch_first", "bidirectional"):
-            options.check_switch(name, switch, settings[switch])
         super().__init__(cell, input_size, hidden_size, **settings)
         if self.dropout and self.num_layers == 1:
             warnings.warn(

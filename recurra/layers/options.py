@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-from recurra.cells import Cell
+from recurra.cells import Cell, Initialisation
 from recurra.engine import ENGINES
 from recurra.errors import InputError, InputShapeError, InputTypeError, nearest
 
@@ -64,6 +64,8 @@ def check_switch(name: str, field: str, value: object) -> None:
 
 def check_engine(name: str, engine: str) -> None:
     """An engine must be one of those there are."""
+    if not isinstance(engine, str):
+        raise InputTypeError(f"{name}: engine={engine!r} must be the name of an engine. Known: {', '.join(ENGINES)}.")
     if engine not in ENGINES:
         raise InputError(f"{name}: there is no engine {engine!r}. {nearest(engine, ENGINES)}")
 
@@ -74,9 +76,15 @@ def check_recompute(name: str, recompute: bool | int) -> None:
         raise InputError(f"{name}: recompute={recompute!r} must be True, False or a number of steps")
 
 
+def check_initialisation(name: str, init: object) -> None:
+    """How parameters begin is an `Initialisation` or left out."""
+    if not isinstance(init, Initialisation | None):
+        raise InputTypeError(f"{name}: init={init!r} must be a recurra.Initialisation, not a {type(init).__name__}")
+
+
 def zoneout_rates(name: str, cell: Cell, zoneout: float | Mapping[str, float]) -> dict[str, float]:
     """The rate of each state that is zoned out, from one for all or one by name."""
-    rates = dict(zoneout) if isinstance(zoneout, Mapping) else dict.fromkeys(cell.states, float(zoneout))
+    rates = dict(zoneout) if isinstance(zoneout, Mapping) else dict.fromkeys(cell.states, zoneout)
     for state, rate in rates.items():
         if state not in cell.states:
             raise InputError(f"{name}: zoneout has no state {state!r} to keep. {nearest(state, cell.states)}")

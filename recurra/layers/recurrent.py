@@ -14,7 +14,7 @@ from recurra.cells import Activation, Cell, Gates, Initialisation, State, States
 from recurra.engine import Masks, Request, Result, explain, run
 from recurra.errors import InputShapeError
 from recurra.layers import options
-from recurra.layers.checks import check_state
+from recurra.layers.checks import check_is_state, check_state
 from recurra.layers.connections import connect, fill_highway, register_highway
 from recurra.layers.explanation import Explanation
 from recurra.layers.masks import Drops, StackMasks, check_masks, no_masks
@@ -105,6 +105,7 @@ class Recurrent(nn.Module):
         self.layer_norm, self.recurrent_dropout, self.weight_drop = layer_norm, recurrent_dropout, weight_drop
         self.zoneout = options.zoneout_rates(name, self.cell, zoneout)
         self.residual, self.highway = residual, highway
+        options.check_initialisation(name, init)
         self.init, self.learn_initial_state = init or Initialisation(), learn_initial_state
         self.recompute, self.engine = recompute, engine
         self._check()
@@ -123,6 +124,8 @@ class Recurrent(nn.Module):
     def _check(self) -> None:
         name = type(self).__name__
         options.check_count(name, "input_size", self.input_size)
+        for switch in ("bias", "batch_first", "bidirectional"):
+            options.check_switch(name, switch, getattr(self, switch))
         options.check_engine(name, self.engine)
         options.check_recompute(name, self.recompute)
         options.check_projection(name, self.proj_size, self._units)
@@ -230,6 +233,8 @@ class Recurrent(nn.Module):
 
     def _given(self, states: States, rows: int, single: bool) -> States:
         name, wanted = type(self).__name__, len(self._places)
+        for one in states:
+            check_is_state(name, one)
         if len(states) != wanted:
             raise InputShapeError(f"{name}: {len(states)} states given, expected {wanted}, one a layer and direction")
         if single:

@@ -15,7 +15,7 @@ from recurra.cells import Activation, Cell, Initialisation, State, Weights, find
 from recurra.engine import Request, Result, run
 from recurra.errors import InputError, InputShapeError, InputTypeError
 from recurra.layers import options
-from recurra.layers.checks import check_state, check_tensor
+from recurra.layers.checks import check_is_state, check_state, check_tensor
 from recurra.layers.interchange import MODES, Device, Interchange
 from recurra.layers.parameters import Place, fill, gather, register, state_widths
 
@@ -65,6 +65,7 @@ class Step(nn.Module):
             options.check_layer_norm(name, (hidden_size,))
         self.cell = find_cell(cell, **({} if activation is None else {"activation": activation}))
         self.input_size, self.hidden_size, self.bias, self.layer_norm = input_size, hidden_size, bias, layer_norm
+        options.check_initialisation(name, init)
         self.init = init or Initialisation()
         self._place = Place(0, "", input_size, hidden_size, 0, state_widths(self.cell, hidden_size, 0))
         register(self, self._place, self.cell, bias=bias, layer_norm=layer_norm, device=device, dtype=dtype)
@@ -97,6 +98,8 @@ class Step(nn.Module):
         """
         name = type(self).__name__
         check_tensor(name, "x", x)
+        if state is not None:
+            check_is_state(name, state)
         single = x.dim() == 1
         if x.dim() not in (1, 2) or x.shape[-1] != self.input_size:
             I = self.input_size
