@@ -25,12 +25,12 @@ def check_input(name: str, x: Tensor, input_size: int) -> None:
 
 def check_tensor(name: str, argument: str, value: object) -> None:
     """An argument must be a tensor, and not a nested one, whose rows have no common shape."""
-    if isinstance(value, torch.fx.Proxy):
-        raise InputTypeError(
-            f"{name}: torch.fx.symbolic_trace cannot run through the layer: use torch.export, or a torch.fx.Tracer whose "
-            "is_leaf_module says yes to it"
-        )
     if not isinstance(value, Tensor):
+        if isinstance(value, torch.fx.Proxy):
+            raise InputTypeError(
+                f"{name}: torch.fx.symbolic_trace cannot run through the layer: use torch.export, "
+                "or a torch.fx.Tracer whose is_leaf_module is true for it"
+            )
         raise InputTypeError(
             f"{name}: {argument} is a {type(value).__name__}, expected a tensor: torch.as_tensor(…) makes one"
         )

@@ -40,6 +40,12 @@ DIFFERENCES = {
         "compiles `layer.to_torch()` in its place; refuses a layer with options that torch.nn lacks",
         "TorchScript cannot compile cells written in Python",
     ),
+    "fx": Difference(
+        "`torch.fx.symbolic_trace`",
+        "keeps the layer as one node",
+        "`InputError`",
+        "it does so for modules of torch.nn alone: use torch.export, or a `Tracer` whose `is_leaf_module` is true for it",
+    ),
     "no steps": Difference(
         "a sequence of 0 steps",
         "RuntimeError",

@@ -48,6 +48,18 @@ def scripting():
         torch.jit.script(recurra.layers.LSTM(3, 4, layer_norm=True))
 
 
+def symbolic_tracing():
+    class Tracer(torch.fx.Tracer):
+        def is_leaf_module(self, module, name):
+            return isinstance(module, nn.RNNBase) or super().is_leaf_module(module, name)
+
+    model = nn.Sequential(recurra.layers.LSTM(3, 4))
+    with pytest.raises(InputTypeError, match="is_leaf_module"):
+        torch.fx.symbolic_trace(model)
+    traced = torch.fx.GraphModule(model, Tracer().trace(model))
+    torch.testing.assert_close(traced(batch())[0], model(batch())[0])
+
+
 def no_steps():
     theirs, ours = twins("GRU")
     hx = torch.randn(1, 3, 4)
@@ -115,6 +127,7 @@ CHECKS = {
     "class": isinstance_of_torchs_class,
     "quantization": quantisation,
     "script": scripting,
+    "fx": symbolic_tracing,
     "no steps": no_steps,
     "nested": nested,
     "errors": errors,
