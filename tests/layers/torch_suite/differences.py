@@ -44,7 +44,7 @@ DIFFERENCES = {
         "`torch.fx.symbolic_trace`",
         "keeps the layer as one node",
         "`InputError`",
-        "only modules of torch.nn are nodes: use torch.export, or a `Tracer` whose `is_leaf_module` is true for the layer",
+        "only modules of torch.nn are nodes: use torch.export, or a `Tracer` whose `is_leaf_module` is true for it",
     ),
     "no steps": Difference(
         "a sequence of 0 steps",
