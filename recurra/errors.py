@@ -1,4 +1,4 @@
-"""The two errors recurra raises on purpose: each one line that says what, where and what to do.
+"""The errors recurra raises on purpose: each one line that says what, where and what to do.
 
 Messages name options as Python does, `min_count=0`. The command line and recipes rename them as their users write them,
 by `rename_options`.
@@ -16,6 +16,14 @@ class RecurraError(Exception):
 
 class InputError(RecurraError, ValueError):
     """What the user gave cannot be used: a file, an option, a shape. The command line exits with 2."""
+
+
+class InputShapeError(InputError, RuntimeError):
+    """A tensor, a state or a size does not fit. Also a RuntimeError, which torch.nn raises for the same mistake."""
+
+
+class InputTypeError(InputError, TypeError):
+    """An argument is of the wrong type. Also a TypeError, which torch.nn raises for the same mistake."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recurra.errors import InputError, nearest
+from recurra.errors import InputError, InputTypeError, nearest
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -40,10 +40,12 @@ def activation(which: str | Activation) -> Activation:
     """The function of that name; a callable is returned as it is.
 
     Raises:
-        InputError: no activation has that name.
+        InputError: no activation has that name, or it is neither a name nor a function.
     """
     if callable(which):
         return which
+    if not isinstance(which, str):
+        raise InputTypeError(f"an activation is a {type(which).__name__}, expected a name such as 'tanh' or a function")
     if which not in ACTIVATIONS:
         raise InputError(f"there is no activation {which!r}. {nearest(which, ACTIVATIONS)}")
     return ACTIVATIONS[which]

@@ -74,7 +74,8 @@ def initialise(
     """Fills `weights` in place; without a generator from torch's global one, in the order torch.nn draws them."""
     if how.recurrent != "torch" and not recurrent:
         raise InputError(f"recurrent={how.recurrent!r} is about W_hh, which this cell has not: no gate is recurrent")
-    bound = 1 / math.sqrt(weights.ih.shape[0] // len(gates))
+    hidden = weights.ih.shape[0] // len(gates)
+    bound = 1 / math.sqrt(hidden) if hidden else 0.0  # a single step may have no units, as in torch.nn
     with torch.no_grad():
         for tensor in (weights.ih, weights.hh, weights.b_ih, weights.b_hh, weights.hr, *weights.vectors):
             if tensor is not None:

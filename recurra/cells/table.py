@@ -13,7 +13,7 @@ from typing import Any
 from recurra.cells import shipped
 from recurra.cells.activations import ACTIVATIONS
 from recurra.cells.cell import Cell
-from recurra.errors import InputError, nearest
+from recurra.errors import InputError, InputTypeError, nearest
 
 # A cell's name, which its file has too, and its class in there.
 _CLASSES = {
@@ -65,6 +65,10 @@ def find_cell(which: str | Cell | type[Cell], **options: Any) -> Cell:
         if options:
             raise InputError(f"{which} is made already: give its options {sorted(options)} where you make it")
         return which
+    if not isinstance(which, str | type):
+        raise InputTypeError(
+            f"a cell is a {type(which).__name__}, expected a name such as 'lstm', a recurra.Cell or its class"
+        )
     if isinstance(which, str) and ":" not in which:
         name, implied = ALIASES.get(_plain(which), (_plain(which), {}))
         options = {**implied, **options}

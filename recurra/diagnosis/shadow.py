@@ -41,8 +41,7 @@ def shadow(module: nn.Module, run_layer: RunLayer) -> Any:
 
 def forward(made: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The output of a shadow for what its module was called with."""
-    # torch.nn calls the first argument `input`, recurra `x`.
-    return made.forward(*args, **{"x" if name == "input" else name: value for name, value in kwargs.items()})
+    return made.forward(*args, **kwargs)
 
 
 def _namesake(module: nn.Module) -> Any:

@@ -6,28 +6,49 @@ import torch
 from torch import Tensor
 
 from recurra.cells import Cell, State
-from recurra.errors import InputError
+from recurra.errors import InputError, InputShapeError, InputTypeError
 
 
 def check_input(name: str, x: Tensor, input_size: int) -> None:
     """X must be (T, B, I) or, unbatched, (T, I), with I = input_size."""
+    check_tensor(name, "x", x)
     shape = tuple(x.shape)
     if x.dim() not in (2, 3):
-        raise InputError(f"{name}: x is {shape}, expected (time, batch, {input_size}) or (time, {input_size})")
+        raise InputShapeError(f"{name}: x is {shape}, expected (time, batch, {input_size}) or (time, {input_size})")
     if shape[-1] != input_size:
-        raise InputError(f"{name}: x has {shape[-1]} features but input_size={input_size} (x is {shape})")
-    if not x.is_floating_point():
-        raise InputError(f"{name}: x is {x.dtype}, expected floating point; tokens go through an nn.Embedding first")
+        raise InputShapeError(f"{name}: x has {shape[-1]} features but input_size={input_size} (x is {shape})")
+    if not (x.is_floating_point() or x.is_complex()):
+        raise InputTypeError(
+            f"{name}: x is {x.dtype}, expected floating point; tokens go through an nn.Embedding first"
+        )
+
+
+def check_tensor(name: str, argument: str, value: object) -> None:
+    """An argument must be a tensor, and not a nested one, whose rows have no common shape."""
+    if not isinstance(value, Tensor):
+        if isinstance(value, torch.fx.Proxy):
+            raise InputTypeError(
+                f"{name}: torch.fx.symbolic_trace cannot run through the layer: use torch.export, "
+                "or a torch.fx.Tracer whose is_leaf_module is true for it"
+            )
+        raise InputTypeError(
+            f"{name}: {argument} is a {type(value).__name__}, expected a tensor: torch.as_tensor(…) makes one"
+        )
+    if value.is_nested:
+        raise InputTypeError(
+            f"{name}: {argument} is a nested tensor, which has no time axis: pad it and give lengths=, "
+            "or use torch.nn.utils.rnn.pack_sequence"
+        )
 
 
 def check_lengths(name: str, lengths: object, x: Tensor) -> None:
     """Lengths must be int64 (B,) within 0 and T; x is (T, B, I)."""
     if not isinstance(lengths, Tensor):
-        raise InputError(
+        raise InputTypeError(
             f"{name}: lengths is a {type(lengths).__name__}, expected an int64 tensor ({x.shape[1]},): torch.tensor(…)"
         )
     if tuple(lengths.shape) != (x.shape[1],) or lengths.dtype != torch.int64:
-        raise InputError(
+        raise InputShapeError(
             f"{name}: lengths is {lengths.dtype} {tuple(lengths.shape)}, expected int64 ({x.shape[1]},), one a row"
         )
     # Inside a compiled or exported graph the values are not known; they are the caller's to keep.
@@ -40,10 +61,20 @@ def check_lengths(name: str, lengths: object, x: Tensor) -> None:
         )
 
 
+def check_is_state(name: str, value: object) -> None:
+    """What a layer is given as a state must be a `State`."""
+    if not isinstance(value, State):
+        raise InputTypeError(
+            f"{name}: a state is a {type(value).__name__}, expected a State, such as recurra.State(h=h); "
+            "a layer takes a tuple of them, one for each layer and direction"
+        )
+
+
 def check_state(name: str, state: State, cell: Cell, sizes: tuple[int, ...], rows: int) -> None:
     """A state must have the cell's names and be (B, size) for each."""
     if state._fields != cell.states:
         raise InputError(f"{name}: the state holds {state._fields}, but {type(cell).__name__} carries {cell.states}")
     for field, tensor, size in zip(state._fields, state, sizes, strict=True):
+        check_tensor(name, f"the state's {field}", tensor)
         if tuple(tensor.shape) != (rows, size):
-            raise InputError(f"{name}: the state's {field} is {tuple(tensor.shape)}, expected {(rows, size)}")
+            raise InputShapeError(f"{name}: the state's {field} is {tuple(tensor.shape)}, expected {(rows, size)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from recurra.errors import InputError
+from recurra.layers import options
 
 
 class LockedDropout(nn.Module):
@@ -17,8 +17,7 @@ class LockedDropout(nn.Module):
 
     def __init__(self, p: float) -> None:
         super().__init__()
-        if not 0 <= p < 1:
-            raise InputError(f"LockedDropout: p={p} must lie in [0, 1)")
+        options.check_dropout("LockedDropout", p, "p")
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
@@ -28,7 +27,8 @@ class LockedDropout(nn.Module):
     @staticmethod
     def drop(x: Tensor, p: float) -> Tensor:
         """X (T, B, H) times one mask for all steps, from torch's global generator as `nn.Dropout`."""
-        return x * torch.empty_like(x[:1]).bernoulli_(1 - p).div_(1 - p)
+        mask = torch.empty_like(x[:1]).bernoulli_(1 - p)
+        return x * (mask if p == 1 else mask.div_(1 - p))  # at p = 1 nothing is left to scale up
 
     def extra_repr(self) -> str:
         """The share, as nn.Dropout prints it."""

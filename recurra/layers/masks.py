@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
-from recurra.errors import InputError
+from recurra.errors import InputShapeError, InputTypeError
 from recurra.layers.parameters import Place
 
 
@@ -105,20 +105,20 @@ def dropout_mask(
     if not rate:
         return None
     # The draw of torch's own dropout on a CPU, so that one seed drops what it has always dropped.
-    mask = torch.empty(shape, device=like.device, dtype=like.dtype)
-    return mask.bernoulli_(1 - rate, generator=generator).div_(1 - rate)
+    mask = torch.empty(shape, device=like.device, dtype=like.dtype).bernoulli_(1 - rate, generator=generator)
+    return mask if rate == 1 else mask.div_(1 - rate)  # at rate 1 nothing is left to scale up
 
 
-def check_masks(
-    name: str, masks: StackMasks, places: Sequence[Place], like: Sequence[Tensor], steps: int, rows: int
-) -> None:
+def check_masks(name: str, masks: Any, places: Sequence[Place], like: Sequence[Tensor], steps: int, rows: int) -> None:
     """Masks must be those of this stack and batch.
 
     Raises:
         InputError: another number of layers, or a mask of another shape.
     """
+    if not isinstance(masks, StackMasks):
+        raise InputTypeError(f"{name}: masks is a {type(masks).__name__}, expected what layer.draw_masks(rows) returns")
     if not len(masks.recurrent) == len(masks.weight) == len(masks.zoneout) == len(places):
-        raise InputError(f"{name}: masks for {len(masks.recurrent)} layers and directions, expected {len(places)}")
+        raise InputShapeError(f"{name}: masks for {len(masks.recurrent)} layers and directions, expected {len(places)}")
     between = iter(masks.between)
     for place, W, h, weight, zoneout in zip(places, like, *masks[:2], masks.zoneout, strict=True):
         _check(name, "recurrent_dropout", h, (rows, place.emitted))
@@ -133,7 +133,7 @@ def check_masks(
 
 def _check(name: str, which: str, mask: Tensor | None, shape: tuple[int, ...]) -> None:
     if mask is not None and tuple(mask.shape) != shape:
-        raise InputError(
+        raise InputShapeError(
             f"{name}: a mask of {which} is {tuple(mask.shape)}, expected {shape}: "
             "draw masks for this batch with draw_masks(rows, steps)"
         )

@@ -6,44 +6,48 @@ The further keywords are those of `Recurrent`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recurra import cells
 from recurra.cells import Activation, Cell, State, States
-from recurra.errors import InputError
+from recurra.errors import InputError, InputShapeError, InputTypeError
+from recurra.layers.checks import check_tensor
+from recurra.layers.interchange import Device
 from recurra.layers.masks import StackMasks
-from recurra.layers.recurrent import Recurrent
-
-# cuDNN's numbers for the cells it has.
-_CUDNN_MODES: dict[Cell, int] = {cells.Elman("relu"): 0, cells.Elman("tanh"): 1, cells.LSTM(): 2, cells.GRU(): 3}
+from recurra.layers.torch_base import TorchBase
 
 
-class _Namesake(Recurrent):
-    """The door of torch.nn: states stacked over layers and directions, (L·D, B, H), in place of named tuples."""
+# What RNNBase stores is computed here, and hidden_size may be a list in `Recurrent`.
+class _Namesake(TorchBase, nn.RNNBase):  # type: ignore[misc, override]
+    """The interface of torch.nn: states stacked over layers and directions, (L·D, B, H), in place of named tuples.
 
-    def __init__(self, cell: Cell | type[Cell], *args: Any, positional: tuple[str, ...], **kwargs: Any) -> None:
+    The namesakes are instances of `nn.RNNBase`, for code that asks for it before it initialises or flattens weights.
+    They are not instances of `nn.LSTM`, which torch.compile refuses to trace.
+    """
+
+    def __init__(self, cell: Cell | type[Cell], input_size: int, hidden_size: Any, **settings: Any) -> None:
         name = type(self).__name__
-        if len(args) > len(positional):
-            raise InputError(f"{name}: {len(args)} arguments by position, at most {len(positional)}: {positional}")
-        given = dict(zip(positional, args, strict=False))
-        for twice in given.keys() & kwargs.keys():
-            raise InputError(f"{name}: {twice} is given twice, by position and by name")
-        given |= kwargs
-        if isinstance(given.get("hidden_size"), Sequence):
-            raise InputError(
-                f"{name}: hidden_size={given['hidden_size']}: torch's door stacks the states of all layers in one "
-                f"tensor, so they are of one size. Use recurra.Recurrent, whose states stay apart"
+        if isinstance(hidden_size, list | tuple):
+            raise InputTypeError(
+                f"{name}: hidden_size={hidden_size}: torch.nn stacks the states of all layers in one tensor, "
+                "so that they must be of one size. Use recurra.Recurrent, whose states stay apart"
             )
-        super().__init__(cell, **given)
+        super().__init__(cell, input_size, hidden_size, **settings)
+        if self.dropout and self.num_layers == 1:
+            warnings.warn(
+                f"{name}: dropout={self.dropout} acts between layers, but num_layers=1: nothing is dropped. Use "
+                "2 layers or more, or a torch.nn.Dropout after the layer",
+                stacklevel=3,
+            )
 
-    # torch calls the second argument hx, `Recurrent` state: a caller by name must find torch's.
+    # torch calls the arguments input and hx, `Recurrent` x and state: a caller by name must find torch's.
     def forward(
         self,
-        x: Any,
+        input: Any,  # noqa: A002
         hx: Any = None,
         *,
         lengths: Tensor | None = None,
@@ -53,7 +57,7 @@ class _Namesake(Recurrent):
         """Runs the layers as the torch.nn namesake does.
 
         Args:
-            x: (T, B, I), (B, T, I) with batch_first, (T, I) for one sequence alone, or a packed sequence.
+            input: (T, B, I), (B, T, I) with batch_first, (T, I) for one sequence alone, or a packed sequence.
             hx: the initial state, (L·D, B, H), or (h, c) for LSTM; without B for one sequence alone.
             lengths: int64 (B,), the steps of each row; y is 0 past them.
             masks: as `Recurrent.forward`.
@@ -62,48 +66,28 @@ class _Namesake(Recurrent):
         Returns:
             y and the last state, as torch.nn's; with `return_gates` also the gates, as `Recurrent.forward`.
         """
-        single = isinstance(x, Tensor) and x.dim() == 2
+        single = isinstance(input, Tensor) and input.dim() == 2
         state = None if hx is None else self._from_torch(hx, single)
-        y, last, *gates = super().forward(x, state, lengths=lengths, masks=masks, return_gates=return_gates)
+        y, last, *gates = super().forward(input, state, lengths=lengths, masks=masks, return_gates=return_gates)
         stacked = tuple(torch.stack(tensors) for tensors in zip(*last, strict=True))  # (L·D, B, H) each
         return (y, stacked if len(stacked) > 1 else stacked[0], *gates)
 
     def _from_torch(self, hx: Any, single: bool) -> States:
-        names, rank = self.cell.states, 2 if single else 3
+        name, names, rank = type(self).__name__, self.cell.states, 2 if single else 3
         parts = hx if len(names) > 1 else (hx,)
-        if not isinstance(parts, tuple) or len(parts) != len(names):
-            raise InputError(f"{type(self).__name__}: hx must be ({', '.join(names)}), got {type(hx).__name__}")
+        if not isinstance(parts, tuple | list):
+            raise InputTypeError(f"{name}: hx must be ({', '.join(names)}), not a {type(hx).__name__}")
+        if len(parts) != len(names):
+            raise InputShapeError(f"{name}: hx holds {len(parts)} tensors, expected ({', '.join(names)})")
         layers = self.num_layers * (1 + self.bidirectional)
-        for name, tensor in zip(names, parts, strict=True):
+        for state, tensor in zip(names, parts, strict=True):
+            check_tensor(name, f"{state} of hx", tensor)
             if tensor.dim() != rank or tensor.shape[0] != layers:
-                shape = f"({layers}, {'' if single else 'batch, '}{self.hidden_size})"
-                raise InputError(f"{type(self).__name__}: {name} of hx is {tuple(tensor.shape)}, expected {shape}")
+                size = self._places[0].states[state]
+                shape = f"({layers}, {'' if single else 'batch, '}{size})"
+                raise InputShapeError(f"{name}: {state} of hx is {tuple(tensor.shape)}, expected {shape}")
         pieces = zip(*(tensor.unbind(0) for tensor in parts), strict=True)
         return tuple(State(**dict(zip(names, piece, strict=True))) for piece in pieces)
-
-    @property
-    def all_weights(self) -> list[list[Tensor]]:
-        """The parameters as torch.nn lists them: a list a layer and direction."""
-        names = ("ih", "hh", "b_ih", "b_hh", "hr")
-        found = [[getattr(self.weights(place.suffix), name) for name in names] for place in self._places]
-        return [[tensor for tensor in layer if tensor is not None] for layer in found]
-
-    def flatten_parameters(self) -> None:
-        """Lays each layer's parameters side by side in memory, which cuDNN wants; nothing to do elsewhere."""
-        weights = self.all_weights
-        if self.layer_norm or self.cell not in _CUDNN_MODES or not torch.backends.cudnn.is_acceptable(weights[0][0]):
-            return
-        with torch.no_grad():
-            for layer in weights:
-                torch._cudnn_rnn_flatten_weight(
-                    layer, 4 if self.bias else 2, layer[0].shape[1], _CUDNN_MODES[self.cell], self._units[0],
-                    self.proj_size, 1, False, False,
-                )  # fmt: skip
-
-    def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        moved = super()._apply(fn, recurse)
-        self.flatten_parameters()
-        return moved
 
     def extra_repr(self) -> str:
         """As torch.nn prints its layer."""
@@ -114,18 +98,44 @@ class RNN(_Namesake):
     """h_t = f(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh), as `torch.nn.RNN`, with any f.
 
     Args:
-        *args: input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout, bidirectional.
+        input_size: features of x, I.
+        hidden_size: units, H.
+        num_layers: layers on top of each other.
         nonlinearity: the name of an activation ("tanh", "relu", "gelu", …) or a function.
-        **kwargs: the arguments of torch.nn.RNN and of `Recurrent` by name.
+        bias: whether b_ih and b_hh exist.
+        batch_first: x and y as (B, T, features) instead of (T, B, features).
+        dropout: the share of y set to 0 between layers while training.
+        bidirectional: a second layer runs from each row's end to its start.
+        proj_size: as `Recurrent`; torch.nn.RNN has none.
+        device: as torch.nn.
+        dtype: as torch.nn.
+        **more: the further arguments of `Recurrent` by name.
     """
 
-    def __init__(self, *args: Any, nonlinearity: str | Activation = "tanh", **kwargs: Any) -> None:
-        if len(args) > 3:
-            nonlinearity, args = args[3], args[:3] + args[4:]
-        order = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
-        if "activation" in kwargs:
-            raise InputError(f"RNN: activation={kwargs['activation']!r} is called nonlinearity here, as in torch.nn")
-        super().__init__(cells.Elman(nonlinearity), *args, positional=order, **kwargs)
+    _twin = nn.RNN
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str | Activation = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        **more: Any,
+    ) -> None:
+        if "activation" in more:
+            raise InputError(f"RNN: activation={more['activation']!r} is called nonlinearity here, as in torch.nn")
+        super().__init__(
+            cells.Elman(nonlinearity), input_size, hidden_size, num_layers=num_layers, bias=bias,
+            batch_first=batch_first, dropout=dropout, bidirectional=bidirectional, proj_size=proj_size,
+            device=device, dtype=dtype, **more,
+        )  # fmt: skip
         self.nonlinearity = nonlinearity
 
 
@@ -133,23 +143,81 @@ class LSTM(_Namesake):
     """Long short-term memory as `torch.nn.LSTM`.
 
     Args:
-        *args: input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size.
-        **kwargs: the arguments of torch.nn.LSTM and of `Recurrent` by name.
+        input_size: features of x, I.
+        hidden_size: units, H.
+        num_layers: layers on top of each other.
+        bias: whether b_ih and b_hh exist.
+        batch_first: x and y as (B, T, features) instead of (T, B, features).
+        dropout: the share of y set to 0 between layers while training.
+        bidirectional: a second layer runs from each row's end to its start.
+        proj_size: P > 0 emits W_hr h of size P, and feeds that back.
+        device: as torch.nn.
+        dtype: as torch.nn.
+        **more: the further arguments of `Recurrent` by name.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        order = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
-        super().__init__(cells.LSTM, *args, positional=(*order, "proj_size"), **kwargs)
+    _twin = nn.LSTM
+    # Of a state that is a tuple.
+    get_expected_cell_size = nn.LSTM.get_expected_cell_size
+    check_forward_args = nn.LSTM.check_forward_args  # type: ignore[assignment]
+    permute_hidden = nn.LSTM.permute_hidden  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(
+            cells.LSTM, input_size, hidden_size, num_layers=num_layers, bias=bias,
+            batch_first=batch_first, dropout=dropout, bidirectional=bidirectional, proj_size=proj_size,
+            device=device, dtype=dtype, **more,
+        )  # fmt: skip
 
 
 class GRU(_Namesake):
     """The gated recurrent unit (reset after the product) as `torch.nn.GRU`.
 
     Args:
-        *args: input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional.
-        **kwargs: the arguments of torch.nn.GRU and of `Recurrent` by name.
+        input_size: features of x, I.
+        hidden_size: units, H.
+        num_layers: layers on top of each other.
+        bias: whether b_ih and b_hh exist.
+        batch_first: x and y as (B, T, features) instead of (T, B, features).
+        dropout: the share of y set to 0 between layers while training.
+        bidirectional: a second layer runs from each row's end to its start.
+        proj_size: as `Recurrent`; torch.nn.GRU has none.
+        device: as torch.nn.
+        dtype: as torch.nn.
+        **more: the further arguments of `Recurrent` by name.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        order = ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional")
-        super().__init__(cells.GRU, *args, positional=order, **kwargs)
+    _twin = nn.GRU
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(
+            cells.GRU, input_size, hidden_size, num_layers=num_layers, bias=bias,
+            batch_first=batch_first, dropout=dropout, bidirectional=bidirectional, proj_size=proj_size,
+            device=device, dtype=dtype, **more,
+        )  # fmt: skip

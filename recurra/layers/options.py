@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
 
-from recurra.cells import Cell
+from recurra.cells import Cell, Initialisation
 from recurra.engine import ENGINES
-from recurra.errors import InputError, nearest
+from recurra.errors import InputError, InputShapeError, InputTypeError, nearest
 
 
-def unit_counts(name: str, hidden_size: int | Sequence[int], num_layers: int) -> tuple[int, ...]:
+def unit_counts(name: str, hidden_size: Any, num_layers: int) -> tuple[int, ...]:
     """The units of each layer, from one number for all or one a layer."""
-    if not isinstance(hidden_size, Sequence):
+    of_each = isinstance(hidden_size, Sequence) and not isinstance(hidden_size, str)
+    if not of_each:
         check_count(name, "hidden_size", hidden_size)
         check_count(name, "num_layers", num_layers)
         return (hidden_size,) * num_layers
@@ -25,20 +28,44 @@ def unit_counts(name: str, hidden_size: int | Sequence[int], num_layers: int) ->
     return sizes
 
 
-def check_count(name: str, field: str, value: object) -> None:
-    """A size must be a whole number above 0."""
-    if not isinstance(value, int) or value < 1:
-        raise InputError(f"{name}: {field}={value!r} must be a whole number above 0")
+def check_count(name: str, field: str, value: object, least: int = 1) -> None:
+    """A size must be a whole number, 1 or more unless `least` says otherwise."""
+    wanted = "a whole number above 0" if least else "a whole number, 0 or more"
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputTypeError(f"{name}: {field}={value!r} must be {wanted}, not a {type(value).__name__}")
+    if value < least:
+        raise InputShapeError(f"{name}: {field}={value!r} must be {wanted}")
 
 
 def check_rate(name: str, field: str, value: float) -> None:
     """A share of what is dropped must lie in [0, 1)."""
+    _check_number(name, field, value)
     if not 0 <= value < 1:
         raise InputError(f"{name}: {field}={value} must lie in [0, 1)")
 
 
+def check_dropout(name: str, value: float, field: str = "dropout") -> None:
+    """The share dropped between layers must lie in [0, 1]: as in torch.nn it may be 1, which passes nothing on."""
+    _check_number(name, field, value)
+    if not 0 <= value <= 1:
+        raise InputError(f"{name}: {field}={value} must lie in [0, 1]")
+
+
+def _check_number(name: str, field: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InputTypeError(f"{name}: {field}={value!r} must be a number, not a {type(value).__name__}")
+
+
+def check_switch(name: str, field: str, value: object) -> None:
+    """A switch must be True or False."""
+    if not isinstance(value, bool):
+        raise InputTypeError(f"{name}: {field}={value!r} must be True or False, not a {type(value).__name__}")
+
+
 def check_engine(name: str, engine: str) -> None:
     """An engine must be one of those there are."""
+    if not isinstance(engine, str):
+        raise InputTypeError(f"{name}: engine={engine!r} must be the name of an engine. Known: {', '.join(ENGINES)}.")
     if engine not in ENGINES:
         raise InputError(f"{name}: there is no engine {engine!r}. {nearest(engine, ENGINES)}")
 
@@ -49,9 +76,15 @@ def check_recompute(name: str, recompute: bool | int) -> None:
         raise InputError(f"{name}: recompute={recompute!r} must be True, False or a number of steps")
 
 
+def check_initialisation(name: str, init: object) -> None:
+    """How parameters begin is an `Initialisation` or left out."""
+    if not isinstance(init, Initialisation | None):
+        raise InputTypeError(f"{name}: init={init!r} must be a recurra.Initialisation, not a {type(init).__name__}")
+
+
 def zoneout_rates(name: str, cell: Cell, zoneout: float | Mapping[str, float]) -> dict[str, float]:
     """The rate of each state that is zoned out, from one for all or one by name."""
-    rates = dict(zoneout) if isinstance(zoneout, Mapping) else dict.fromkeys(cell.states, float(zoneout))
+    rates = dict(zoneout) if isinstance(zoneout, Mapping) else dict.fromkeys(cell.states, zoneout)
     for state, rate in rates.items():
         if state not in cell.states:
             raise InputError(f"{name}: zoneout has no state {state!r} to keep. {nearest(state, cell.states)}")
@@ -61,7 +94,8 @@ def zoneout_rates(name: str, cell: Cell, zoneout: float | Mapping[str, float]) -
 
 def check_projection(name: str, proj_size: int, units: tuple[int, ...]) -> None:
     """A projected h must be narrower than every layer."""
-    if not isinstance(proj_size, int) or not 0 <= proj_size < min(units):
+    check_count(name, "proj_size", proj_size, least=0)
+    if proj_size >= min(units):
         raise InputError(f"{name}: proj_size={proj_size} must lie within 0 and hidden_size={min(units)}")
 
 

@@ -59,7 +59,7 @@ def register(
     bias: bool,
     layer_norm: bool = False,
     learned: bool = False,
-    device: torch.device | str | None = None,
+    device: torch.device | str | int | None = None,
     dtype: torch.dtype | None = None,
 ) -> None:
     """Registers the parameters of one layer and direction on a module, with torch.nn's names.

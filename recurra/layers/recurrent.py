@@ -12,9 +12,9 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra.cells import Activation, Cell, Gates, Initialisation, State, States, Weights, find_cell
 from recurra.engine import Masks, Request, Result, explain, run
-from recurra.errors import InputError
+from recurra.errors import InputShapeError
 from recurra.layers import options
-from recurra.layers.checks import check_state
+from recurra.layers.checks import check_is_state, check_state
 from recurra.layers.connections import connect, fill_highway, register_highway
 from recurra.layers.explanation import Explanation
 from recurra.layers.masks import Drops, StackMasks, check_masks, no_masks
@@ -38,7 +38,7 @@ class Recurrent(nn.Module):
         num_layers: layers on top of each other; left out with a list of sizes.
         bias: whether b_ih and b_hh exist.
         batch_first: x and y as (B, T, features) instead of (T, B, features).
-        dropout: the share of y set to 0 between layers while training.
+        dropout: the share of y set to 0 between layers while training, 1 included.
         locked_dropout: one dropout mask for all steps of a sequence (Gal & Ghahramani 2016) in place of one a step.
         bidirectional: a second cell runs from each row's end to its start; y holds both, forward first.
         proj_size: P > 0 emits W_hr h of size P, and feeds that back (Sak et al. 2014). The state is W_hr h as in torch
@@ -90,11 +90,12 @@ class Recurrent(nn.Module):
         learn_initial_state: bool = False,
         recompute: bool | int = False,
         engine: str = "auto",
-        device: torch.device | str | None = None,
+        device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
+        nn.Module.__init__(self)  # not super(): the namesakes are nn.RNNBase too, whose own start must not run
         name = type(self).__name__
+        options.check_dropout(name, dropout)
         self.cell = find_cell(cell, **({} if activation is None else {"activation": activation}))
         self._units = options.unit_counts(name, hidden_size, num_layers)
         self.input_size, self.num_layers = input_size, len(self._units)
@@ -104,6 +105,7 @@ class Recurrent(nn.Module):
         self.layer_norm, self.recurrent_dropout, self.weight_drop = layer_norm, recurrent_dropout, weight_drop
         self.zoneout = options.zoneout_rates(name, self.cell, zoneout)
         self.residual, self.highway = residual, highway
+        options.check_initialisation(name, init)
         self.init, self.learn_initial_state = init or Initialisation(), learn_initial_state
         self.recompute, self.engine = recompute, engine
         self._check()
@@ -122,7 +124,8 @@ class Recurrent(nn.Module):
     def _check(self) -> None:
         name = type(self).__name__
         options.check_count(name, "input_size", self.input_size)
-        options.check_rate(name, "dropout", self.dropout)
+        for switch in ("bias", "batch_first", "bidirectional"):
+            options.check_switch(name, switch, getattr(self, switch))
         options.check_engine(name, self.engine)
         options.check_recompute(name, self.recompute)
         options.check_projection(name, self.proj_size, self._units)
@@ -230,8 +233,10 @@ class Recurrent(nn.Module):
 
     def _given(self, states: States, rows: int, single: bool) -> States:
         name, wanted = type(self).__name__, len(self._places)
+        for one in states:
+            check_is_state(name, one)
         if len(states) != wanted:
-            raise InputError(f"{name}: {len(states)} states given, expected {wanted}, one a layer and direction")
+            raise InputShapeError(f"{name}: {len(states)} states given, expected {wanted}, one a layer and direction")
         if single:
             states = tuple(one.map(lambda tensor: tensor[None]) for one in states)
         for one, place in zip(states, self._places, strict=True):

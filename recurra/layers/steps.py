@@ -13,9 +13,10 @@ from torch import Generator, Tensor, nn
 from recurra import cells
 from recurra.cells import Activation, Cell, Initialisation, State, Weights, find_cell
 from recurra.engine import Request, Result, run
-from recurra.errors import InputError
+from recurra.errors import InputError, InputShapeError, InputTypeError
 from recurra.layers import options
-from recurra.layers.checks import check_state
+from recurra.layers.checks import check_is_state, check_state, check_tensor
+from recurra.layers.interchange import MODES, Device, Interchange
 from recurra.layers.parameters import Place, fill, gather, register, state_widths
 
 
@@ -40,6 +41,9 @@ class Step(nn.Module):
         InputError: an argument that does not fit, here or in `forward`.
     """
 
+    _fewest = 1
+    """The least number of features and of units."""
+
     def __init__(
         self,
         cell: str | Cell | type[Cell],
@@ -50,20 +54,25 @@ class Step(nn.Module):
         activation: str | Activation | None = None,
         layer_norm: bool = False,
         init: Initialisation | None = None,
-        device: torch.device | str | None = None,
+        device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
+        nn.Module.__init__(self)  # not super(): the namesakes are torch.nn's cells too, whose own start must not run
         name = type(self).__name__
-        options.check_count(name, "input_size", input_size)
-        options.check_count(name, "hidden_size", hidden_size)
+        options.check_count(name, "input_size", input_size, self._fewest)
+        options.check_count(name, "hidden_size", hidden_size, self._fewest)
         if layer_norm:
             options.check_layer_norm(name, (hidden_size,))
         self.cell = find_cell(cell, **({} if activation is None else {"activation": activation}))
         self.input_size, self.hidden_size, self.bias, self.layer_norm = input_size, hidden_size, bias, layer_norm
+        options.check_initialisation(name, init)
         self.init = init or Initialisation()
         self._place = Place(0, "", input_size, hidden_size, 0, state_widths(self.cell, hidden_size, 0))
         register(self, self._place, self.cell, bias=bias, layer_norm=layer_norm, device=device, dtype=dtype)
+        if not bias:
+            # As in torch.nn's cells, where code reads `cell.bias_ih is None`.
+            self.register_parameter("bias_ih", None)
+            self.register_parameter("bias_hh", None)
         self.reset_parameters()
         assert self.cell.formula  # runs the formula once: a misnamed gate is found here
 
@@ -87,10 +96,14 @@ class Step(nn.Module):
             x: (B, I), or (I,) for one row alone.
             state: tensors (B, H), or (H,) for one row alone; 0 where None.
         """
-        name, single = type(self).__name__, x.dim() == 1
+        name = type(self).__name__
+        check_tensor(name, "x", x)
+        if state is not None:
+            check_is_state(name, state)
+        single = x.dim() == 1
         if x.dim() not in (1, 2) or x.shape[-1] != self.input_size:
             I = self.input_size
-            raise InputError(f"{name}: x is {tuple(x.shape)}, expected (batch, {I}), or ({I},) for one row alone")
+            raise InputShapeError(f"{name}: x is {tuple(x.shape)}, expected (batch, {I}), or ({I},) for one row alone")
         rows = x[None] if single else x  # (B, I)
         if state is None:
             state = self.initial_state(len(rows))
@@ -109,33 +122,47 @@ class Step(nn.Module):
         return f"{self.cell}, {self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
 
 
-class _NamesakeStep(Step):
-    """torch.nn's door: the state as a tensor, or a tuple of them, in place of a named tuple."""
+class _NamesakeStep(Interchange, Step):
+    """The interface of torch.nn: the state as a tensor, or a tuple of them, in place of a named tuple."""
 
-    def forward(self, x: Tensor, hx: Any = None) -> Any:
+    _fewest = 0  # torch.nn's cells may have no features and no units
+
+    # torch calls the arguments input and hx, `Step` x and state: a caller by name must find torch's.
+    def forward(self, input: Tensor, hx: Any = None) -> Any:  # noqa: A002
         """The next state as the torch.nn namesake returns it.
 
         Args:
-            x: (B, I), or (I,) for one row alone.
+            input: (B, I), or (I,) for one row alone.
             hx: h (B, H), or (h, c) for LSTM; without B for one row alone; 0 where None.
         """
-        names = self.cell.states
         if hx is None:
-            return self._to_torch(super().forward(x))
-        parts = (hx,) if isinstance(hx, Tensor) else tuple(hx)
+            return self._to_torch(super().forward(input))
+        name, names = type(self).__name__, self.cell.states
+        parts = (hx,) if isinstance(hx, Tensor) and len(names) == 1 else hx
+        if isinstance(parts, Tensor):
+            raise InputTypeError(f"{name}: hx holds 1 tensors, expected ({', '.join(names)})")
+        if not isinstance(parts, tuple | list):
+            wanted = f"({', '.join(names)})" if len(names) > 1 else "a tensor"
+            raise InputTypeError(f"{name}: hx must be {wanted}, not a {type(hx).__name__}")
         if len(parts) != len(names):
-            raise InputError(f"{type(self).__name__}: hx holds {len(parts)} tensors, expected ({', '.join(names)})")
-        return self._to_torch(super().forward(x, State(**dict(zip(names, parts, strict=True)))))
+            raise InputShapeError(f"{name}: hx holds {len(parts)} tensors, expected ({', '.join(names)})")
+        return self._to_torch(super().forward(input, State(**dict(zip(names, parts, strict=True)))))
 
     def _to_torch(self, state: State) -> Any:
         return tuple(state) if len(state) > 1 else state.h
+
+    def _twin_arguments(self) -> dict[str, Any]:
+        return {"input_size": self.input_size, "hidden_size": self.hidden_size, "bias": self.bias}
+
+    def _beyond_torch(self) -> list[str]:
+        return ["layer_norm=True"] if self.layer_norm else []
 
     def extra_repr(self) -> str:
         """As torch.nn prints its cell."""
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
 
 
-class RNNCell(_NamesakeStep):
+class RNNCell(_NamesakeStep, nn.RNNCell):
     """h' = f(W_ih x + b_ih + W_hh h + b_hh), as `torch.nn.RNNCell`, with any f.
 
     Args:
@@ -143,8 +170,12 @@ class RNNCell(_NamesakeStep):
         hidden_size: units, H.
         bias: whether b_ih and b_hh exist.
         nonlinearity: the name of an activation or a function.
-        **kwargs: the further arguments of `Step` by name.
+        device: as torch.nn.
+        dtype: as torch.nn.
+        **more: the further arguments of `Step` by name.
     """
+
+    _twin = nn.RNNCell
 
     def __init__(
         self,
@@ -152,37 +183,72 @@ class RNNCell(_NamesakeStep):
         hidden_size: int,
         bias: bool = True,
         nonlinearity: str | Activation = "tanh",
-        **kwargs: Any,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        **more: Any,
     ) -> None:
-        if "activation" in kwargs:
+        if "activation" in more:
             raise InputError("RNNCell: activation= is called nonlinearity here, as in torch.nn")
-        super().__init__(cells.Elman(nonlinearity), input_size, hidden_size, bias, **kwargs)
-        self.nonlinearity = nonlinearity
+        cell = cells.Elman(nonlinearity)
+        super().__init__(cell, input_size, hidden_size, bias, device=device, dtype=dtype, **more)
+        self.nonlinearity = nonlinearity  # type: ignore[assignment]  # a function too, beyond torch
+
+    def _twin_arguments(self) -> dict[str, Any]:
+        return {**super()._twin_arguments(), "nonlinearity": MODES[self.cell].removeprefix("RNN_").lower()}
+
+    def extra_repr(self) -> str:
+        """As torch.nn prints its cell."""
+        changed = "" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}"
+        return super().extra_repr() + changed
 
 
-class LSTMCell(_NamesakeStep):
+class LSTMCell(_NamesakeStep, nn.LSTMCell):
     """One step of long short-term memory as `torch.nn.LSTMCell`: (h, c) of x and (h, c).
 
     Args:
         input_size: features of x, I.
         hidden_size: units, H.
         bias: whether b_ih and b_hh exist.
-        **kwargs: the further arguments of `Step` by name.
+        device: as torch.nn.
+        dtype: as torch.nn.
+        **more: the further arguments of `Step` by name.
     """
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, **kwargs: Any) -> None:
-        super().__init__(cells.LSTM, input_size, hidden_size, bias, **kwargs)
+    _twin = nn.LSTMCell
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(cells.LSTM, input_size, hidden_size, bias, device=device, dtype=dtype, **more)
 
 
-class GRUCell(_NamesakeStep):
+class GRUCell(_NamesakeStep, nn.GRUCell):
     """One step of the gated recurrent unit (reset after the product) as `torch.nn.GRUCell`: h' of x and h.
 
     Args:
         input_size: features of x, I.
         hidden_size: units, H.
         bias: whether b_ih and b_hh exist.
-        **kwargs: the further arguments of `Step` by name.
+        device: as torch.nn.
+        dtype: as torch.nn.
+        **more: the further arguments of `Step` by name.
     """
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, **kwargs: Any) -> None:
-        super().__init__(cells.GRU, input_size, hidden_size, bias, **kwargs)
+    _twin = nn.GRUCell
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(cells.GRU, input_size, hidden_size, bias, device=device, dtype=dtype, **more)

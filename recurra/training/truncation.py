@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from inspect import signature
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -60,8 +61,9 @@ def truncated(
     _check(x, window, lengths, keywords)
     if window < 1:
         raise InputError(f"truncated: window={window} must be 1 step or more")
-    takes_none = nn.RNNBase, nn.RNNCellBase
-    if lengths is not None and isinstance(module, takes_none):
+    # recurra's namesakes of these classes are instances of them too, but take lengths.
+    torchs = isinstance(module, nn.RNNBase | nn.RNNCellBase) and "lengths" not in signature(module.forward).parameters
+    if lengths is not None and torchs:
         name = type(module).__name__
         raise InputError(f"truncated: torch.nn.{name} takes no lengths. Change it to recurra.{name}, or leave them out")
     return _windows(module, x, state, window, lengths, keywords)

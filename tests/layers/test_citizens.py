@@ -82,11 +82,8 @@ def test_torch_export(kind):
 def test_torch_export_with_lengths_and_a_batch_of_any_size(kind):
     module, x, lengths = made(kind), example(kind), torch.tensor([T, 2])
     rows = torch.export.Dim("rows", min=2, max=64)
-    shapes = {"x": {1: rows}, "lengths": {0: rows}}
-    if kind.startswith("Recurrent"):
-        shapes["state"] = None
-    else:
-        shapes["hx"] = None
+    first, second = ("x", "state") if kind.startswith("Recurrent") else ("input", "hx")
+    shapes = {first: {1: rows}, second: None, "lengths": {0: rows}}
     exported = torch.export.export(module, (x, None), {"lengths": lengths}, dynamic_shapes=shapes).module()
     more, of_each = torch.randn(T, 7, 3), torch.tensor([T, 1, 0, T, 2, 1, 2])
     torch.testing.assert_close(exported(more, None, lengths=of_each)[0], module(more, lengths=of_each)[0])

@@ -131,7 +131,7 @@ def test_arguments_by_position_are_torchs():
     assert (lstm.num_layers, lstm.bias, lstm.batch_first, lstm.dropout) == (2, False, True, 0.5)
     assert (lstm.bidirectional, lstm.proj_size) == (True, 2)
     assert repr(lstm) == repr(torch.nn.LSTM(3, 4, 2, False, True, 0.5, True, 2))
-    with pytest.raises(InputError, match="given twice"):
+    with pytest.raises(TypeError, match="multiple values for argument 'num_layers'"):
         recurra.layers.GRU(3, 4, 2, num_layers=3)
 
 

@@ -107,7 +107,7 @@ def test_explain_says_the_engine_and_the_reason():
     ("make", "message"),
     [
         (lambda: Recurrent("lstm", 0, 4), "input_size=0 must be a whole number above 0"),
-        (lambda: Recurrent("lstm", 3, 4, dropout=1.0), "dropout=1.0"),
+        (lambda: Recurrent("lstm", 3, 4, dropout=1.5), "dropout=1.5"),
         (lambda: Recurrent("lstm", 3, 4, engine="fast"), "no engine 'fast'"),
         (lambda: Recurrent("lstm", 3, 4, proj_size=4), "proj_size=4 must lie within 0 and hidden_size=4"),
         (lambda: Recurrent("lsmt", 3, 4), "Did you mean 'lstm'"),

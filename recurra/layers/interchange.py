@@ -1,0 +1,82 @@
+"""From recurra's namesakes to torch.nn's own modules, for tools that accept those alone."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import nn
+
+from recurra import cells
+from recurra.cells import Cell
+from recurra.errors import InputError
+
+Device = torch.device | str | int | None
+"""Where parameters are created, as torch.nn takes it."""
+
+MODES: dict[Cell, str] = {
+    cells.Elman("relu"): "RNN_RELU",
+    cells.Elman("tanh"): "RNN_TANH",
+    cells.LSTM(): "LSTM",
+    cells.GRU(): "GRU",
+}
+"""The cells that torch.nn has, and what torch.nn calls them."""
+
+
+class Interchange(nn.Module):
+    """What recurra.LSTM and the other namesakes share: the way to torch.nn's own module.
+
+    A subclass names its twin's arguments in `_twin_arguments` and what torch.nn lacks in `_beyond_torch`.
+    """
+
+    cell: Cell
+    _twin: type[nn.Module]
+    """The class of torch.nn."""
+
+    @abstractmethod
+    def _twin_arguments(self) -> dict[str, Any]:
+        """The arguments that make the module of torch.nn, by name."""
+
+    @abstractmethod
+    def _beyond_torch(self) -> list[str]:
+        """The options in use that torch.nn lacks, as the repr prints them."""
+
+    def to_torch(self) -> nn.Module:
+        """The module of torch.nn that computes the same, on the same parameters: they are shared, not copied.
+
+        For tools that replace or compile exactly torch.nn's classes: `torch.jit.script` (which calls this itself),
+        `torch.ao.quantization.quantize_dynamic`, exporters.
+
+        Raises:
+            InputError: the layer uses an option, or an activation, that torch.nn lacks.
+        """
+        name, beyond = type(self).__name__, self._beyond_torch()
+        if self.cell not in MODES:
+            beyond = [f"the cell {self.cell}", *beyond]
+        if beyond:
+            raise InputError(f"{name}: torch.nn.{name} lacks {', '.join(beyond)}: the layer cannot become one")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of dropout with one layer: the namesake has given it
+            twin = self._twin(**self._twin_arguments(), device="meta")
+        for parameter in self._parameters:
+            # By attribute, so that a weight that a parametrisation computes is passed on too.
+            value = getattr(self, parameter)
+            setattr(twin, parameter, nn.Parameter(value) if isinstance(value, torch.Tensor) else None)
+        return twin.train(self.training)
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """What `torch.jit.script` compiles in place of this module."""
+        return self.to_torch()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # torch.ao.quantization sets this on each module that it visits, and then replaces exact classes only.
+        if name == "qconfig":
+            warnings.warn(
+                f"{type(self).__name__}: torch.ao.quantization replaces torch.nn's own classes only, so that this "
+                "layer stays in floating point: put layer.to_torch() in its place before quantising",
+                stacklevel=2,
+            )
+        # Not RNNBase's, which keeps its list of weights in step: ours is read anew at each call.
+        nn.Module.__setattr__(self, name, value)
