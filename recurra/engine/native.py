@@ -50,6 +50,10 @@ def _around(request: Request) -> str | None:
     on_cpu = request.x.device.type == "cpu"
     if type(request.cell) is LSTM and on_cpu and torch.is_autocast_enabled("cpu"):
         return "oneDNN's LSTM does not run under autocast"
+    compiling = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+    if type(request.cell) is LSTM and on_cpu and compiling and torch.is_grad_enabled():
+        # Where x needs no gradient AOTAutograd drops the workspace that the kernel's backward pass reads.
+        return "oneDNN's LSTM has no backward pass in a compiled graph"
     return None
 
 

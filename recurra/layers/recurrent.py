@@ -16,6 +16,7 @@ from recurra.errors import InputError
 from recurra.layers import options
 from recurra.layers.checks import check_state
 from recurra.layers.connections import connect, fill_highway, register_highway
+from recurra.layers.dtypes import check_dtypes, like_input
 from recurra.layers.explanation import Explanation
 from recurra.layers.masks import Drops, StackMasks, check_masks, no_masks
 from recurra.layers.parameters import Place, fill, gather, register, stack_of
@@ -118,6 +119,7 @@ class Recurrent(nn.Module):
         for layer in range(1, self.num_layers) if highway else ():
             register_highway(self, layer, self.output_size, device, dtype)
         self.reset_parameters()
+        assert self.cell.formula  # runs the formula once, here and not within a trace of the first call
 
     def _check(self) -> None:
         name = type(self).__name__
@@ -212,7 +214,8 @@ class Recurrent(nn.Module):
         """
         given = self._enter(x, lengths)
         rows = given.x.shape[1]
-        states = self.initial_state(rows) if state is None else self._given(tuple(state), rows, given.single)
+        states = self._begin(given.x, rows) if state is None else self._given(tuple(state), rows, given.single)
+        check_dtypes(type(self).__name__, given.x, states, self._recurrent_weights[0])
         if masks is None:
             masks = self.draw_masks(rows) if self.training else no_masks(self._places)
         else:
@@ -227,6 +230,10 @@ class Recurrent(nn.Module):
 
     def _enter(self, x: Tensor | PackedSequence, lengths: Tensor | None) -> Entered:
         return enter(type(self).__name__, x, lengths, input_size=self.input_size, batch_first=self.batch_first)
+
+    def _begin(self, x: Tensor, rows: int) -> States:
+        states = self.initial_state(rows)
+        return states if self.learn_initial_state else like_input(states, x)
 
     def _given(self, states: States, rows: int, single: bool) -> States:
         name, wanted = type(self).__name__, len(self._places)

@@ -16,6 +16,7 @@ from recurra.engine import Request, Result, run
 from recurra.errors import InputError
 from recurra.layers import options
 from recurra.layers.checks import check_state
+from recurra.layers.dtypes import check_dtypes, like_input
 from recurra.layers.parameters import Place, fill, gather, register, state_widths
 
 
@@ -93,10 +94,11 @@ class Step(nn.Module):
             raise InputError(f"{name}: x is {tuple(x.shape)}, expected (batch, {I}), or ({I},) for one row alone")
         rows = x[None] if single else x  # (B, I)
         if state is None:
-            state = self.initial_state(len(rows))
+            (state,) = like_input((self.initial_state(len(rows)),), rows)
         elif single:
             state = state.map(lambda tensor: tensor[None])
         check_state(name, state, self.cell, tuple(self._place.states.values()), len(rows))
+        check_dtypes(name, rows, (state,), self.weights().hh)
         new = self.run_layer(Request(self.cell, rows[None], state, self.weights())).state
         return new.map(lambda tensor: tensor[0]) if single else new
 
