@@ -25,7 +25,8 @@ def check_dtypes(name: str, x: Tensor, states: Iterable[State], weight: Tensor) 
         raise InputError(f"{name}: x is a sparse tensor ({x.layout}), expected a dense one: x.to_dense()")
     kind = weight.device.type
     converts = torch.is_autocast_enabled(kind) if kind not in ("meta", "lazy") else False
-    for what, tensor in (("x", x), *((f"the state's {field}", t) for one in states for field, t in one._asdict().items())):
+    parts = [(f"the state's {field}", tensor) for one in states for field, tensor in one._asdict().items()]
+    for what, tensor in [("x", x), *parts]:
         if tensor.dtype == weight.dtype or (converts and tensor.dtype in _CONVERTED and weight.dtype in _CONVERTED):
             continue
         raise InputError(

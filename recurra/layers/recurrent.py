@@ -20,10 +20,11 @@ from recurra.layers.dtypes import check_dtypes, like_input
 from recurra.layers.explanation import Explanation
 from recurra.layers.masks import Drops, StackMasks, check_masks, no_masks
 from recurra.layers.parameters import Place, fill, gather, register, stack_of
+from recurra.layers.scripting import NotScriptable
 from recurra.layers.sequences import Entered, enter
 
 
-class Recurrent(nn.Module):
+class Recurrent(NotScriptable, nn.Module):
     """A stack of recurrent layers of one cell: h_t^l = step(h_t^{l-1}, h_{t-1}^l).
 
     Parameters have torch.nn's names and layout: `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`,

@@ -18,9 +18,10 @@ from recurra.layers import options
 from recurra.layers.checks import check_state
 from recurra.layers.dtypes import check_dtypes, like_input
 from recurra.layers.parameters import Place, fill, gather, register, state_widths
+from recurra.layers.scripting import NotScriptable
 
 
-class Step(nn.Module):
+class Step(NotScriptable, nn.Module):
     """One step of a cell, for a loop of one's own: the next state of x (B, I) and a state.
 
     Parameters are `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`, then as in `Recurrent` without the ending. What is

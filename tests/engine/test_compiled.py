@@ -16,7 +16,7 @@ from recurra.engine import choose, run
 from recurra.engine.cpu import maths
 from recurra.engine.cpu.code import Code
 from recurra.engine.cpu.compile import Compiled, machine_shape
-from recurra.errors import InputError, RecurraError
+from recurra.errors import InputError
 from recurra.layers import GRU, Recurrent
 
 
@@ -65,14 +65,6 @@ def test_two_gradients_through_a_retained_graph_agree():
     (first,) = torch.autograd.grad(y, x, retain_graph=True)
     (second,) = torch.autograd.grad(y, x)
     assert torch.equal(first, second)
-
-
-def test_a_second_derivative_is_refused_and_not_wrong():
-    request = make("gru", B=4, H=16)
-    x = request.x.clone().requires_grad_()
-    (first,) = torch.autograd.grad(run(change(request, x=x), "cpu").y.square().sum(), x, create_graph=True)
-    with pytest.raises(RecurraError, match="no second derivatives: make the layer with engine='unroll'"):
-        first.sum().backward()
 
 
 @pytest.mark.parametrize("name", ["lstm", "user's leaky"])
