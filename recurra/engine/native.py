@@ -69,7 +69,7 @@ def native(request: Request) -> Result:
     hx = start if len(start) > 1 else start[0]
     # cuDNN keeps what the backward pass needs only when told that it is training; no dropout is asked of it here.
     # A trace is checked without gradients and must be the same then.
-    training = torch.is_grad_enabled() or torch.jit.is_tracing()
+    training = torch.is_grad_enabled() or torch.jit.is_tracing()  # type: ignore[attr-defined]
     settings = (weights.b_ih is not None, 1, 0.0, training, False)
     if request.lengths is None:
         x = request.x.flip(0) if request.reverse else request.x

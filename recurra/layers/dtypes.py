@@ -36,5 +36,5 @@ def check_dtypes(name: str, x: Tensor, states: Iterable[State], weight: Tensor) 
 
 
 def like_input(states: States, x: Tensor) -> States:
-    """Initial states of 0 in the number type of x, as torch.nn makes them: another one than the weights' in autocast."""
+    """Initial states of 0 in the number type of x, as torch.nn makes them: not the weights' type under autocast."""
     return tuple(one.to(x.dtype) for one in states)

@@ -39,7 +39,8 @@ def _tensors(request: Request) -> str | None:
 
 
 def _around(request: Request) -> str | None:
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active():
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
+    if traced or torch._C._are_functorch_transforms_active():
         return "it cannot be traced or transformed by PyTorch"
     if torch._C._len_torch_dispatch_stack():
         return "a dispatch mode of PyTorch is active, which sees operators of PyTorch alone"

@@ -83,7 +83,7 @@ def _inputs(request: Request, loops: Kernel) -> tuple[list[str], list[Tensor | N
         if kind and mask is not None:
             width = loops.programs.recorded.widths[f"k.{state}"]
             found[f"k.{state}"] = mask.expand(T, B, width) if kind == "step" else mask.reshape(1).expand(width)
-    # The loops read memory, where a negative view (torch._neg_view, the imaginary part of a conjugate) has other numbers.
+    # The loops read memory, where a negative view (torch._neg_view, a conjugate's imaginary part) has other numbers.
     return list(found), [tensor if tensor is None else tensor.resolve_neg() for tensor in found.values()]
 
 
