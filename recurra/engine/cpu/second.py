@@ -26,7 +26,7 @@ Inputs = Mapping[str, Tensor | None]
 class Reference:
     """The function that the loops compute, in operators of PyTorch.
 
-    The tensors go in by the names of `recurra.engine.cpu.run`: "x" or "z", "ih", "hh", "s.h", "p.k", "gain.i", "k.c" and so on.
+    The tensors go in by the names of `recurra.engine.cpu.run`: "x" or "z", "ih", "hh", "s.h", "p.k", "gain.i", "k.c".
     """
 
     cell: Cell
