@@ -131,5 +131,7 @@ def from_tensors(tensors: dict[str, Tensor], names: tuple[str, ...]) -> States:
 
 
 def where(rows: Tensor, new: State, old: State) -> State:
-    """`new` in the rows where `rows`, bool (B, 1), is True, `old` in the others."""
-    return State(**{name: torch.where(rows, a, b) for name, a, b in zip(new._fields, new, old, strict=True)})
+    """`new` in the rows where `rows`, bool (B, 1), is True, `old` in the others; in the dtypes of `new`."""
+    # Under autocast a new state may be narrower than the initial one, and torch.where would return the wider type.
+    pairs = zip(new._fields, new, old, strict=True)
+    return State(**{name: torch.where(rows, a, b.to(a.dtype)) for name, a, b in pairs})

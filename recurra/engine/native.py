@@ -46,11 +46,17 @@ def _around(request: Request) -> str | None:
         return "torch.nn does not show its gates"
     if torch._C._are_functorch_transforms_active():
         return "torch.nn's kernels have no rule for torch.func"
+    if request.lengths is not None and len(request.lengths) == 0:
+        return "torch.nn packs no batch of 0 rows"
     if request.lengths is not None and torch.compiler.is_compiling():
         return "torch.nn packs rows by the values of lengths, which a compiled graph does not know"
     on_cpu = request.x.device.type == "cpu"
     if type(request.cell) is LSTM and on_cpu and torch.is_autocast_enabled("cpu"):
         return "oneDNN's LSTM does not run under autocast"
+    compiling = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+    if type(request.cell) is LSTM and on_cpu and compiling and torch.is_grad_enabled():
+        # Where x needs no gradient AOTAutograd drops the workspace that the kernel's backward pass reads.
+        return "oneDNN's LSTM has no backward pass in a compiled graph"
     return None
 
 
@@ -63,7 +69,9 @@ def native(request: Request) -> Result:
     start = tuple(tensor[None] for tensor in request.state)  # (1, B, H) each
     hx = start if len(start) > 1 else start[0]
     # cuDNN keeps what the backward pass needs only when told that it is training; no dropout is asked of it here.
-    settings = (weights.b_ih is not None, 1, 0.0, torch.is_grad_enabled(), False)
+    # A trace is checked without gradients and must be the same then.
+    training = torch.is_grad_enabled() or torch.jit.is_tracing()  # type: ignore[attr-defined]
+    settings = (weights.b_ih is not None, 1, 0.0, training, False)
     if request.lengths is None:
         x = request.x.flip(0) if request.reverse else request.x
         y, *last = kernel(x, hx, flat, *settings, False)

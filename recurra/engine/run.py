@@ -6,6 +6,7 @@ The choice depends on the request alone, never on a timing, so that a run repeat
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -76,9 +77,10 @@ def _work(request: Request) -> float:
 def engines_for(cell: Cell) -> tuple[str, ...]:
     """The engines that run a cell at least on a plain batch, by name."""
     H, G, R = 1, len(cell.gates), len(cell.recurrent)
-    vectors = tuple(torch.zeros(H) for _ in cell.vectors)
-    weights = Weights(torch.zeros(G, 1), torch.zeros(R, H), torch.zeros(G), torch.zeros(R), vectors=vectors)
-    request = Request(cell, torch.zeros(2, 1, 1), State(**{name: torch.zeros(1, H) for name in cell.states}), weights)
+    zeros = partial(torch.zeros, dtype=torch.float32, device="cpu")  # whatever the defaults of the process are
+    vectors = tuple(zeros(H) for _ in cell.vectors)
+    weights = Weights(zeros(G, 1), zeros(R, H), zeros(G), zeros(R), vectors=vectors)
+    request = Request(cell, zeros(2, 1, 1), State(**{name: zeros(1, H) for name in cell.states}), weights)
 
     def runs(engine: str) -> bool:
         try:

@@ -17,14 +17,31 @@ from recurra.errors import InputError
 
 def unroll(request: Request) -> Result:
     """Runs the request step by step in PyTorch operators: any cell, device, dtype and order of derivative."""
-    cell, weights, masks = request.cell, request.weights, request.masks
-    x, present = request.x, None
+    weights, x = request.weights, request.x
     if request.lengths is not None:
-        present = request.present.unbind(0)
         # What stands in the padding must not reach a gradient as 0 · NaN.
         x = x.masked_fill(~request.present, 0)
-    inputs = input_part(cell, weights, x).unbind(0)  # T × (B, G·H)
     formula = formula_of(request)
+    result = unroll_steps(request, formula, input_part(request.cell, weights, x))
+    if weights.hr is not None and formula.reads_h:
+        return result._replace(y=F.linear(result.y, weights.hr))  # (T, B, P)
+    return result
+
+
+def unroll_steps(request: Request, formula: Formula, z: Tensor) -> Result:
+    """The steps alone.
+
+    Args:
+        request: whose x is read only for its shape.
+        formula: what the step uses.
+        z: the pre-activations of the input, (T, B, G·H).
+
+    Returns:
+        y (T, B, size of h): not projected where the formula reads h itself.
+    """
+    cell, weights, masks, x = request.cell, request.weights, request.masks, request.x
+    present = None if request.lengths is None else request.present.unbind(0)
+    inputs = z.unbind(0)  # T × (B, G·H)
     recurrence = recurrent_part_of(cell, formula, weights, masks.h)
     norms = None if weights.norms is None else weights.norms.states
     vectors = vectors_of(cell.vectors, formula, weights.vectors, norms)
@@ -47,8 +64,6 @@ def unroll(request: Request) -> Result:
         emitted.reverse()
         kept.reverse()
     y = _over_time(request, emitted, state.h.shape[-1])  # (T, B, P), or (T, B, H)
-    if weights.hr is not None and formula.reads_h:
-        y = F.linear(y, weights.hr)  # (T, B, P)
     return Result(y, state, _kept(request, kept) if request.keep else None)
 
 

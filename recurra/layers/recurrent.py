@@ -16,13 +16,15 @@ from recurra.errors import InputShapeError
 from recurra.layers import options
 from recurra.layers.checks import check_is_state, check_state
 from recurra.layers.connections import connect, fill_highway, register_highway
+from recurra.layers.dtypes import check_dtypes, like_input
 from recurra.layers.explanation import Explanation
 from recurra.layers.masks import Drops, StackMasks, check_masks, no_masks
 from recurra.layers.parameters import Place, fill, gather, register, stack_of
+from recurra.layers.scripting import NotScriptable
 from recurra.layers.sequences import Entered, enter
 
 
-class Recurrent(nn.Module):
+class Recurrent(NotScriptable, nn.Module):
     """A stack of recurrent layers of one cell: h_t^l = step(h_t^{l-1}, h_{t-1}^l).
 
     Parameters have torch.nn's names and layout: `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`,
@@ -120,6 +122,7 @@ class Recurrent(nn.Module):
         for layer in range(1, self.num_layers) if highway else ():
             register_highway(self, layer, self.output_size, device, dtype)
         self.reset_parameters()
+        assert self.cell.formula  # runs the formula once, here and not within a trace of the first call
 
     def _check(self) -> None:
         name = type(self).__name__
@@ -215,7 +218,8 @@ class Recurrent(nn.Module):
         """
         given = self._enter(x, lengths)
         rows = given.x.shape[1]
-        states = self.initial_state(rows) if state is None else self._given(tuple(state), rows, given.single)
+        states = self._begin(given.x, rows) if state is None else self._given(tuple(state), rows, given.single)
+        check_dtypes(type(self).__name__, given.x, states, self._recurrent_weights[0])
         if masks is None:
             masks = self.draw_masks(rows) if self.training else no_masks(self._places)
         else:
@@ -230,6 +234,10 @@ class Recurrent(nn.Module):
 
     def _enter(self, x: Tensor | PackedSequence, lengths: Tensor | None) -> Entered:
         return enter(type(self).__name__, x, lengths, input_size=self.input_size, batch_first=self.batch_first)
+
+    def _begin(self, x: Tensor, rows: int) -> States:
+        states = self.initial_state(rows)
+        return states if self.learn_initial_state else like_input(states, x)
 
     def _given(self, states: States, rows: int, single: bool) -> States:
         name, wanted = type(self).__name__, len(self._places)

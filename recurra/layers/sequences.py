@@ -77,6 +77,6 @@ def enter(
 def _pack(y: Tensor, like: PackedSequence) -> PackedSequence:
     """Y (T, B, P), rows in the caller's order, as a packed sequence with the layout of `like`."""
     rows = y if like.sorted_indices is None else y.index_select(1, like.sorted_indices)
-    lengths = (like.batch_sizes[:, None] > torch.arange(y.shape[1])).sum(0)  # (B,), falling
+    lengths = (like.batch_sizes[:, None] > torch.arange(y.shape[1], device="cpu")).sum(0)  # (B,), falling
     data = pack_padded_sequence(rows, lengths).data
     return PackedSequence(data, like.batch_sizes, like.sorted_indices, like.unsorted_indices)

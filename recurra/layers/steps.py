@@ -16,11 +16,13 @@ from recurra.engine import Request, Result, run
 from recurra.errors import InputError, InputShapeError, InputTypeError
 from recurra.layers import options
 from recurra.layers.checks import check_is_state, check_state, check_tensor
+from recurra.layers.dtypes import check_dtypes, like_input
 from recurra.layers.interchange import MODES, Device, Interchange
 from recurra.layers.parameters import Place, fill, gather, register, state_widths
+from recurra.layers.scripting import NotScriptable
 
 
-class Step(nn.Module):
+class Step(NotScriptable, nn.Module):
     """One step of a cell, for a loop of one's own: the next state of x (B, I) and a state.
 
     Parameters are `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`, then as in `Recurrent` without the ending. What is
@@ -106,10 +108,11 @@ class Step(nn.Module):
             raise InputShapeError(f"{name}: x is {tuple(x.shape)}, expected (batch, {I}), or ({I},) for one row alone")
         rows = x[None] if single else x  # (B, I)
         if state is None:
-            state = self.initial_state(len(rows))
+            (state,) = like_input((self.initial_state(len(rows)),), rows)
         elif single:
             state = state.map(lambda tensor: tensor[None])
         check_state(name, state, self.cell, tuple(self._place.states.values()), len(rows))
+        check_dtypes(name, rows, (state,), self.weights().hh)
         new = self.run_layer(Request(self.cell, rows[None], state, self.weights())).state
         return new.map(lambda tensor: tensor[0]) if single else new
 

@@ -12,7 +12,7 @@ from test_conformance import change, make
 
 from recurra.cells import Cell, Elman, Gates, State
 from recurra.engine import choose, run
-from recurra.errors import InputError, RecurraError
+from recurra.errors import InputError
 from recurra.layers import GRU, Recurrent
 
 
@@ -61,14 +61,6 @@ def test_two_gradients_through_a_retained_graph_agree():
     (first,) = torch.autograd.grad(y, x, retain_graph=True)
     (second,) = torch.autograd.grad(y, x)
     assert torch.equal(first, second)
-
-
-def test_a_second_derivative_is_refused_and_not_wrong():
-    request = make("gru", B=4, H=16)
-    x = request.x.clone().requires_grad_()
-    (first,) = torch.autograd.grad(run(change(request, x=x), "cpu").y.square().sum(), x, create_graph=True)
-    with pytest.raises(RecurraError, match="no second derivatives: make the layer with engine='unroll'"):
-        first.sum().backward()
 
 
 @pytest.mark.parametrize("name", ["lstm", "user's leaky"])
@@ -384,14 +376,6 @@ def test_one_may_write_into_y_until_it_is_needed():
     y.mul_(2)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y.sum().backward()
-
-
-def test_a_penalty_on_a_gradient_is_refused_and_never_left_out():
-    x = torch.randn(20, 32, 8, requires_grad=True)
-    y = GRU(8, 64, engine="cpu")(x)[0].sum()
-    (first,) = torch.autograd.grad(y, x, create_graph=True)
-    with pytest.raises(RecurraError, match="no second derivatives"):
-        (y + first.square().sum()).backward()
 
 
 def test_forward_mode_runs_on_the_reference():

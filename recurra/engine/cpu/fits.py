@@ -17,7 +17,7 @@ from recurra.engine.unroll import misfit
 
 def why_not(request: Request) -> str | None:
     """Why the compiled loops cannot run the request, in words; None where they can."""
-    return _tensors(request) or _around(request) or _formula(request)
+    return _around(request) or _tensors(request) or _formula(request)
 
 
 def _tensors(request: Request) -> str | None:
@@ -38,8 +38,11 @@ def _tensors(request: Request) -> str | None:
 
 
 def _around(request: Request) -> str | None:
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
+    if traced or torch._C._are_functorch_transforms_active():
         return "it cannot be traced or transformed by PyTorch"
+    if torch._C._len_torch_dispatch_stack():
+        return "a dispatch mode of PyTorch is active, which sees operators of PyTorch alone"
     if torch.is_autocast_enabled("cpu"):
         return "it knows no autocast"
     if torch.autograd.forward_ad._current_level >= 0:

@@ -19,9 +19,9 @@ from recurra.engine.cpu.fits import traced_for
 from recurra.engine.cpu.forward import Forward
 from recurra.engine.cpu.gradients import Gradients
 from recurra.engine.cpu.kernel import Kernel, kernel_of
+from recurra.engine.cpu.second import Reference, differentiable, reference_gradients
 from recurra.engine.cpu.sequences import Sequences
 from recurra.engine.request import Request, Result
-from recurra.errors import RecurraError
 
 
 def cpu(request: Request) -> Result:
@@ -30,7 +30,9 @@ def cpu(request: Request) -> Result:
     loops, weights = kernel_of(formula, variant, request.x.dtype), request.weights
     cell = loops.cell  # as the loops know it, whatever becomes of the request's
     names, tensors = _inputs(request, loops)
-    plan = _Plan(loops, Sequences.of(request), tuple(names), len(cell.states), _piece(request))
+    sequences = Sequences.of(request)
+    reference = Reference(request.cell, formula.signature, variant, sequences.lengths, request.reverse)
+    plan = _Plan(loops, sequences, tuple(names), len(cell.states), _piece(request), reference)
     outputs = _Loops.apply(plan, *tensors)
     n = len(cell.states)
     y, last, shown = outputs[0], State(**dict(zip(cell.states, outputs[1 : n + 1], strict=True))), outputs[n + 1 :]
@@ -55,6 +57,7 @@ class _Plan:
     """Of the tensors that go in."""
     states: int
     recompute: int
+    reference: Reference
 
 
 def _inputs(request: Request, loops: Kernel) -> tuple[list[str], list[Tensor | None]]:
@@ -81,13 +84,22 @@ def _inputs(request: Request, loops: Kernel) -> tuple[list[str], list[Tensor | N
         if kind and mask is not None:
             width = loops.programs.recorded.widths[f"k.{state}"]
             found[f"k.{state}"] = mask.expand(T, B, width) if kind == "step" else mask.reshape(1).expand(width)
-    return list(found), list(found.values())
+    # The loops read memory, where a negative view (torch._neg_view, a conjugate's imaginary part) has other numbers.
+    return list(found), [tensor if tensor is None else tensor.resolve_neg() for tensor in found.values()]
 
 
 def _by_gate(name: str, gates: tuple[str, ...], stacked: Tensor | None) -> dict[str, Tensor]:
     if stacked is None or not gates:
         return {}
     return {f"{name}.{gate}": part for gate, part in zip(gates, stacked.chunk(len(gates)), strict=True)}
+
+
+def _has_no_memory(tensor: Tensor | None) -> bool:
+    """Whether a gradient stands for many, as those of `is_grads_batched=True` and of `torch.func` do."""
+    functorch = torch._C._functorch
+    return tensor is not None and (
+        functorch.is_functorch_wrapped_tensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
+    )
 
 
 class _Loops(torch.autograd.Function):
@@ -109,31 +121,23 @@ class _Loops(torch.autograd.Function):
         return (y, *last, *shown)
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor | None, *further: Tensor | None) -> tuple[Any, ...]:
+    def backward(ctx: Any, *incoming: Tensor | None) -> tuple[Any, ...]:
         """The gradients of all that went in."""
         plan: _Plan = ctx.plan
+        tensors = ctx.saved_tensors  # asked for once: hooks on saved tensors unpack at every access
         n = len(plan.names)
-        given = dict(zip(plan.names, ctx.saved_tensors[:n], strict=True))
-        saved = dict(zip(ctx.saved_names, ctx.saved_tensors[n:-1], strict=True))
+        given = dict(zip(plan.names, tensors[:n], strict=True))
         wanted = dict(zip(plan.names, ctx.needs_input_grad[1:], strict=True))
+        if any(map(_has_no_memory, incoming)):  # many gradients in one call
+            again = torch.is_grad_enabled()
+            by_name = reference_gradients(plan.reference, given, incoming, wanted, create_graph=again)
+            return (None, *(by_name.get(name) for name in plan.names))
+        saved = dict(zip(ctx.saved_names, (t.contiguous() for t in tensors[n:-1]), strict=True))
+        dy, *further = (None if t is None else t.detach().resolve_neg() for t in incoming)
         with torch.no_grad():
             gradients = Gradients(plan.loops, plan.sequences, given, saved, wanted, plan.recompute)
             found = gradients.run(dy, further[: plan.states], further[plan.states :])
         results = [found.get(name) if wanted[name] else None for name in plan.names]
         if torch.is_grad_enabled():
-            results = list(_Once.apply(len(results), *results, dy, *further, *given.values()))
+            results = differentiable(plan.reference, given, incoming, wanted, results)
         return (None, *results)
-
-
-class _Once(torch.autograd.Function):
-    """Gradients as they are, which cannot be differentiated again: they hang on all that they were made of."""
-
-    @staticmethod
-    def forward(ctx: Any, count: int, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
-        """The first `count` of the tensors."""
-        return tuple(None if tensor is None else tensor.view_as(tensor) for tensor in tensors[:count])
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
-        """There is none."""
-        raise RecurraError("the compiled engine has no second derivatives: make the layer with engine='unroll'")

@@ -46,7 +46,8 @@ class Sequences:
         way = -1 if request.reverse else 1
         if request.lengths is None or bool((request.lengths == T).all()):
             return _whole(T, B, way)
-        lengths = request.lengths.to("cpu", torch.int64)
+        # A copy: the backward pass reads it too, and the caller's tensor may have changed by then.
+        lengths = request.lengths.to("cpu", torch.int64, copy=True)
         ordered, order = lengths.sort(descending=True, stable=True)
         has_step = torch.arange(T, device="cpu")[:, None] < ordered  # (T, B), rows as they are numbered
         active = has_step.sum(1)

@@ -1,0 +1,202 @@
+"""Derivatives of the compiled loops that the loops do not have: of gradients, and of many gradients at once.
+
+The reference computes them, from the tensors that went into the forward pass. Nothing here runs unless it is asked for
+by `create_graph=True` and a second backward pass, or by gradients that PyTorch has batched (`is_grads_batched=True`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.cells import Cell, Norms, State, Weights
+from recurra.cells.shipped import is_untouched
+from recurra.engine.around import input_part
+from recurra.engine.request import Masks, Request
+from recurra.engine.trace import Signature, Variant
+from recurra.engine.trace.knowing import still
+from recurra.engine.unroll import unroll_steps
+from recurra.errors import RecurraError
+
+Inputs = Mapping[str, Tensor | None]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The function that the loops compute, in operators of PyTorch.
+
+    The tensors go in by the names of `recurra.engine.cpu.run`: "x" or "z", "ih", "hh", "s.h", "p.k", "gain.i", "k.c".
+    """
+
+    cell: Cell
+    signature: Signature
+    """What the cell's step computed in the forward pass."""
+    variant: Variant
+    lengths: Tensor | None
+    """int64 (B,)."""
+    reverse: bool
+
+    def outputs(self, given: Inputs) -> tuple[Tensor, ...]:
+        """Y before any projection of what the layer emits, (T, B, size of h), the last states, and the gates shown.
+
+        Raises:
+            RecurraError: the step has changed since the forward pass.
+        """
+        request = self._request(given)
+        self._check(request.weights.hh.dtype)
+        z = given.get("z")
+        if z is None:
+            x = request.x if self.lengths is None else request.x.masked_fill(~request.present, 0)
+            z = input_part(self.cell, request.weights, x)  # (T, B, G·H)
+        result = unroll_steps(request, self.signature.outline.formula, z)
+        return (result.y, *result.state, *(result.kept or ()))
+
+    def _check(self, dtype: torch.dtype) -> None:
+        kind = type(self.cell)
+        if not is_untouched(kind) and not still(self.cell, self.variant.hidden, dtype, self.signature):
+            raise RecurraError(
+                f"{kind.__name__}: its step has changed since the forward pass, whose second derivative is asked for. "
+                "Change it after the last backward()"
+            )
+
+    def _request(self, given: Inputs) -> Request:
+        def tensor(name: str) -> Tensor:
+            present = given[name]
+            assert present is not None
+            return present
+
+        cell, variant = self.cell, self.variant
+        norms, b_hh = None, given["b_hh"]
+        if variant.normalised:
+            pairs = [
+                (tensor(f"gain.state.{name}"), tensor(f"shift.state.{name}"))
+                for name in self.signature.outline.formula.normalised
+            ]
+            gains = torch.cat([tensor("hh").new_empty(0), *(tensor(f"gain.{gate}") for gate in cell.recurrent)])
+            norms = Norms(gains, gains, tuple(pairs))  # the first is of the input's part, and in z already
+            shifts = [tensor(f"shift.{gate}") for gate in cell.recurrent if f"shift.{gate}" in given]
+            b_hh = torch.cat(shifts) if shifts else None
+        x = tensor("z" if variant.normalised else "x")
+        vectors = tuple(tensor(f"p.{name}") for name in cell.vectors)
+        # With z the matrix of the input is not read, but its rows say how many units there are.
+        ih = x[0, 0, :, None] if variant.normalised else tensor("ih")
+        weights = Weights(ih, tensor("hh"), given.get("b_ih"), b_hh, given["hr"], vectors, norms)
+        state = State(**{name: tensor(f"s.{name}") for name in cell.states})
+        masks = Masks(given.get("m.h"), self._zoneout(given))
+        return Request(cell, x, state, weights, self.lengths, self.reverse, masks, variant.shown)
+
+    def _zoneout(self, given: Inputs) -> tuple[Tensor | None, ...]:
+        masks = (given.get(f"k.{name}") for name in self.cell.states)
+        shaped = tuple(k if k is None or k.dim() == 3 else k[None, None] for k in masks)  # (T, B, size) or (1, 1, size)
+        return shaped if self.variant.zoned else ()
+
+
+def reference_gradients(
+    reference: Reference,
+    given: Inputs,
+    incoming: Sequence[Tensor | None],
+    wanted: Mapping[str, bool],
+    *,
+    create_graph: bool = False,
+) -> dict[str, Tensor | None]:
+    """The gradients of what went into the loops, by the reference.
+
+    Args:
+        reference: the function.
+        given: what went in.
+        incoming: the loss's derivative by each output, None where it is 0.
+        wanted: of which inputs a gradient is asked for.
+        create_graph: whether the gradients are functions of `given` and `incoming` for autograd.
+    """
+    with torch.enable_grad():
+        # Aliases: one tensor may have gone in under two names, and each has its own gradient.
+        inputs = {name: _alias(tensor, create_graph, wanted[name]) for name, tensor in given.items()}
+        outputs = zip(reference.outputs(inputs), incoming, strict=True)
+        reached = [(output, gradient) for output, gradient in outputs if gradient is not None and output.requires_grad]
+        names = [name for name in given if wanted[name]]
+        if not reached or not names:
+            return dict.fromkeys(names)
+        gradients = torch.autograd.grad(
+            [output for output, _ in reached],
+            [_needed(inputs[name]) for name in names],
+            [gradient for _, gradient in reached],
+            create_graph=create_graph,
+            allow_unused=True,
+        )
+    return dict(zip(names, gradients, strict=True))
+
+
+def differentiable(
+    reference: Reference,
+    given: Inputs,
+    incoming: Sequence[Tensor | None],
+    wanted: Mapping[str, bool],
+    gradients: Sequence[Tensor | None],
+) -> list[Tensor | None]:
+    """The gradients that the loops computed, as functions of `given` and `incoming` for autograd."""
+    call = _Call(reference, tuple(given), dict(wanted), tuple(gradients))
+    return list(_Gradients.apply(call, *given.values(), *incoming))
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What is not a tensor that a second derivative flows to."""
+
+    reference: Reference
+    names: tuple[str, ...]
+    wanted: dict[str, bool]
+    gradients: tuple[Tensor | None, ...]
+    """In the order of `names`, as the loops computed them."""
+
+
+class _Gradients(torch.autograd.Function):
+    """The gradients as they are; their own derivatives are computed when somebody asks for them."""
+
+    @staticmethod
+    def forward(ctx: Any, call: _Call, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
+        """The gradients, from what went into the loops and the derivatives by their outputs."""
+        ctx.reference, ctx.names, ctx.wanted = call.reference, call.names, call.wanted
+        ctx.save_for_backward(*tensors)
+        ctx.set_materialize_grads(False)
+        return call.gradients
+
+    @staticmethod
+    def backward(ctx: Any, *directions: Tensor | None) -> tuple[Any, ...]:
+        """The derivatives of the gradients by all that they depend on, along a direction for each gradient."""
+        names, again, needed = ctx.names, torch.is_grad_enabled(), ctx.needs_input_grad[1:]
+        with torch.enable_grad():
+            tensors = [_alias(t, again, need) for t, need in zip(ctx.saved_tensors, needed, strict=True)]
+            given = dict(zip(names, tensors, strict=False))
+            first = reference_gradients(ctx.reference, given, tensors[len(names) :], ctx.wanted, create_graph=True)
+            pairs = zip((first.get(name) for name in names), directions, strict=True)
+            reached = [(g, v) for g, v in pairs if g is not None and v is not None and g.requires_grad]
+            places = [place for place, need in enumerate(needed) if need]
+            second: Sequence[Tensor | None] = [None] * len(places)
+            if reached:
+                second = torch.autograd.grad(
+                    [gradient for gradient, _ in reached],
+                    [_needed(tensors[place]) for place in places],
+                    [direction for _, direction in reached],
+                    create_graph=again,
+                    allow_unused=True,
+                )
+        results: list[Tensor | None] = [None] * len(tensors)
+        for place, gradient in zip(places, second, strict=True):
+            results[place] = gradient
+        return (None, *results)
+
+
+def _alias(tensor: Tensor | None, in_graph: bool, needed: bool) -> Tensor | None:
+    """The same numbers as a tensor of its own: with the graph that made them, or as the start of another."""
+    if tensor is None:
+        return None
+    return tensor.view_as(tensor) if in_graph else tensor.detach().requires_grad_(needed)
+
+
+def _needed(tensor: Tensor | None) -> Tensor:
+    assert tensor is not None
+    return tensor
