@@ -17,6 +17,6 @@ class NotScriptable:
             InputError: always.
         """
         raise InputError(
-            f"{type(self).__name__}: torch.jit.script cannot compile recurra's layers. "
+            f"{type(self).__name__}: torch.jit.script cannot compile a cell written in Python. "
             "Use torch.jit.trace, torch.export or torch.compile"
         )
