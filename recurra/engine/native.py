@@ -46,10 +46,10 @@ def _around(request: Request) -> str | None:
         return "torch.nn does not show its gates"
     if torch._C._are_functorch_transforms_active():
         return "torch.nn's kernels have no rule for torch.func"
-    if request.lengths is not None and len(request.lengths) == 0:
-        return "torch.nn packs no batch of 0 rows"
     if request.lengths is not None and torch.compiler.is_compiling():
         return "torch.nn packs rows by the values of lengths, which a compiled graph does not know"
+    if request.lengths is not None and len(request.lengths) == 0:
+        return "torch.nn packs no batch of 0 rows"
     on_cpu = request.x.device.type == "cpu"
     if type(request.cell) is LSTM and on_cpu and torch.is_autocast_enabled("cpu"):
         return "oneDNN's LSTM does not run under autocast"

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 import recurra
 from recurra.errors import InputError
 
-T, B, I, H = 4, 3, 2, 4
+T, B, I, H = 2, 3, 2, 4
 KINDS = ["LSTM", "GRU", "RNN", "user's cell"]
 BACKENDS = [
     "aot_eager",
@@ -63,19 +63,20 @@ def fresh_compiler():
 def test_training_with_an_input_that_needs_no_gradient(kind, backend):
     module = layer(kind)
     compiled = torch.compile(module, backend=backend, fullgraph=True)
-    for steps, rows in ((T, B), (T + 1, B), (T, B + 2)):  # compiled again for other sizes
+    for steps, rows in ((T, B), (T + 1, B)):  # compiled again for another T
         assert_same_training(compiled, module, torch.randn(steps, rows, I))
     with torch.no_grad():
         x = torch.randn(T, B, I)
         torch.testing.assert_close(compiled(x)[0], module(x)[0])
 
 
+@pytest.mark.slow
 @each_backend
 @pytest.mark.parametrize("kind", ["LSTM", "user's cell"])
 def test_dynamic_sizes_lengths_packed_sequences_and_gates(kind, backend):
     module = layer(kind, bidirectional=True)
     compiled, x = torch.compile(module, backend=backend), torch.randn(T, B, I)
-    lengths = torch.tensor([4, 1, 2])
+    lengths = torch.tensor([2, 1, 2])
     assert_same_training(torch.compile(module, backend=backend, dynamic=True), module, x)
     assert_same_training(compiled, module, x, lengths=lengths)
     assert_same_training(compiled, module, pack_padded_sequence(x, lengths, enforce_sorted=False))
@@ -85,10 +86,11 @@ def test_dynamic_sizes_lengths_packed_sequences_and_gates(kind, backend):
             torch.testing.assert_close(a, b)
 
 
+@pytest.mark.slow
 @each_backend
 @pytest.mark.parametrize("kind", ["LSTM", "user's cell"])
 def test_a_carried_state_dropout_and_recomputation(kind, backend):
-    module, x = layer(kind, num_layers=2, dropout=0.5, recompute=2), torch.randn(T, B, I)
+    module, x = layer(kind, num_layers=2, dropout=0.5, recompute=1), torch.randn(T, B, I)
     compiled = torch.compile(module, backend=backend)
     compiled(x)[0].sum().backward()  # in training mode, with dropout
     assert all(torch.isfinite(parameter.grad).all() for parameter in module.parameters())
