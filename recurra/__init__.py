@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from recurra.api import load, train
     from recurra.cells import Cell, Gates, Initialisation, State, count_parameters, find_cell
-    from recurra.diagnosis import diagnose
+    from recurra.diagnosis.diagnose import diagnose
     from recurra.errors import InputError, RecurraError
     from recurra.layers import (
         GRU,

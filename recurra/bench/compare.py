@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from recurra.bench.contestants import gather
+from recurra.bench.implementations import gather
 from recurra.bench.rounds import medians
 from recurra.bench.subjects import Shape, find_subject, forward_flops
 

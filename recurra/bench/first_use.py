@@ -61,7 +61,7 @@ def measure(cell: str, shape: str, engine: str, threads: int) -> dict[str, Any]:
     """The fields of a `FirstUse` that a process which has run nothing yet finds out."""
     import torch
 
-    from recurra.bench.contestants import make_batch, make_layer, timed_pass
+    from recurra.bench.implementations import make_batch, make_layer, timed_pass
 
     torch.set_num_threads(threads)
     batch, layer = make_batch(parse_shape(shape)), make_layer(find_subject(cell), parse_shape(shape), engine)

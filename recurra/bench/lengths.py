@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from recurra.bench.contestants import make_batch, make_layer, timed_pass
+from recurra.bench.implementations import make_batch, make_layer, timed_pass
 from recurra.bench.rounds import medians
 from recurra.bench.subjects import Shape, find_subject
 

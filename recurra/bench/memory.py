@@ -45,10 +45,10 @@ def peaks(cells: Iterable[str], shapes: Sequence[Shape], *, threads: int, engine
         threads: of torch.
         engine: the engine of recurra's layer.
     """
-    from recurra.bench.contestants import has_namesake
+    from recurra.bench.implementations import has_torch_equivalent
 
     for name in cells:
-        peer = "torch.nn" if has_namesake(find_subject(name)) else "eager"
+        peer = "torch.nn" if has_torch_equivalent(find_subject(name)) else "eager"
         for shape in shapes:
             told = {
                 who: in_fresh_process(__name__, who=who, cell=name, shape=str(shape), engine=engine, threads=threads)
@@ -62,12 +62,12 @@ def measure(who: str, cell: str, shape: str, engine: str, threads: int) -> dict[
     """One training step of one contestant in this process: its engine, and memory in bytes before and at the peak."""
     import torch
 
-    from recurra.bench.contestants import Batch, make_batch, make_layer, timed_pass, torch_namesake
+    from recurra.bench.implementations import Batch, make_batch, make_layer, timed_pass, torch_equivalent
 
     torch.set_num_threads(threads)
     batch = make_batch(parse_shape(shape))
     layer = make_layer(find_subject(cell), parse_shape(shape), "unroll" if who == "eager" else engine)
-    runs = torch_namesake(layer) if who == "torch.nn" else layer
+    runs = torch_equivalent(layer) if who == "torch.nn" else layer
     assert runs is not None
     timed_pass(runs, Batch(batch.x[:, :2], batch.dy[:, :2]), "training")()
     call, before = timed_pass(runs, batch, "training"), _memory("VmRSS")

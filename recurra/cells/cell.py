@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from recurra.cells.builtin_code import is_untouched
 from recurra.cells.initialise import Initialisation, initialise
-from recurra.cells.shipped import is_untouched
 from recurra.cells.state import Gates, State
 from recurra.cells.weights import Weights
 from recurra.errors import InputError, nearest

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recurra.cells import shipped
+from recurra.cells import builtin_code
 from recurra.cells.activations import ACTIVATIONS
 from recurra.cells.cell import Cell
 from recurra.errors import InputError, InputTypeError, nearest
@@ -36,7 +36,7 @@ _CLASSES = {
 CELLS: dict[str, type[Cell]] = {
     name: getattr(importlib.import_module(f"recurra.cells.{name}"), kind) for name, kind in _CLASSES.items()
 }
-shipped.remember(CELLS.values(), [ACTIVATIONS])
+builtin_code.remember(CELLS.values(), [ACTIVATIONS])
 
 # Further names that people know cells by, with the options that such a name implies.
 ALIASES: dict[str, tuple[str, dict[str, Any]]] = {

@@ -12,7 +12,7 @@ import torch
 from cyclopts import Parameter
 
 from recurra.bench import compare, first_use, lengths, memory, subjects, table
-from recurra.bench.contestants import PASSES, jax_is_installed
+from recurra.bench.implementations import PASSES, jax_is_installed
 from recurra.bench.subjects import Shape, find_subject, parse_shape
 from recurra.cli.options import whole
 from recurra.errors import InputError

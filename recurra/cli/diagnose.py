@@ -52,14 +52,14 @@ def diagnose(
     cell
         module:Class, for a model that was trained with a cell of your own.
     """
-    from recurra.diagnosis import diagnose as examine
+    from recurra.diagnosis import diagnose as run_diagnosis
 
     if out is not None:
         check_place(out)
     opened = open_model(model, cell)
     probe = _probe(opened, files or [], model, rows, steps)
     print(f"examining {model} on up to {rows} × {steps} steps", file=sys.stderr)
-    found = examine(opened.network, probe.batch, probe.loss)
+    found = run_diagnosis(opened.network, probe.batch, probe.loss)
     if out is not None:
         found.write(out, title=f"Diagnosis of {model.resolve().name}")
         print(f"{out}: the report", file=sys.stderr)

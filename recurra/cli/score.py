@@ -52,7 +52,7 @@ def score(
     language_model = open_model(model, cell, task="lm", does="score lines")
     unknown = tokens = 0
     with opened(file) as (source, name):
-        for scored in language_model.score(_decoded(source, name, language_model.unit.raw)):
+        for scored in language_model.score(_decoded(source, name, language_model.tokenizer.raw)):
             unknown, tokens = unknown + scored.unknown, tokens + scored.tokens
             bits = scored.nats / math.log(2)
             if as_json:

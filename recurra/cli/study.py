@@ -84,7 +84,7 @@ def _given(folder: Path, text: list[Path] | None, cell: str | None) -> tuple[Lan
         return model, held_out(folder, model)
     from recurra.data import open_text
 
-    return model, "".join(open_text(text, raw=model.unit.raw).blocks())
+    return model, "".join(open_text(text, raw=model.tokenizer.raw).blocks())
 
 
 def held_out(folder: Path, model: LanguageModel) -> str:
@@ -102,7 +102,7 @@ def held_out(folder: Path, model: LanguageModel) -> str:
         raise InputError(
             f"{folder}: the text held out in training is not there any more ({path}). Give text: --text FILE"
         )
-    return model.unit.decode(Corpus.open(path, model.unit).tokens)
+    return model.tokenizer.decode(Corpus.open(path, model.tokenizer).tokens)
 
 
 def _trained(folder: Path, text: list[Path], seed: int, quick: bool) -> tuple[LanguageModel, str]:

@@ -58,7 +58,7 @@ def units(
         raise InputError(f"--characters {characters}: expected a whole number above 0")
     check_place(out)
     language_model = open_model(model, cell, task="lm", does="have units to show here")
-    opened = open_text(text, raw=language_model.unit.raw)
+    opened = open_text(text, raw=language_model.tokenizer.raw)
     read = "".join(opened.part(0, characters).blocks())
     found = examine_units(language_model, read, state=state, tell=lambda line: print(line, file=sys.stderr, flush=True))
     names = ", ".join(path.name for path in text[:3]) + (", …" if len(text) > 3 else "")

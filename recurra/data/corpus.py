@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from recurra.data.header import Header, Span, header_path, places_path, read_header, write_header
 from recurra.data.text import BLOCK, Text, chunks
-from recurra.data.units import Ids, Unit, fingerprint
+from recurra.data.tokenizers import Ids, Tokenizer, fingerprint
 from recurra.errors import InputError, RecurraError
 
 _SHOWN_UNKNOWN = 20
@@ -35,7 +35,7 @@ class Corpus:
     header: Header
 
     @classmethod
-    def open(cls, path: str | Path, unit: Unit) -> "Corpus":
+    def open(cls, path: str | Path, tokenizer: Tokenizer) -> "Corpus":
         """The corpus that `encode` wrote to `path` with an equal unit.
 
         Raises:
@@ -43,9 +43,9 @@ class Corpus:
         """
         path = Path(path)
         header = read_header(path)
-        if header.unit_sha256 != fingerprint(unit):
+        if header.unit_sha256 != fingerprint(tokenizer):
             raise InputError(
-                f"{path}: was encoded with another vocabulary than this {unit.name} unit. Encode it again."
+                f"{path}: was encoded with another vocabulary than this {tokenizer.name} unit. Encode it again."
             )
         if not path.is_file():
             raise InputError(f"{path}: no such file, though its header is there. Encode the text again.")
@@ -93,7 +93,7 @@ class Corpus:
             raise InputError(f"{self.path}: its sha256 {found[:12]}… is not the header's. Encode the text again.")
 
 
-def encode(text: Text, unit: Unit, path: str | Path, *, block_size: int = BLOCK) -> Corpus:
+def encode(text: Text, tokenizer: Tokenizer, path: str | Path, *, block_size: int = BLOCK) -> Corpus:
     """Encode a text in chunks into `path` and a header `path`.json, each written aside and then renamed.
 
     Where tokens are unknown, their places go into `path`.unknown, 8 bytes each.
@@ -102,7 +102,7 @@ def encode(text: Text, unit: Unit, path: str | Path, *, block_size: int = BLOCK)
 
     Args:
         text: what to encode, read in blocks and never held whole.
-        unit: what to cut it into.
+        tokenizer: what to cut it into.
         path: the file to write; one that is there is replaced.
         block_size: how many bytes are read at a time.
 
@@ -111,12 +111,14 @@ def encode(text: Text, unit: Unit, path: str | Path, *, block_size: int = BLOCK)
         RecurraError: the file could not be written; what was there before is left or gone, never half written.
     """
     path = Path(path)
-    if text.raw != unit.raw:
-        raise InputError(f"the text was opened with raw={text.raw}: the unit {unit.name!r} needs raw={unit.raw}.")
+    if text.raw != tokenizer.raw:
+        raise InputError(
+            f"the text was opened with raw={text.raw}: the unit {tokenizer.name!r} needs raw={tokenizer.raw}."
+        )
     aside, places = (one.with_name(one.name + ".part") for one in (path, places_path(path)))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        header = _write_tokens(text, unit, aside, places, block_size)
+        header = _write_tokens(text, tokenizer, aside, places, block_size)
         # The header vouches for the ids: it goes first and comes last.
         header_path(path).unlink(missing_ok=True)
         places_path(path).unlink(missing_ok=True)
@@ -143,19 +145,19 @@ class _Tally:
     first: str | None = None
     """The first token's symbol, where it is unknown."""
 
-    def spelling(self, unit: Unit) -> float:
+    def spelling(self, tokenizer: Tokenizer) -> float:
         """Nats of spelling all unknown symbols but the first token's."""
-        costs = [count * unit.spelling_nats(symbol) for symbol, count in self.unknown.items()]
-        return math.fsum([*costs, 0.0 if self.first is None else -unit.spelling_nats(self.first)])
+        costs = [count * tokenizer.spelling_nats(symbol) for symbol, count in self.unknown.items()]
+        return math.fsum([*costs, 0.0 if self.first is None else -tokenizer.spelling_nats(self.first)])
 
 
-def _write_tokens(text: Text, unit: Unit, aside: Path, aside_places: Path, block_size: int) -> Header:
-    dtype = _dtype(unit.size)
+def _write_tokens(text: Text, tokenizer: Tokenizer, aside: Path, aside_places: Path, block_size: int) -> Header:
+    dtype = _dtype(tokenizer.size)
     digest, tally, spans = hashlib.sha256(), _Tally(), list[Span]()
     with aside.open("wb") as file, aside_places.open("wb") as places:
         for source, blocks in text.files(block_size):
             start = tally.tokens
-            for ids in _encoded(chunks(blocks, unit.cut, where=source), unit, tally, places):
+            for ids in _encoded(chunks(blocks, tokenizer.cut, where=source), tokenizer, tally, places):
                 data = ids.astype(dtype).tobytes()
                 digest.update(data)
                 file.write(data)
@@ -167,20 +169,20 @@ def _write_tokens(text: Text, unit: Unit, aside: Path, aside_places: Path, block
         tokens=tally.tokens,
         characters=tally.characters,
         sha256=digest.hexdigest(),
-        unit_sha256=fingerprint(unit),
+        unit_sha256=fingerprint(tokenizer),
         unknown=tally.unknown.total(),
         # Counter.most_common leaves ties in the order met, which is the order of the text.
         unknown_symbols=tuple(tally.unknown.most_common(_SHOWN_UNKNOWN)),
         sources=tuple(spans),
-        spelling=max(0.0, tally.spelling(unit)),
+        spelling=max(0.0, tally.spelling(tokenizer)),
     )
 
 
-def _encoded(pieces: Iterator[str], unit: Unit, tally: _Tally, places: BinaryIO) -> Iterator[Ids]:
+def _encoded(pieces: Iterator[str], tokenizer: Tokenizer, tally: _Tally, places: BinaryIO) -> Iterator[Ids]:
     for piece in pieces:
-        ids = unit.encode(piece)
-        if unit.unknown_id is not None and (ids == unit.unknown_id).any():
-            missing, found = unit.missing(piece), unit.missing_places(piece) + tally.tokens
+        ids = tokenizer.encode(piece)
+        if tokenizer.unknown_id is not None and (ids == tokenizer.unknown_id).any():
+            missing, found = tokenizer.missing(piece), tokenizer.missing_places(piece) + tally.tokens
             tally.unknown.update(missing)
             if len(found) and found[0] == 0:
                 tally.first = missing[0]

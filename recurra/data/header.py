@@ -36,7 +36,7 @@ class Header:
         unknown: how many ids stand for text outside the vocabulary.
         unknown_symbols: that text and how often it was met, the 20 most frequent.
         sources: the files, in order.
-        spelling: nats that spelling that text costs (`Unit.spelling_nats`), the first token left out, which nothing
+        spelling: nats that spelling that text costs (`Tokenizer.spelling_nats`), without the first token, which nothing
             predicts; None in a corpus of an earlier version, which did not count it.
     """
 

@@ -17,7 +17,7 @@ _JOINERS = "\u200c\u200d"
 _MODIFIERS = range(0x1F3FB, 0x1F400)  # skin tones of emoji
 
 
-def split(text: Text, share: float, *, unit: str) -> tuple[Text, Text]:
+def split(text: Text, share: float, *, tokenizer: str) -> tuple[Text, Text]:
     """The text without its last `share` of characters, and that share.
 
     Characters and bytes are cut at the character. For words and subwords the cut moves on to the end of the line it
@@ -28,7 +28,7 @@ def split(text: Text, share: float, *, unit: str) -> tuple[Text, Text]:
     Args:
         text: what to divide.
         share: the part held out, more than 0 and less than 1; 0.1 is exactly one tenth, rounded up to a character.
-        unit: the name of the unit that will encode it.
+        tokenizer: the name of the unit that will encode it.
 
     Raises:
         InputError: a share out of range, a text too short for two parts, or one without an end of a word to cut at.
@@ -37,8 +37,8 @@ def split(text: Text, share: float, *, unit: str) -> tuple[Text, Text]:
         raise InputError(f"a held-out share of {share}: expected more than 0 and less than 1, for example 0.1.")
     # 0.1 the decimal number, not the binary one a little above it.
     place = len(text) - math.ceil(len(text) * Fraction(str(share)))
-    if unit in ("word", "bpe") and 0 < place < len(text):
-        place = _boundary(text, place, unit)
+    if tokenizer in ("word", "bpe") and 0 < place < len(text):
+        place = _boundary(text, place, tokenizer)
     if not 0 < place < len(text):
         raise InputError(
             f"{text.sources[-1].path}: {len(text)} characters cannot be divided with a share of {share} held out. "
@@ -47,7 +47,7 @@ def split(text: Text, share: float, *, unit: str) -> tuple[Text, Text]:
     return text.part(0, place), text.part(place, len(text))
 
 
-def _boundary(text: Text, place: int, unit: str) -> int:
+def _boundary(text: Text, place: int, tokenizer: str) -> int:
     """The first place from `place` on that is fit to cut words or subwords at."""
     # From one character earlier: a cut at the start of a line stays there.
     window = "".join(text.part(place - 1, place + _LONGEST_LINE).blocks())
@@ -58,7 +58,7 @@ def _boundary(text: Text, place: int, unit: str) -> int:
     word = _WORD_END.search(window)
     if word and word.start() < last and window[word.end() :].strip():
         return place + word.start()
-    if unit == "word":
+    if tokenizer == "word":
         raise InputError(
             f"{text.sources[-1].path}: {len(text)} characters cannot be divided for the unit 'word': no word ends "
             f"within {min(_LONGEST_LINE, last):,} characters of where the held-out part would begin. Give more text "

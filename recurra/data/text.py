@@ -102,7 +102,7 @@ def chunks(blocks: Iterable[str], cut: Callable[[str], int], *, where: Path) -> 
 
     Args:
         blocks: a text in pieces.
-        cut: how much of the start of a string may be encoded whatever follows it (`Unit.cut`); of one longer than
+        cut: how much of the start of a string may be encoded whatever follows it (`Tokenizer.cut`); of one longer than
             `LONGEST_WORD` in which there is no such place, where it is to be cut all the same, or 0 for nowhere.
         where: the file, for the error.
 

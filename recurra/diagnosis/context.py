@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from recurra.diagnosis import thresholds
+from recurra.diagnosis.patching import call, evaluating, substituted
 from recurra.diagnosis.reading import losses_by_step
 from recurra.diagnosis.shadow import SINGLE_STEPS, forward, shadow
-from recurra.diagnosis.untouched import call, evaluating, substituted
 from recurra.diagnosis.watch import Sequence
 from recurra.engine import Request, Result, run
 

@@ -47,6 +47,6 @@ class Diagnosis:
         Raises:
             RecurraError: matplotlib is not installed, or the file cannot be written.
         """
-        from recurra.diagnosis.account import write_account  # brings matplotlib
+        from recurra.diagnosis.html_report import write_account  # brings matplotlib
 
         write_account(self.layers, self.context, Path(path), title)

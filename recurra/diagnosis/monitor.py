@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recurra.diagnosis.examine import diagnose, lags_of
+from recurra.diagnosis.diagnose import diagnose, lags_of
 from recurra.diagnosis.gates import gate_use
-from recurra.diagnosis.untouched import evaluating
+from recurra.diagnosis.patching import evaluating
 from recurra.diagnosis.watch import watched
 from recurra.errors import InputError
 from recurra.training import Trainable

@@ -12,12 +12,12 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from recurra.diagnosis.patching import substituted
 from recurra.diagnosis.shadow import SINGLE_STEPS, forward, shadow
 from recurra.diagnosis.trajectory import Trajectory, record
-from recurra.diagnosis.untouched import substituted
 from recurra.engine import Request, Result
 from recurra.layers.sequences import enter
-from recurra.training.carry import tensors
+from recurra.training.carried_state import tensors
 
 
 @dataclass

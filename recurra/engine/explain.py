@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from recurra.engine.cpu.fits import traced_for
+from recurra.engine.cpu.support import traced_for
 from recurra.engine.request import Request
 from recurra.engine.run import choose
 from recurra.engine.trace import Op, Programs, Value

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from recurra.cells import GRU, LSTM, Cell, Elman, State, where
-from recurra.cells.shipped import is_untouched
+from recurra.cells.builtin_code import is_untouched
 from recurra.engine.request import Request, Result
 
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from recurra.cells import Gates, State
-from recurra.cells.shipped import is_untouched
+from recurra.cells.builtin_code import is_untouched
 from recurra.engine.request import Masks, Request, Result
 from recurra.engine.trace import Signature
-from recurra.engine.trace.knowing import computed_now
+from recurra.engine.trace.signature_cache import computed_now
 from recurra.errors import RecurraError
 
 

@@ -13,7 +13,7 @@ import torch
 
 from recurra.cells import Cell, State, Weights
 from recurra.engine import native
-from recurra.engine.cpu import fits
+from recurra.engine.cpu import support
 from recurra.engine.recompute import in_pieces
 from recurra.engine.request import Request, Result
 from recurra.engine.unroll import unroll
@@ -59,7 +59,7 @@ def _automatic(request: Request) -> Choice:
         return Choice("unroll", no_native or "one step alone is faster without preparing weights for a kernel")
     if on_cpu and request.x.dtype == torch.float32:
         little = _work(request) < _WORTH_COMPILING
-        no_cpu = "so little work is not worth compiling for" if little else fits.why_not(request)
+        no_cpu = "so little work is not worth compiling for" if little else support.why_not(request)
         if no_cpu is None:
             return Choice("cpu", "the formula compiled for this processor is the fastest")
         no_native = no_native and f"{no_native}; compiled: {no_cpu}"
@@ -100,7 +100,7 @@ def run(request: Request, engine: str = "auto") -> Result:
     hh = request.cell.recurrent_weight(request.weights.hh)
     request = replace(request, weights=request.weights._replace(hh=hh))
     if chosen == "cpu":
-        from recurra.engine.cpu.run import cpu  # brings the compiler
+        from recurra.engine.cpu.autograd import cpu  # brings the compiler
 
         return cpu(request)
     loop = native.native if chosen == "native" else unroll
@@ -108,4 +108,4 @@ def run(request: Request, engine: str = "auto") -> Result:
     return in_pieces(request, loop) if keeps_less else loop(request)
 
 
-_WHY_NOT = {"cpu": fits.why_not, "native": native.why_not}
+_WHY_NOT = {"cpu": support.why_not, "native": native.why_not}

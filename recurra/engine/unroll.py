@@ -10,8 +10,8 @@ from torch import Tensor
 
 from recurra.cells import Gates, State, Weights, where
 from recurra.cells.cell import Formula
-from recurra.engine.around import input_part, recurrent_part_of, vectors_of, zone_out
 from recurra.engine.request import Request, Result
+from recurra.engine.wrappers import input_part, recurrent_part_of, vectors_of, zone_out
 from recurra.errors import InputError
 
 

@@ -6,10 +6,10 @@ from recurra.layers.dropout import LockedDropout
 from recurra.layers.explanation import Explanation, explain
 from recurra.layers.keras_weights import from_keras, to_keras
 from recurra.layers.masks import StackMasks
-from recurra.layers.namesakes import GRU, LSTM, RNN
 from recurra.layers.readout import Readout
 from recurra.layers.recurrent import Recurrent
 from recurra.layers.steps import GRUCell, LSTMCell, RNNCell, Step
+from recurra.layers.torch_compat import GRU, LSTM, RNN
 
 __all__ = [
     "GRU",

@@ -125,7 +125,7 @@ class Step(NotScriptable, nn.Module):
         return f"{self.cell}, {self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
 
 
-class _NamesakeStep(Interchange, Step):
+class _TorchCompatibleCell(Interchange, Step):
     """The interface of torch.nn: the state as a tensor, or a tuple of them, in place of a named tuple."""
 
     _fewest = 0  # torch.nn's cells may have no features and no units
@@ -165,7 +165,7 @@ class _NamesakeStep(Interchange, Step):
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
 
 
-class RNNCell(_NamesakeStep, nn.RNNCell):
+class RNNCell(_TorchCompatibleCell, nn.RNNCell):
     """h' = f(W_ih x + b_ih + W_hh h + b_hh), as `torch.nn.RNNCell`, with any f.
 
     Args:
@@ -205,7 +205,7 @@ class RNNCell(_NamesakeStep, nn.RNNCell):
         return super().extra_repr() + changed
 
 
-class LSTMCell(_NamesakeStep, nn.LSTMCell):
+class LSTMCell(_TorchCompatibleCell, nn.LSTMCell):
     """One step of long short-term memory as `torch.nn.LSTMCell`: (h, c) of x and (h, c).
 
     Args:
@@ -231,7 +231,7 @@ class LSTMCell(_NamesakeStep, nn.LSTMCell):
         super().__init__(cells.LSTM, input_size, hidden_size, bias, device=device, dtype=dtype, **more)
 
 
-class GRUCell(_NamesakeStep, nn.GRUCell):
+class GRUCell(_TorchCompatibleCell, nn.GRUCell):
     """One step of the gated recurrent unit (reset after the product) as `torch.nn.GRUCell`: h' of x and h.
 
     Args:

@@ -2,7 +2,6 @@
 
 from recurra.training.checkpoint import read_checkpoint
 from recurra.training.figures import figure, percent, perplexity, short_figure
-from recurra.training.loop import Result, train
 from recurra.training.machine import describe_machine
 from recurra.training.meter import Interval
 from recurra.training.monitor import Monitor
@@ -12,6 +11,7 @@ from recurra.training.progress import LiveProgress, PlainProgress, Progress, Sil
 from recurra.training.schedules import SCHEDULES
 from recurra.training.signals import Interrupted, Interruption
 from recurra.training.task import Batch, Loss, Trainable, Updates
+from recurra.training.train import Result, train
 from recurra.training.truncation import truncated
 
 __all__ = [

@@ -1,202 +1,202 @@
-"""The loop: from a task and options to trained weights, interrupted as often as need be.
-
-Where to enter: `train` begins or resumes a session, `run.run` is the loop itself, `update.update` what it repeats.
-"""
+"""The loop itself: update after update, and what is due in between."""
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+import copy
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from recurra.errors import InputError
-from recurra.training import log
-from recurra.training.budget import CUT_OFF, plan_by_trial
-from recurra.training.checkpoint import NAME, keeping_last
-from recurra.training.generators import seed_generators
-from recurra.training.monitor import Monitor
-from recurra.training.options import TrainingOptions
-from recurra.training.plan import make_plan
-from recurra.training.progress import Progress, Silent
-from recurra.training.recorder import Recorder, SaveBest
-from recurra.training.resumption import differences, read_own_checkpoint
-from recurra.training.run import run
-from recurra.training.session import Session, make_session
+from recurra.training.checkpoint import NAME
+from recurra.training.generators import capture_generators, preserved_generators, restore_generators
+from recurra.training.monitor import copies, is_due, update_ratios
+from recurra.training.nonfinite import validation_failure
+from recurra.training.recorder import Recorder
+from recurra.training.session import Session
 from recurra.training.signals import GivenUp, Interrupted, Interruption
-from recurra.training.task import Trainable
+from recurra.training.update import update
+from recurra.training.validation import judged_by, validate
+
+_SLOW = 0.3  # seconds; after an update that takes longer, the next one is prepared for being given up
 
 
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """How a run ended.
-
-    Attributes:
-        metrics: The scores of the best validation, with the "step" after which it was; empty without held-out data.
-        history: The scores of every validation, each with its "step".
-        step: Updates done.
-        total_steps: Updates planned.
-        seconds: Trained, over all sessions of the run.
-        stopped_because: "finished", or "patience": no improvement for too long.
-    """
-
-    metrics: dict[str, float]
-    history: list[dict[str, float]]
-    step: int
-    total_steps: int
-    seconds: float
-    stopped_because: str
-
-
-def train(
-    trainable: Trainable,
-    options: TrainingOptions,
-    folder: str | Path,
-    *,
-    save_best: SaveBest,
-    resume: bool = False,
-    progress: Progress | None = None,
-    monitor: Monitor | None = None,
-    log_file: str | Path | None = None,
-    extra_header: dict[str, Any] | None = None,
-    started: float | None = None,
-    interruption: Interruption | None = None,
-    clock: Callable[[], float] = time.monotonic,
-) -> Result:
-    """Train a task's network, and leave it with the weights of the last update.
-
-    A fresh run seeds Python's, NumPy's and PyTorch's generators from `options.seed` (plus the rank of the process): a
-    training run owns the generators of its process. The network's initial weights are the caller's, drawn before.
-    Interrupted after any update and resumed, it ends with the same bits as uninterrupted, on one machine with one
-    number of threads.
-
-    Args:
-        trainable: Network, data and loss.
-        options: How to train; a resumed run wants those it began with, but for how often to log and save.
-        folder: Gets `checkpoint.pt`; made if need be.
-        save_best: Called with the scores of a validation that is the best so far, to save the network as it then is;
-            without held-out data once, at the end, with an empty dict. The best of an earlier session is not repeated.
-        resume: Go on from the folder's checkpoint.
-        progress: What a person sees; nothing by default.
-        monitor: Measures where `options.monitor` says so, and explains a number that is not finite.
-        log_file: Gets a line of JSON an interval; `log.jsonl` in the folder by default.
-        extra_header: Added to the first line of the log.
-        started: When `options.max_minutes` began to run, on `clock`; now by default.
-        interruption: The caller's, which is open already; one of its own by default.
-        clock: Seconds since some moment, never going back.
-
-    Returns:
-        Scores, history and why it ended. A run that had already ended returns at once.
+def run(session: Session, recorder: Recorder, interruption: Interruption, *, resumed: bool) -> None:
+    """Update until the plan is done, patience is out or somebody stops it.
 
     Raises:
-        InputError: options that cannot be used, a folder that holds a run (or none, to resume), a damaged checkpoint.
-        Interrupted: Ctrl-C or SIGTERM, acknowledged at once by a note: an update or a validation has a second to end
-            and is given up then (with several processes it is waited for), and the checkpoint is written. A second
-            signal ends at once, without another checkpoint. The message says what the checkpoint holds.
-        RecurraError: a loss, gradient or weight that is not finite; a disk that is full. The last checkpoint is whole.
+        Interrupted: a signal came; the message says what the checkpoint holds.
     """
-    started = clock() if started is None else started
-    folder, progress = Path(folder), progress or Silent()
-    if options.monitor and monitor is None:
-        raise InputError("monitor=True, but nothing to measure with was given: pass monitor= to train")
-    with (
-        _opened_interruption(interruption, progress) as stop,
-        _opened(trainable, options, clock, interruption=stop) as session,
-    ):
-        session.monitor, keep, saved_step = monitor, 0, None
-        if session.processes.count == 1:  # else the others would wait for this one for ever
-            session.giving_up = stop.giving_up
-        if resume:
-            keep, saved_step = _restore(session, folder, progress), session.step
-        else:
-            _begin(session, folder, progress, started=started, interruption=stop)
-        log_file = Path(log_file or folder / log.NAME)
-        watched: dict[str, Any] = {"save_best": save_best, "progress": progress}
-        with closing(
-            Recorder(session, folder, log_file=log_file, keep=keep, saved_step=saved_step, **watched)
-        ) as recorder:
-            if not resume:
-                recorder.header(extra_header or {})
+    if resumed:
+        recorder.resumed()
+    recorder.begin()
+    session.start_clock()
+    saved_at, seconds = session.clock(), 0.0
+    interruption.safe = lambda: stopped_at_once(session, recorder)
+    if session.owes_validation:
+        _close_update(session, recorder, interruption, stops=False)
+    while not session.stopped:
+        learning_rate, began = session.learning_rate(), session.clock()
+        _update_or_stop(session, recorder, interruption, learning_rate, can_go_back=seconds > _SLOW)
+        seconds = session.clock() - began
+        recorder.advance()
+        stops, saves, logs = _due(session, interruption, saved_at)
+        if logs:
+            recorder.interval(learning_rate)
+        _close_update(session, recorder, interruption, stops=stops)
+        if saves and not session.stopped:
+            with _paused(session):
                 recorder.checkpoint()
-            if not session.stopped:
-                run(session, recorder, stop, resumed=resume)
-    return Result(
-        metrics=session.judge.metrics(),
-        history=session.judge.history,
-        step=session.step,
-        total_steps=session.plan.total_steps,
-        seconds=session.seconds,
-        stopped_because=session.stopped,
+            saved_at = session.clock()
+
+
+def stopped_at_once(session: Session, recorder: Recorder) -> str:
+    """What is safe where nothing more can be written."""
+    if recorder.saved_step is None:
+        return "stopped at once; no checkpoint was written yet"
+    return (
+        f"stopped at once, after update {session.step} of {session.plan.total_steps}; the checkpoint of update "
+        f"{recorder.saved_step} is whole in {recorder.folder / NAME}. Go on with --resume"
     )
 
 
-@contextmanager
-def _opened_interruption(interruption: Interruption | None, progress: Progress) -> Iterator[Interruption]:
-    with contextlib.ExitStack() as stack:
-        opened = interruption or stack.enter_context(Interruption(progress.note))
+def _close_update(session: Session, recorder: Recorder, interruption: Interruption, *, stops: bool) -> None:
+    """What is due after an update: the validation, the end of the run, or its interruption."""
+    ended = session.step == session.plan.total_steps
+    if session.plan.validates(session.step):
+        session.owes_validation = True
         try:
-            yield opened
-        except GivenUp:  # while something was opened; what comes later catches it itself
-            opened.protect()
-            raise Interrupted("interrupted before the first update of this call: nothing was changed") from None
-
-
-@contextmanager
-def _opened(
-    trainable: Trainable, options: TrainingOptions, clock: Callable[[], float], *, interruption: Interruption
-) -> Iterator[Session]:
-    with interruption.giving_up(after=0):  # the first time it imports Accelerate, which takes a second or more
-        session = make_session(trainable, options, clock)
-    try:
-        yield session
-    finally:
-        session.processes.release(trainable.network)
-
-
-def _begin(session: Session, folder: Path, progress: Progress, *, started: float, interruption: Interruption) -> None:
-    """Seed the process and decide the length of the run."""
-    _check_empty(session, folder)
-    seed_generators(session.options.seed + session.processes.rank)
-    if session.options.max_minutes is None:
-        session.plan = make_plan(session.options, session.trainable.updates.updates_per_epoch())
-    else:
-        try:
-            with keeping_last(folder, None):
-                session.plan = plan_by_trial(session, folder, started=started, interruption=interruption)
+            with _paused(session):
+                _validate(session, recorder, ended=ended)
+            session.owes_validation = False
         except GivenUp:
             interruption.protect()
-            raise Interrupted(CUT_OFF) from None
-        if session.processes.is_main:
-            minutes, (total, every) = session.options.max_minutes, session.plan
-            progress.note(f"{total:,} updates fit in {minutes:g} minutes; validation every {every:,}")
-    session.seconds = 0.0
-    session.start_clock()
+            ended, stops = False, True
+            session.stopped = ""
+    if ended:
+        session.stopped = "finished"
+    if session.stopped:
+        _end(session, recorder)
+    elif stops or (session.processes.count == 1 and interruption.requested):
+        with _paused(session):
+            recorder.checkpoint()
+        raise _interrupted(session, recorder)
 
 
-def _check_empty(session: Session, folder: Path) -> None:
-    """Make the folder, and refuse one that holds a run: a fresh one would overwrite it."""
-    # The main process looks, before it writes what another process might find.
-    if session.processes.agree((folder / NAME).exists()):
-        raise InputError(f"{folder}: holds the checkpoint of a run. Go on with --resume, or train in another folder")
+def _update_or_stop(
+    session: Session, recorder: Recorder, interruption: Interruption, learning_rate: float, *, can_go_back: bool
+) -> None:
+    """One update, or none: where a signal cuts it off, the run is as it was before it."""
+    before = _place(session) if can_go_back else None
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be made ({error.strerror}). Give a folder that can be written to"
-        ) from error
+        _update(session, recorder, interruption, learning_rate)
+    except GivenUp:
+        interruption.protect()
+        if before is not None:
+            _return_to(session, before)
+            with _paused(session):
+                recorder.checkpoint()
+        # Else updates took so little that the last checkpoint is as good as one of now.
+        raise _interrupted(session, recorder) from None
 
 
-def _restore(session: Session, folder: Path, progress: Progress) -> int:
-    """Return to the checkpoint, and say how many bytes of the log belong to it."""
-    captured = read_own_checkpoint(folder, session)
-    session.restore(captured)
-    changed = differences(captured, session)
-    if session.processes.is_main:
-        if session.stopped:
-            progress.note(f"{folder}: this run has ended after update {session.step}; nothing is left to train")
-        elif changed:
-            progress.note(f"the run goes on, but may not end in the same bits: {'; '.join(changed)}")
-    return int(captured["log_bytes"])
+def _interrupted(session: Session, recorder: Recorder) -> Interrupted:
+    done = f"interrupted after update {session.step} of {session.plan.total_steps}"
+    if recorder.saved_step == session.step:
+        kept = f"everything is in {recorder.folder / NAME}"
+    else:
+        kept = f"the checkpoint of update {recorder.saved_step} is whole in {recorder.folder / NAME}"
+    return Interrupted(f"{done}; {kept}. Go on with --resume")
+
+
+def _place(session: Session) -> tuple[Any, Any, Any]:
+    """What an update moves on before it has a gradient."""
+    return capture_generators(), copy.deepcopy(session.trainable.updates.state_dict()), session.carry
+
+
+def _return_to(session: Session, place: tuple[Any, Any, Any]) -> None:
+    generators, updates, session.carry = place
+    restore_generators(generators)
+    session.trainable.updates.load_state_dict(updates)
+
+
+def _update(session: Session, recorder: Recorder, interruption: Interruption, learning_rate: float) -> None:
+    """One update, and what a monitor has to say of it."""
+    step, monitor = session.step + 1, session.monitor if session.options.monitor else None
+    if monitor is None or not session.processes.is_main or not (is_due(step) or session.plan.validates(step)):
+        return update(session, learning_rate)
+    named = [(name, value) for name, value in session.trainable.network.named_parameters() if value.requires_grad]
+    before = copies(named)
+    update(session, learning_rate)
+    with _paused(session):
+        ratios = {f"{name}/update_to_weight": ratio for name, ratio in update_ratios(before, named).items()}
+        try:
+            with preserved_generators(), session.giving_up():
+                measured = monitor.measure()
+        except GivenUp:
+            interruption.protect()
+        else:
+            recorder.monitor(measured | ratios)
+    return None
+
+
+def _due(session: Session, interruption: Interruption, saved_at: float) -> tuple[bool, bool, bool]:
+    """Whether to stop, to save and to log now; the main process's clock decides for all."""
+    options, now = session.options, session.clock()
+    if options.log_every is not None:
+        logs = session.step % options.log_every == 0
+    else:
+        logs = session.meter.elapsed(now) >= options.log_every_seconds
+    logs = logs or session.step == session.plan.total_steps
+    saves = now - saved_at >= options.checkpoint_every
+    main = session.processes.is_main
+    stop, save, log = session.processes.sum(interruption.requested, main and saves, main and logs)
+    return stop > 0, save > 0, log > 0
+
+
+def _validate(session: Session, recorder: Recorder, *, ended: bool) -> None:
+    """Score on held-out data; keep the best, let the plateau schedule fall, stop where patience is out.
+
+    Raises:
+        GivenUp: a signal cut the scoring off; nothing has changed.
+    """
+    options = session.options
+    recorder.check()
+    needed = options.patience is not None or options.schedule == "plateau"
+    with session.average.in_place():
+        metrics = validate(
+            session.trainable, session.model, session.processes, needed=needed, giving_up=session.giving_up
+        )
+        if not metrics:
+            return
+        if not math.isfinite(metrics["loss"]):
+            raise validation_failure(session, metrics["loss"])
+        best = session.judge.observe(session.step, metrics)
+        recorder.validation(metrics, best=best)
+    if session.average.observe(judged_by(metrics)):
+        recorder.note(f"update {session.step}: validation stopped improving, the weights are averaged from here")
+    if options.schedule == "plateau" and session.plateau.observe(judged_by(metrics)):
+        recorder.note(f"learning rate down to {options.learning_rate * session.plateau.share:.3g}")
+    if options.patience is not None and session.judge.since_best >= options.patience and not ended:
+        session.stopped = "patience"
+        recorder.note(f"no improvement in {options.patience} validations: stopped after update {session.step}")
+
+
+def _end(session: Session, recorder: Recorder) -> None:
+    """Save what has to be saved at the end of a run."""
+    if not session.judge.history:
+        with session.average.in_place():
+            recorder.save_best({})
+    recorder.end(session.stopped)
+    recorder.checkpoint()
+    session.seconds = session.trained()
+
+
+@contextmanager
+def _paused(session: Session) -> Iterator[None]:
+    """Time inside is not that of training in tokens per second."""
+    session.meter.pause(session.clock())
+    try:
+        yield
+    finally:
+        session.meter.start(session.clock())

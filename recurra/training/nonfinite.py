@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import RecurraError
-from recurra.training.carry import tensors
+from recurra.training.carried_state import tensors
 from recurra.training.session import Session
 
 

@@ -15,8 +15,8 @@ _REDRAW_EVERY = 0.1  # seconds; a bar is redrawn no oftener, whatever the number
 class Progress(Protocol):
     """What the loop tells whoever watches; a user's own takes the same six calls."""
 
-    def start(self, *, step: int, total_steps: int, unit: str) -> None:
-        """Training begins after update `step`; `unit` is what a loss counts."""
+    def start(self, *, step: int, total_steps: int, token_name: str) -> None:
+        """Training begins after update `step`; `token_name` is what a loss counts."""
         ...
 
     def advance(self, step: int) -> None:
@@ -43,7 +43,7 @@ class Progress(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def start(self, *, step: int, total_steps: int, unit: str) -> None:
+    def start(self, *, step: int, total_steps: int, token_name: str) -> None:
         """Show nothing."""
 
     def advance(self, step: int) -> None:
@@ -71,11 +71,11 @@ class PlainProgress:
 
     def __init__(self, stream: IO[str] | None = None) -> None:
         self._stream = stream
-        self._total, self._unit, self._pace = 0, "token", _Pace()
+        self._total, self._token_name, self._pace = 0, "token", _Pace()
 
-    def start(self, *, step: int, total_steps: int, unit: str) -> None:
+    def start(self, *, step: int, total_steps: int, token_name: str) -> None:
         """Keep what the lines repeat."""
-        self._total, self._unit = total_steps, unit
+        self._total, self._token_name = total_steps, token_name
         self._pace.start(step)
 
     def advance(self, step: int) -> None:
@@ -84,7 +84,7 @@ class PlainProgress:
     def update(self, interval: Interval) -> None:
         """Print the means of the interval."""
         left = _duration(self._pace.seconds_left(interval.step, self._total))
-        self.note(f"update {interval.step}/{self._total}  {summary(interval, self._unit)}  {left} left")
+        self.note(f"update {interval.step}/{self._total}  {summary(interval, self._token_name)}  {left} left")
 
     def validation(self, step: int, metrics: dict[str, float], *, best: bool) -> None:
         """Print the scores."""
@@ -115,11 +115,11 @@ class LiveProgress:
         self._told = Text()
         self._live = Live(Group(self._bar, self._told), console=self._console, transient=True)
         self._task: Any = None
-        self._unit, self._drawn = "token", 0.0
+        self._token_name, self._drawn = "token", 0.0
 
-    def start(self, *, step: int, total_steps: int, unit: str) -> None:
+    def start(self, *, step: int, total_steps: int, token_name: str) -> None:
         """Show the bar."""
-        self._unit = unit
+        self._token_name = token_name
         self._task = self._bar.add_task("train", total=total_steps, completed=step)
         self._live.start()
 
@@ -133,7 +133,7 @@ class LiveProgress:
     def update(self, interval: Interval) -> None:
         """Move the bar and write the means of the interval below it."""
         self._bar.update(self._task, completed=interval.step)
-        self._told.plain = summary(interval, self._unit)
+        self._told.plain = summary(interval, self._token_name)
 
     def validation(self, step: int, metrics: dict[str, float], *, best: bool) -> None:
         """Print the scores above the bar."""
@@ -153,13 +153,13 @@ def choose_progress() -> Progress:
     return LiveProgress() if sys.stderr.isatty() else PlainProgress()
 
 
-def summary(interval: Interval, unit: str) -> str:
+def summary(interval: Interval, token_name: str) -> str:
     """An interval in words and numbers, without its update."""
     shown = "".join(f"  {name.replace('_', ' ')} {short_figure(value)}" for name, value in interval.shown.items())
     epoch = interval.epoch + 1 if interval.current_epoch is None else interval.current_epoch
     return (
         f"epoch {epoch}  loss {figure(interval.loss)}{shown}  "
-        f"{interval.tokens_per_second:,.0f} {unit}s/s  gradient norm {interval.gradient_norm:.3g}  "
+        f"{interval.tokens_per_second:,.0f} {token_name}s/s  gradient norm {interval.gradient_norm:.3g}  "
         f"learning rate {interval.learning_rate:.3g}"
     )
 

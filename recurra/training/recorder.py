@@ -69,7 +69,7 @@ class Recorder:
             **session.plan._asdict(),
             processes=session.processes.count,
             parameters=sum(parameter.numel() for parameter in session.parameters),
-            unit=session.trainable.unit,
+            token_name=session.trainable.token_name,
             **describe_environment(session.device),
             machine=describe_machine() if self._main else {},
         )
@@ -82,7 +82,9 @@ class Recorder:
     def begin(self) -> None:
         """Show the display."""
         session = self.session
-        self._progress.start(step=session.step, total_steps=session.plan.total_steps, unit=session.trainable.unit)
+        self._progress.start(
+            step=session.step, total_steps=session.plan.total_steps, token_name=session.trainable.token_name
+        )
 
     def advance(self) -> None:
         """Show that an update is done."""

@@ -11,7 +11,7 @@ import torch
 from torch import nn, optim
 
 from recurra.training.averaging import Average
-from recurra.training.carry import from_plain, tensors_to, to_plain
+from recurra.training.carried_state import from_plain, tensors_to, to_plain
 from recurra.training.generators import capture_generators, restore_generators
 from recurra.training.meter import Meter
 from recurra.training.monitor import Monitor

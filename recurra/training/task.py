@@ -85,7 +85,7 @@ class Trainable(Protocol):
         ...
 
     @property
-    def unit(self) -> str:
+    def token_name(self) -> str:
         """What a loss counts: "character", "byte", "word", "token"."""
         ...
 

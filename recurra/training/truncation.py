@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra.errors import InputError
-from recurra.training.carry import detach
+from recurra.training.carried_state import detach
 
 
 class Window(NamedTuple):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recurra.errors import RecurraError
 from recurra.training import gradients
-from recurra.training.carry import detach
+from recurra.training.carried_state import detach
 from recurra.training.nonfinite import gradient_failure, loss_failure
 from recurra.training.session import Session
 from recurra.training.task import Loss
@@ -51,7 +51,8 @@ def _gradient(session: Session) -> tuple[Tensor, list[Tensor], int]:
     (all_tokens,) = session.processes.sum(tokens)
     if all_tokens < 1:
         raise RecurraError(
-            f"update {session.step + 1}: its {len(batches)} batches count no {session.trainable.unit} to learn from"
+            f"update {session.step + 1}: its {len(batches)} batches count no {session.trainable.token_name} "
+            "to learn from"
         )
     gradients.clear(session.parameters)
     totals = [
@@ -84,6 +85,6 @@ def _backward(session: Session, batch: Any, *, tokens: float, last: bool) -> Ten
 def _check_count(loss: Loss, batch: Any, session: Session) -> None:
     if loss.count != batch.count:
         raise RecurraError(
-            f"update {session.step + 1}: the loss sums over {loss.count} {session.trainable.unit}s but its batch "
+            f"update {session.step + 1}: the loss sums over {loss.count} {session.trainable.token_name}s but its batch "
             f"counts {batch.count}: it would be weighed wrongly. Make Batch.count the number of losses"
         )

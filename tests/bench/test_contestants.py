@@ -9,7 +9,7 @@ import torch
 
 from recurra.bench import rounds
 from recurra.bench.compare import Row, means
-from recurra.bench.contestants import PASSES, gather, make_batch, make_layer, timed_pass, torch_namesake
+from recurra.bench.implementations import PASSES, gather, make_batch, make_layer, timed_pass, torch_equivalent
 from recurra.bench.subjects import CELLS, Shape, find_subject, forward_flops, parse_shape
 from recurra.cells import Elman
 from recurra.errors import InputError
@@ -20,7 +20,7 @@ SHAPE = Shape(7, 3, 5, 6)
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn-tanh", "rnn-relu"])
 def test_torch_nn_has_the_weights_of_recurra(name):
     batch, layer = make_batch(SHAPE), make_layer(find_subject(name), SHAPE, "unroll")
-    namesake = torch_namesake(layer)
+    namesake = torch_equivalent(layer)
     assert type(namesake).__module__.startswith("torch.nn")
     for kind in PASSES:
         ours, theirs = timed_pass(layer, batch, kind)(), timed_pass(namesake, batch, kind)()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recurra.bench import contestants, fresh, leaky
+from recurra.bench import fresh, implementations, leaky
 from recurra.bench.first_use import _timed_imports
 from recurra.cli.app import main
 from recurra.errors import RecurraError
@@ -74,10 +74,13 @@ def test_a_cell_of_ones_own(bench, without_jax, tmp_path, monkeypatch):
     (row,) = json.loads(out)
     assert row["cell"] == "bench_page_cells:Leaky"
     assert set(row["peers"]) == {"eager"}
-    shape = contestants.Shape(4, 3, 5, 6)
-    batch = contestants.make_batch(shape)
+    shape = implementations.Shape(4, 3, 5, 6)
+    batch = implementations.make_batch(shape)
     made = (sys.modules.pop("bench_page_cells").Leaky(), leaky.Leaky())
-    ys = [contestants.timed_pass(contestants.make_layer(cell, shape, "unroll"), batch, "forward")() for cell in made]
+    ys = [
+        implementations.timed_pass(implementations.make_layer(cell, shape, "unroll"), batch, "forward")()
+        for cell in made
+    ]
     torch.testing.assert_close(*ys, rtol=0, atol=0)
 
 

@@ -4,7 +4,7 @@ import functools
 import shutil
 
 import pytest
-from doors import run_command
+from cli_runner import run_command
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import time
 
 import pytest
 import toys
-from doors import finish, start
+from cli_runner import finish, start
 
 import recurra
 from recurra.cli.app import main

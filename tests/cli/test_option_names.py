@@ -5,7 +5,7 @@ import functools
 
 import pytest
 import tomli_w
-from doors import run_command
+from cli_runner import run_command
 
 import recurra
 from recurra.errors import InputError, rename_options

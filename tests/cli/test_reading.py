@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 import toys
-from doors import run_command
+from cli_runner import run_command
 
 import recurra
 

@@ -3,7 +3,7 @@
 import functools
 
 import pytest
-from doors import run_command
+from cli_runner import run_command
 
 import recurra
 from recurra.diagnosis.units import examine_units

@@ -6,7 +6,7 @@ import json
 import sys
 
 import pytest
-from doors import check_killed_runs_end_in_the_same_bits, run_command
+from cli_runner import check_killed_runs_end_in_the_same_bits, run_command
 
 import recurra
 

@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from doors import run_command
+from cli_runner import run_command
 
 from recurra.decoding import BeamOptions
 from recurra.tasks.translator.options import BatchOptions, NetworkOptions, PairOptions

@@ -10,7 +10,7 @@ import time
 
 import pytest
 import reversing
-from doors import run_command
+from cli_runner import run_command
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
@@ -234,5 +234,5 @@ def test_killed_and_resumed_ends_in_the_same_bits(file, tmp_path):
         run.send_signal(signal.SIGKILL)
         run.wait()
     assert start("--out", cut, "--resume").wait(300) == 0
-    for name in ("model.safetensors", "vocabulary.json", "source.unit.json"):
+    for name in ("model.safetensors", "vocabulary.json", "source.tokenizer.json"):
         assert (tmp_path / "whole" / name).read_bytes() == (cut / name).read_bytes()

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 import toys
-from doors import check_killed_runs_end_in_the_same_bits, run_command, start, wait_for_log
+from cli_runner import check_killed_runs_end_in_the_same_bits, run_command, start, wait_for_log
 
 from recurra.cli.app import main
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recurra.data import PairText, build_unit, is_empty, open_pairs
+from recurra.data import PairText, build_tokenizer, is_empty, open_pairs
 from recurra.errors import InputError
 
 
@@ -144,9 +144,9 @@ def test_a_table_that_changes_while_it_is_read_is_refused(write):
 
 def test_a_vocabulary_sees_one_side_of_whole_pairs_and_no_line_ends(write):
     pairs = open_pairs([write("a.tsv", "ab\tx y\nab\tz\nq\t\n\tq\ncd\tx\n")])
-    assert build_unit("char", PairText(pairs, True, False, "")).symbols == ("a", "b", "c", "d")
-    assert build_unit("word", PairText(pairs, False, True, " ")).symbols == ("<unk>", "<eos>", "x", "y", "z")
-    assert build_unit("char", PairText(pairs, True, True, "")).symbols == tuple(" abcdxyz")
+    assert build_tokenizer("char", PairText(pairs, True, False, "")).symbols == ("a", "b", "c", "d")
+    assert build_tokenizer("word", PairText(pairs, False, True, " ")).symbols == ("<unk>", "<eos>", "x", "y", "z")
+    assert build_tokenizer("char", PairText(pairs, True, True, "")).symbols == tuple(" abcdxyz")
 
 
 def test_a_vocabulary_does_not_depend_on_how_much_is_read_at_a_time(write):

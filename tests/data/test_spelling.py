@@ -5,8 +5,8 @@ from itertools import product
 
 import pytest
 
-from recurra.data import ByteUnit, CharUnit, WordUnit
-from recurra.data.units.spelling import Spelling, byte_nats
+from recurra.data import ByteTokenizer, CharTokenizer, WordTokenizer
+from recurra.data.tokenizers.spelling import Spelling, byte_nats
 
 WORDS = ["the", "cat", "then", "cats", "hat"]
 
@@ -52,9 +52,9 @@ def test_a_large_vocabulary_is_thinned_out():
 
 
 def test_units_say_what_a_missing_symbol_costs():
-    assert CharUnit(["a"]).spelling_nats("b") == pytest.approx(math.log(256))
-    assert CharUnit(["a"]).spelling_nats("語") == pytest.approx(3 * math.log(256))
-    words = WordUnit(["<unk>", "<eos>", *WORDS])
+    assert CharTokenizer(["a"]).spelling_nats("b") == pytest.approx(math.log(256))
+    assert CharTokenizer(["a"]).spelling_nats("語") == pytest.approx(3 * math.log(256))
+    words = WordTokenizer(["<unk>", "<eos>", *WORDS])
     assert words.spelling_nats("that") == Spelling(WORDS).nats("that")
     assert words.missing_places("the dog <unk>\ndog").tolist() == [1, 4]
-    assert ByteUnit().missing_places("x").tolist() == []
+    assert ByteTokenizer().missing_places("x").tolist() == []

@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data import build_unit, encode, open_text
+from recurra.data import build_tokenizer, encode, open_text
 from recurra.data.text import LONGEST_WORD, chunks
-from recurra.data.units import bpe
-from recurra.data.units.bpe import _before_space, _without_long_runs
+from recurra.data.tokenizers import bpe
+from recurra.data.tokenizers.bpe import _before_space, _without_long_runs
 from recurra.errors import InputError
 
 
@@ -110,11 +110,11 @@ def test_a_long_line_without_spaces_is_trained_on_and_encoded(tmp_path):
     path = tmp_path / "line.txt"
     path.write_text("吾輩は猫である。名前はまだ無い" * 80_000 + "吾" * 30_000, encoding="utf-8")
     text = open_text(path)
-    unit = build_unit("bpe", text, vocabulary_size=300)
-    corpus = encode(text, unit, tmp_path / "tokens")
+    tokenizer = build_tokenizer("bpe", text, vocabulary_size=300)
+    corpus = encode(text, tokenizer, tmp_path / "tokens")
     assert corpus.characters == len(text) > LONGEST_WORD
-    assert unit.decode(corpus.tokens[:100]) == "".join(text.blocks())[: len(unit.decode(corpus.tokens[:100]))]
-    assert unit.characters(corpus.tokens) == len(text)
+    assert tokenizer.decode(corpus.tokens[:100]) == "".join(text.blocks())[: len(tokenizer.decode(corpus.tokens[:100]))]
+    assert tokenizer.characters(corpus.tokens) == len(text)
 
 
 def test_parts_of_a_long_run_are_cut_where_the_pattern_divides_it():
@@ -131,6 +131,6 @@ def test_marks_in_a_long_run_change_nothing_of_the_training(tmp_path, monkeypatc
     path = tmp_path / "line.txt"
     sentences = ["吾輩は猫である。", "名前はまだ無い、", "it's what's 'here'.", "12,5.", "「猫」！"]
     path.write_text("".join(sentences[number * 7919 % 5] for number in range(4_000)).replace(" ", ""), encoding="utf-8")
-    cut = build_unit("bpe", open_text(path), vocabulary_size=330).files()
+    cut = build_tokenizer("bpe", open_text(path), vocabulary_size=330).files()
     monkeypatch.setattr(bpe, "_without_long_runs", lambda piece: [piece])
-    assert build_unit("bpe", open_text(path), vocabulary_size=330).files() == cut
+    assert build_tokenizer("bpe", open_text(path), vocabulary_size=330).files() == cut

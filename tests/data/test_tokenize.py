@@ -2,7 +2,7 @@
 
 import pytest
 
-from recurra.data.tokenize import tokenize
+from recurra.data.word_splitting import tokenize
 
 
 @pytest.mark.parametrize(

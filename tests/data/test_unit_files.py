@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from recurra.data import build_unit, load_unit, open_text
+from recurra.data import build_tokenizer, load_tokenizer, open_text
 from recurra.errors import InputError
 
 
@@ -12,7 +12,7 @@ def saved(tmp_path):
 
     def save(name):
         (tmp_path / "text.txt").write_text("the cat and the hat and the bat\n" * 5, encoding="utf-8")
-        build_unit(name, open_text(tmp_path / "text.txt", raw=name == "byte")).save(tmp_path)
+        build_tokenizer(name, open_text(tmp_path / "text.txt", raw=name == "byte")).save(tmp_path)
         return tmp_path
 
     return save
@@ -27,7 +27,7 @@ def edit(path, change):
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("char", lambda f: f.update(unit="chars"), "'unit' is 'chars'"),
+        ("char", lambda f: f.update(tokenizer="chars"), "'unit' is 'chars'"),
         ("char", lambda f: f.update(format=99), "'format' is 99"),
         ("char", lambda f: f.pop("symbols"), "its fields are"),
         ("byte", lambda f: f.update(extra=1), "its fields are"),
@@ -46,7 +46,7 @@ def test_an_edited_unit_file_is_refused_by_name(saved, name, change, message):
     folder = saved(name)
     edit(folder / "unit.json", change)
     with pytest.raises(InputError, match=message) as error:
-        load_unit(folder)
+        load_tokenizer(folder)
     assert str(error.value).startswith(str(folder / "unit.json"))
     assert "\n" not in str(error.value)
 
@@ -65,7 +65,7 @@ def test_an_edited_tokenizer_is_refused_by_name(saved, change, message):
     folder = saved("bpe")
     edit(folder / "tokenizer.json", change)
     with pytest.raises(InputError, match=message) as error:
-        load_unit(folder)
+        load_tokenizer(folder)
     assert str(error.value).startswith(str(folder / "tokenizer.json"))
 
 
@@ -74,16 +74,16 @@ def test_a_missing_or_cut_file_is_refused_by_name(saved):
     whole = (folder / "tokenizer.json").read_bytes()
     (folder / "tokenizer.json").write_bytes(whole[:-100])
     with pytest.raises(InputError, match=r"tokenizer\.json: not a tokenizer"):
-        load_unit(folder)
+        load_tokenizer(folder)
     (folder / "tokenizer.json").unlink()
     with pytest.raises(InputError, match=r"tokenizer\.json: no such file"):
-        load_unit(folder)
+        load_tokenizer(folder)
     (folder / "unit.json").write_bytes(b'{"format": 1, \xff')
     with pytest.raises(InputError, match=r"unit\.json: cannot be read as JSON"):
-        load_unit(folder)
+        load_tokenizer(folder)
     (folder / "unit.json").write_text("[]")
     with pytest.raises(InputError, match="holds a list, expected a JSON object"):
-        load_unit(folder)
+        load_tokenizer(folder)
     (folder / "unit.json").unlink()
     with pytest.raises(InputError, match=r"unit\.json: no such file"):
-        load_unit(folder)
+        load_tokenizer(folder)

@@ -56,7 +56,7 @@ class WithTargets:
 
         from recurra.tasks.language_model.probing import probe
 
-        ids = np.asarray(model.unit.encode(text))
+        ids = np.asarray(model.tokenizer.encode(text))
         made = probe(model.network, ids, rows=rows, steps=steps)
         self.batch, self.loss = made
         starts = np.linspace(0, len(ids) - 1 - len(self.batch[0]), self.batch[0].shape[1]).astype(int)

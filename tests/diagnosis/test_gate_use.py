@@ -4,7 +4,7 @@ from table import MADE
 
 import recurra
 from recurra.diagnosis.gates import dead_units, gate_use, ranges
-from recurra.diagnosis.untouched import evaluating
+from recurra.diagnosis.patching import evaluating
 from recurra.diagnosis.watch import watched
 
 

@@ -9,8 +9,8 @@ from torch.autograd.functional import jacobian
 import recurra
 from recurra.cells import State
 from recurra.diagnosis.lags import gradient_by_lag
+from recurra.diagnosis.patching import evaluating
 from recurra.diagnosis.reading import read
-from recurra.diagnosis.untouched import evaluating
 from recurra.diagnosis.watch import watched
 
 T, B, I, H = 9, 2, 3, 4

@@ -6,7 +6,7 @@ import recurra
 from recurra.cells import State
 from recurra.diagnosis import jacobians
 from recurra.diagnosis.jacobians import Linearised, lyapunov_exponents, singular_values
-from recurra.diagnosis.untouched import evaluating
+from recurra.diagnosis.patching import evaluating
 from recurra.diagnosis.watch import watched
 
 

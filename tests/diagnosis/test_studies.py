@@ -64,7 +64,7 @@ def test_problems_are_what_they_say(name):
 
 def test_the_gradient_of_one_window_is_the_whole_and_the_readout_needs_none(trained, text):
     model = recurra.load(trained)
-    tokens = torch.from_numpy(model.unit.encode(text.read_text()[:65])).reshape(-1, 1)
+    tokens = torch.from_numpy(model.tokenizer.encode(text.read_text()[:65])).reshape(-1, 1)
     state = model.network.initial_state(1)
     whole = truncation._gradient(model.network, tokens, state, 64)
     loss = F.cross_entropy(model.network(tokens[:-1], state).scores.flatten(0, 1), tokens[1:, 0])

@@ -113,7 +113,7 @@ def test_a_feature_that_is_hardly_there_is_left_out():
 
 def test_activations_are_what_the_network_emits(trained, text):
     model = recurra.load(trained)
-    tokens = model.unit.encode(text.read_text())
+    tokens = model.tokenizer.encode(text.read_text())
     assert len(tokens) > 4 * 512, "the text must be read in more than one part"
     (found,) = activations(model.network, tokens, state="h")
     with torch.inference_mode():

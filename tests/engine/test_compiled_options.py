@@ -5,7 +5,7 @@ Values and gradients against the reference in float64; the pairs of options are 
 
 import pytest
 import torch
-from test_around import EVERYTHING, ROWS, build, change, label, leaves
+from test_wrappers import EVERYTHING, ROWS, build, change, label, leaves
 
 from recurra.engine import run
 

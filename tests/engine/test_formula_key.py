@@ -11,8 +11,8 @@ from test_conformance import change, make
 
 from recurra.cells import CELLS, LSTM, Cell, Elman, Gates, State, find_cell
 from recurra.engine import choose, run
-from recurra.engine.trace.knowing import signature_of
 from recurra.engine.trace.signature import Stage
+from recurra.engine.trace.signature_cache import signature_of
 
 SCALE = 1.5
 
@@ -275,9 +275,9 @@ WAYS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-def test_a_changed_formula_is_the_one_that_is_computed(way, monkeypatch):
-    cell, alter = way()
+@pytest.mark.parametrize("direction", WAYS, ids=lambda direction: direction.__name__)
+def test_a_changed_formula_is_the_one_that_is_computed(direction, monkeypatch):
+    cell, alter = direction()
     request = request_of(cell)
     before = agree(request)
     alter(monkeypatch)
@@ -379,11 +379,11 @@ def test_a_change_of_what_the_step_uses_is_seen(monkeypatch):
 
     class Shifting(Cell):
         gates = ("a", "n")
-        way = 0
+        direction = 0
 
         def step(self, x, u, s, p):
             a = torch.sigmoid(x.a + u.a)
-            if self.way == 0:
+            if self.direction == 0:
                 return State(h=a * torch.tanh(x.n + u.n)), Gates(a=a)
             n = torch.tanh(x.n + u("n", a * s.h))
             return State(h=n), Gates(n=n)
@@ -391,11 +391,11 @@ def test_a_change_of_what_the_step_uses_is_seen(monkeypatch):
     request = change(make("min_gru", T=3, B=4, H=5), cell=Shifting(), keep=True)
     weights = make("user's leaky", T=3, B=4, H=5).weights
     request = change(request, weights=weights)
-    for way in (0, 1, 0):
-        monkeypatch.setattr(Shifting, "way", way)
+    for direction in (0, 1, 0):
+        monkeypatch.setattr(Shifting, "way", direction)
         agree(request)
         compiled, reference = run(request, "cpu").kept, run(request, "unroll").kept
-        assert compiled._fields == reference._fields == (("n",) if way else ("a",))
+        assert compiled._fields == reference._fields == (("n",) if direction else ("a",))
 
 
 def test_backward_uses_the_formula_of_its_forward_pass(monkeypatch):

@@ -146,7 +146,7 @@ class Steps:
         def cycle(cell, a):
             return torch.tanh(a) * next(PLAN)
 
-    class Gradients:
+    class Backward:
         @staticmethod
         def enabled(cell, a):
             return torch.tanh(a) * (0.5 if torch.is_grad_enabled() else 1.0)
@@ -193,7 +193,7 @@ REASONS = {
     Steps.Draws: "its step draws random numbers",
     Steps.Writes: "its step writes to ",
     Steps.Differs: "its step (computes something else each time|writes to)",
-    Steps.Gradients: "its step asks whether gradients are recorded",
+    Steps.Backward: "its step asks whether gradients are recorded",
     Steps.Places: "its step asks for '.*' of a tensor",
     Steps.Own: "its step holds a tensor of its own",
     Steps.Function: "its step calls a torch.autograd.Function",

@@ -9,12 +9,12 @@ import torch
 from test_conformance import make
 
 from recurra.engine import run
-from recurra.engine.cpu import store
+from recurra.engine.cpu import code_cache
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "cache_folder", lambda: tmp_path / "recurra" / "kernels")
+    monkeypatch.setattr(code_cache, "cache_folder", lambda: tmp_path / "recurra" / "kernels")
     return tmp_path / "recurra" / "kernels"
 
 
@@ -75,7 +75,7 @@ def test_a_folder_that_others_may_write_to_is_not_trusted(folder, fresh, monkeyp
 
 def test_a_folder_that_cannot_be_made_stops_nothing(tmp_path, fresh, monkeypatch):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr(store, "cache_folder", lambda: tmp_path / "file" / "kernels")
+    monkeypatch.setattr(code_cache, "cache_folder", lambda: tmp_path / "file" / "kernels")
     request = make("gru", B=4, H=10, dtype=torch.float32)
     torch.testing.assert_close(run(request, "cpu").y, run(request, "unroll").y)
 
@@ -83,8 +83,8 @@ def test_a_folder_that_cannot_be_made_stops_nothing(tmp_path, fresh, monkeypatch
 SCRIPT = """
 import sys
 from pathlib import Path
-from recurra.engine.cpu import store
-store.cache_folder = lambda: Path(sys.argv[1])
+from recurra.engine.cpu import code_cache
+code_cache.cache_folder = lambda: Path(sys.argv[1])
 import torch
 from recurra.layers import GRU
 torch.manual_seed(0)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 import recurra
 from recurra.cells import State, select
-from recurra.data import Streams, build_unit, open_text
+from recurra.data import Streams, build_tokenizer, open_text
 from recurra.decoding import SamplingOptions
 from recurra.errors import InputError
 from recurra.tasks.language_model import LanguageModel, Network, NetworkOptions, Training, WindowOptions
@@ -70,8 +70,8 @@ def windows(update_every, reach_back):
     options = WindowOptions(batch_size=2, update_every=update_every, reach_back=reach_back)
     torch.manual_seed(0)
     network, text = Network(7, SMALL), ramp(81)
-    unit = type("Seven", (), {"name": "char", "per_character": True, "size": 7})()
-    return Training(network, unit, text, text, options, seed=0), network, text
+    tokenizer = type("Seven", (), {"name": "char", "per_character": True, "size": 7})()
+    return Training(network, tokenizer, text, text, options, seed=0), network, text
 
 
 def gradient_of(training, network, batches):
@@ -130,7 +130,7 @@ def test_label_smoothing_spreads_the_target():
     plain = training.loss(network.eval(), window, None).total
     smooth = Training(
         network,
-        training._unit,
+        training._tokenizer,
         ramp(81),
         ramp(81),
         WindowOptions(batch_size=2, label_smoothing=0.2, update_every=40),
@@ -145,10 +145,10 @@ def test_activation_regularisation_is_the_mean_square_of_what_is_emitted():
     options = {"batch_size": 2, "update_every": 40}
     _, network, text = windows(40, None)
     network.eval()
-    unit = type("Seven", (), {"name": "char", "per_character": True, "size": 7})()
+    tokenizer = type("Seven", (), {"name": "char", "per_character": True, "size": 7})()
     penalised = Training(
         network,
-        unit,
+        tokenizer,
         text,
         text,
         WindowOptions(**options, activation_regularisation=2.0, temporal_regularisation=3.0),
@@ -159,7 +159,8 @@ def test_activation_regularisation_is_the_mean_square_of_what_is_emitted():
     wanted = 2 * (h**2).mean() + 3 * ((h[1:] - h[:-1]) ** 2).mean()
     torch.testing.assert_close(penalised.loss(network, window, None).extra, wanted)
     assert (
-        Training(network, unit, text, text, WindowOptions(**options), seed=0).loss(network, window, None).extra is None
+        Training(network, tokenizer, text, text, WindowOptions(**options), seed=0).loss(network, window, None).extra
+        is None
     )
 
 
@@ -237,15 +238,17 @@ def test_a_prompt_primes_the_state(trained):
 
 def test_a_search_finds_the_most_probable_text(trained):
     model = recurra.load(trained)
-    network, unit = model.network.eval(), model.unit
+    network, tokenizer = model.network.eval(), model.tokenizer
     with torch.inference_mode():
-        scores, state, *_ = network(torch.from_numpy(unit.encode("the c"))[:, None], network.initial_state(1))
+        scores, state, *_ = network(torch.from_numpy(tokenizer.encode("the c"))[:, None], network.initial_state(1))
         first = scores[-1, 0].log_softmax(-1)
-        second, _ = Step(network)(torch.arange(unit.size), select(state, torch.zeros(unit.size, dtype=torch.int64)))
+        second, _ = Step(network)(
+            torch.arange(tokenizer.size), select(state, torch.zeros(tokenizer.size, dtype=torch.int64))
+        )
     totals = first[:, None] + second
-    totals[unit.unknown_id] = totals[:, unit.unknown_id] = -math.inf
-    best = divmod(int(totals.argmax()), unit.size)
-    assert model.generate("the c", length=2, beam=unit.size) == unit.decode(best)
+    totals[tokenizer.unknown_id] = totals[:, tokenizer.unknown_id] = -math.inf
+    best = divmod(int(totals.argmax()), tokenizer.size)
+    assert model.generate("the c", length=2, beam=tokenizer.size) == tokenizer.decode(best)
 
 
 def test_a_search_with_one_hypothesis_is_greedy(trained):
@@ -286,22 +289,22 @@ def test_a_line_scores_alike_alone_and_among_others(trained):
 
 def test_a_score_is_the_sum_of_token_losses(trained):
     model = recurra.load(trained)
-    tokens = model.unit.encode("\nmy fox hears a dog.\n")
+    tokens = model.tokenizer.encode("\nmy fox hears a dog.\n")
     (score,) = model.score(["my fox hears a dog."])
     with torch.no_grad():
         assert score.nats == pytest.approx(sum(brute_force(model.network, tokens)), abs=1e-4)
 
 
-@pytest.mark.parametrize("unit", ["byte", "word", "bpe"])
-def test_every_unit_trains_writes_and_scores(unit, text, tmp_path):
-    options = {"vocabulary_size": 270} if unit == "bpe" else {}
-    model = recurra.train("lm", text, out=tmp_path / unit, unit=unit, steps=30, **options, **toys.TINY)
-    again = recurra.load(tmp_path / unit)
+@pytest.mark.parametrize("tokenizer", ["byte", "word", "bpe"])
+def test_every_unit_trains_writes_and_scores(tokenizer, text, tmp_path):
+    options = {"vocabulary_size": 270} if tokenizer == "bpe" else {}
+    model = recurra.train("lm", text, out=tmp_path / tokenizer, tokenizer=tokenizer, steps=30, **options, **toys.TINY)
+    again = recurra.load(tmp_path / tokenizer)
     assert again.generate("the cat", length=20, seed=0) == model.generate("the cat", length=20, seed=0)
     scores = again.evaluate([text], tmp_path)
-    name = "bits_per_byte" if unit == "byte" else "bits_per_char"
+    name = "bits_per_byte" if tokenizer == "byte" else "bits_per_char"
     assert 0 < scores[name] < 8
-    if unit == "bpe":
+    if tokenizer == "bpe":
         assert scores[name] == pytest.approx(
             scores["loss"] / math.log(2) * (scores["tokens"] - 1) / (scores["characters"] - 3), rel=0.01
         )
@@ -347,19 +350,21 @@ def test_tinyshakespeare_is_divided_as_its_users_do(data):
 
 def test_words_of_the_penn_treebank_are_counted_as_in_the_literature(data):
     text = open_text(data / "ptb" / "ptb.valid.txt")
-    unit = build_unit("word", open_text(data / "ptb" / "ptb.train.txt"))
-    assert unit.size == 10_000
-    assert sum(len(unit.encode(block)) for block in text.blocks(1 << 30)) == 73_760
+    tokenizer = build_tokenizer("word", open_text(data / "ptb" / "ptb.train.txt"))
+    assert tokenizer.size == 10_000
+    assert sum(len(tokenizer.encode(block)) for block in text.blocks(1 << 30)) == 73_760
 
 
 def test_streams_and_the_model_agree_on_what_is_next(trained, text):
     model = recurra.load(trained)
     assert isinstance(model, LanguageModel)
-    tokens = model.unit.encode(text.read_text())
+    tokens = model.tokenizer.encode(text.read_text())
     streams = Streams(tokens, batch_size=2, update_every=8, seed=0)
     streams.update()
     (window,) = streams.update()
-    assert model.unit.decode(window.inputs[1:, 0].numpy()) == model.unit.decode(window.targets[:-1, 0].numpy())
+    assert model.tokenizer.decode(window.inputs[1:, 0].numpy()) == model.tokenizer.decode(
+        window.targets[:-1, 0].numpy()
+    )
 
 
 def test_the_time_kept_for_the_final_scores_leaves_out_what_happens_once(monkeypatch):

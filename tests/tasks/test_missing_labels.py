@@ -14,13 +14,13 @@ from recurra.data.sentences import Sentence
 from recurra.data.spans import convert, first_fault, rules
 from recurra.errors import InputError
 from recurra.layers import ConditionalRandomField
-from recurra.tasks.tagger.coder import Coder
+from recurra.tasks.tagger.codec import Codec
 from recurra.tasks.tagger.decode import losses, nats_of_words, without_unseen
 from recurra.tasks.tagger.label_numbers import MISSING, LabelNumbers, possible_labels
 from recurra.tasks.tagger.layout import Layout
 from recurra.tasks.tagger.predict import Losses
 from recurra.tasks.tagger.report import report
-from recurra.tasks.tagger.scores import Tally
+from recurra.tasks.tagger.scores import LabelScores
 from recurra.tasks.tagger.vocabulary import Counts, Vocabulary
 
 VALUES = ["O", "B-X", "I-X", "E-X", "S-X"]
@@ -146,7 +146,7 @@ def test_missing_labels_are_not_in_the_vocabulary_but_what_spans_they_may_be_is(
 
 
 def test_words_without_a_label_have_no_part_in_scores():
-    tally = Tally("bio")
+    tally = LabelScores("bio")
     gold = ["B-X", None, "O", "B-Y"]
     tally.add(gold, ["B-X", "I-X", "O", "B-Z"], [True] * 4, list("abcd"), "", unsure={0, 1})
     tally.add([None], ["B-X"], [True], ["e"], "", unsure={0})
@@ -284,10 +284,10 @@ def test_each_scheme_is_recognised_scored_and_written(tmp_path, scheme):
 
 def test_words_alone_are_named_as_iob1_has_them():
     vocabulary = Vocabulary([], [], [], [], [], [["O", "B-X", "I-X", "E-X", "S-X", "S-Y"]])
-    coder = Coder(vocabulary, layout("columns"), "iob1")
+    codec = Codec(vocabulary, layout("columns"), "iob1")
     numbers = [0, 4, 4, 1, 3, 5, 0, 1]  # O S-X S-X B-X E-X S-Y O B-X
-    named = [coder.named_alone(0, number, before) for before, number in zip([None, *numbers], numbers, strict=False)]
-    assert named == ["O", "I-X", "B-X", "B-X", "I-X", "I-Y", "O", "I-X"] == coder.named(0, [*numbers[:-1], 4])
+    named = [codec.named_alone(0, number, before) for before, number in zip([None, *numbers], numbers, strict=False)]
+    assert named == ["O", "I-X", "B-X", "B-X", "I-X", "I-Y", "O", "I-X"] == codec.named(0, [*numbers[:-1], 4])
 
 
 def test_where_the_first_label_is_missing_throughout_the_others_are_scored(partly, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import recurra
-from recurra.data import build_unit, encode, open_text
+from recurra.data import build_tokenizer, encode, open_text
 from recurra.decoding import SamplingOptions
 from recurra.errors import InputError
 from recurra.tasks.language_model import LanguageModel, NetworkOptions, TextOptions, prepare, scoring
@@ -26,7 +26,7 @@ def words(tmp_path):
     text = tmp_path / "words.txt"
     text.write_text("the cat sees a dog\n" * 9)
     torch.manual_seed(0)
-    return LanguageModel.new(build_unit("word", open_text(text)), NetworkOptions(hidden_size=6, embedding_size=3))
+    return LanguageModel.new(build_tokenizer("word", open_text(text)), NetworkOptions(hidden_size=6, embedding_size=3))
 
 
 def test_without_a_seed_every_text_is_another(model):
@@ -102,8 +102,8 @@ def test_bits_per_character_count_the_characters_of_the_text(words, tmp_path):
     text.write_text("the zebra   sees\n an unknowable    dog\n" * 3)
     content = text.read_text()
     scores = words.evaluate(text)
-    spelling = 3 * sum(map(words.unit.spelling_nats, ["zebra", "an", "unknowable"]))
-    assert words.unit.missing(content) == ["zebra", "an", "unknowable"] * 3
+    spelling = 3 * sum(map(words.tokenizer.spelling_nats, ["zebra", "an", "unknowable"]))
+    assert words.tokenizer.missing(content) == ["zebra", "an", "unknowable"] * 3
     bits = (scores["loss"] * (scores["tokens"] - 1) + spelling) / math.log(2)
     assert scores["characters"] == len(content)
     assert scores["bits_per_char"] == pytest.approx(bits / (len(content) - len("the")))
@@ -113,7 +113,7 @@ def test_training_and_its_end_count_the_same_characters(tmp_path):
     text, held = tmp_path / "text.txt", tmp_path / "held.txt"
     text.write_text("the cat sees a dog\n" * 9)
     held.write_text("the zebra   sees\n an unknowable    dog\n" * 3)
-    prepared = prepare([text], TextOptions(unit="word", valid=[held]), tmp_path / "run")
+    prepared = prepare([text], TextOptions(tokenizer="word", valid=[held]), tmp_path / "run")
     window = WindowOptions(batch_size=1, update_every=4)
     job = LanguageModelJob(prepared, NetworkOptions(hidden_size=6, embedding_size=3), window)
     model = job.new_model()
@@ -126,12 +126,12 @@ def test_training_and_its_end_count_the_same_characters(tmp_path):
 
 
 def test_every_unit_predicts_all_characters_but_the_first_token(words, model, text, tmp_path):
-    corpus = encode(open_text(text), model.unit, tmp_path / "char.bin")
-    assert predicted_characters(corpus, model.unit) == len(text.read_text()) - 1
-    corpus = encode(open_text(text), words.unit, tmp_path / "word.bin")
-    first = words.unit.characters(corpus.tokens[:1])
-    assert predicted_characters(corpus, words.unit) == len(text.read_text()) - first
-    found = scores_of(Nats(10.0, 0.0, 10), Predicted(20, 0, 0.0), words.unit)
+    corpus = encode(open_text(text), model.tokenizer, tmp_path / "char.bin")
+    assert predicted_characters(corpus, model.tokenizer) == len(text.read_text()) - 1
+    corpus = encode(open_text(text), words.tokenizer, tmp_path / "word.bin")
+    first = words.tokenizer.characters(corpus.tokens[:1])
+    assert predicted_characters(corpus, words.tokenizer) == len(text.read_text()) - first
+    found = scores_of(Nats(10.0, 0.0, 10), Predicted(20, 0, 0.0), words.tokenizer)
     assert found["bits_per_char"] == pytest.approx(0.5 / math.log(2))
 
 
@@ -157,11 +157,11 @@ def test_long_lines_score_the_same_in_windows(model, monkeypatch):
 
 def test_a_batch_is_no_larger_than_its_padding_allows(model, monkeypatch):
     monkeypatch.setattr(scoring, "_PADDED", 100)
-    batches = list(scoring.batches(model.unit, LINES, size=4))
+    batches = list(scoring.batches(model.tokenizer, LINES, size=4))
     assert [line.text for batch in batches for line in batch] == LINES
     assert all(len(batch) * max(len(line.tokens) for line in batch) <= 100 or len(batch) == 1 for batch in batches)
     assert max(map(len, batches)) > 1
-    assert [len(batch) for batch in scoring.batches(model.unit, ["a"] * 9, size=4)] == [4, 4, 1]
+    assert [len(batch) for batch in scoring.batches(model.tokenizer, ["a"] * 9, size=4)] == [4, 4, 1]
 
 
 def test_a_batch_of_no_lines_is_refused(model):

@@ -189,7 +189,7 @@ def test_pretrained_vectors_stand_for_words_that_training_never_had(files, tmp_p
     trained(files, "train.conllu", tmp_path / "m", **options)
     model = recurra.load(tmp_path / "m")
     assert model.network.vectors.weight[0].tolist() == [0, 0, 0]
-    assert model.network.vectors.weight[model.beside.rows["unicorn"]].tolist() == [1, 0, 0]
+    assert model.network.vectors.weight[model.pretrained.rows["unicorn"]].tolist() == [1, 0, 0]
     assert model.tag([["the", "unicorn", "ponders"]]) == [["DET", "NOUN", "VERB"]]
 
 

@@ -10,7 +10,7 @@ import torch
 
 import recurra
 from recurra.cli.score import score as score_verb
-from recurra.data import WordUnit, build_unit, encode, open_text
+from recurra.data import WordTokenizer, build_tokenizer, encode, open_text
 from recurra.errors import InputError
 from recurra.tasks.language_model import LanguageModel, NetworkOptions, TextOptions, prepare
 from recurra.tasks.language_model.evaluation import nats_in_order, nats_in_parts
@@ -45,9 +45,9 @@ def models(sentences, tmp_path_factory):
         return model, json.loads((folder / name / "metrics.json").read_text()), folder / name
 
     return {
-        "three": train("three", unit="word", vocabulary_size=3),
-        "eight": train("eight", unit="word", vocabulary_size=8),
-        "all": train("all", unit="word"),
+        "three": train("three", tokenizer="word", vocabulary_size=3),
+        "eight": train("eight", tokenizer="word", vocabulary_size=8),
+        "all": train("all", tokenizer="word"),
         "char": train("char"),
     }
 
@@ -64,16 +64,16 @@ def test_the_share_of_unknown_tokens_and_the_score_without_them_are_reported(mod
     model, metrics, _ = models["eight"]
     scores = model.evaluate(sentences)
     words = sentences.read_text().replace("\n", " <eos> ").split()
-    unknown = [word for word in words[1:] if word not in model.unit.symbols]
+    unknown = [word for word in words[1:] if word not in model.tokenizer.symbols]
     assert scores["unknown_share"] == pytest.approx(len(unknown) / (len(words) - 1))
-    tokens = torch.from_numpy(model.unit.encode(sentences.read_text()))
+    tokens = torch.from_numpy(model.tokenizer.encode(sentences.read_text()))
     with torch.inference_mode():
         losses, *_ = model.network(tokens[:-1, None], model.network.initial_state(1))
         losses = torch.nn.functional.cross_entropy(losses[:, 0], tokens[1:], reduction="none")
     known = losses[tokens[1:] != 0]
     assert scores["perplexity"] == pytest.approx(math.exp(losses.mean()), rel=1e-4)
     assert scores["perplexity_known"] == pytest.approx(math.exp(known.mean()), rel=1e-4)
-    spelling = sum(model.unit.spelling_nats(word) for word in unknown)
+    spelling = sum(model.tokenizer.spelling_nats(word) for word in unknown)
     bits = (losses.double().sum().item() + spelling) / math.log(2) / (len(sentences.read_text()) - len("the"))
     assert scores["bits_per_char"] == pytest.approx(bits, rel=1e-5)
     assert 0 < metrics["valid_unknown_share"] < 1
@@ -140,7 +140,7 @@ def test_training_shows_bits_with_the_cost_of_unknown_characters(sentences, tmp_
 @pytest.mark.parametrize(("parts", "context"), [(1, 0), (3, 100), (7, 16)])
 def test_losses_on_unknown_tokens_are_the_same_in_parts(models, sentences, tmp_path, parts, context):
     model = models["eight"][0]
-    corpus = encode(open_text(sentences), model.unit, tmp_path / "tokens")
+    corpus = encode(open_text(sentences), model.tokenizer, tmp_path / "tokens")
     tokens, places = corpus.tokens[:601], corpus.unknown_places[corpus.unknown_places < 601]
     network = model.network.eval()
     whole = nats_in_order(network, tokens, vocabulary=8, unknown=places)
@@ -151,13 +151,13 @@ def test_losses_on_unknown_tokens_are_the_same_in_parts(models, sentences, tmp_p
 
 
 def test_a_text_encoded_by_an_earlier_version_leaves_out_what_it_did_not_count():
-    unit = WordUnit(["<unk>", "<eos>", "a"])
-    found = scores_of(Nats(10.0, 0.0, 10), Predicted(20, 4, None), unit)
+    tokenizer = WordTokenizer(["<unk>", "<eos>", "a"])
+    found = scores_of(Nats(10.0, 0.0, 10), Predicted(20, 4, None), tokenizer)
     assert found.keys() == {"loss", "perplexity", "unknown_share"}
 
 
 def notes_of(files, folder, **options):
-    return "\n".join(prepare(files, TextOptions(unit="word", **options), folder).notes())
+    return "\n".join(prepare(files, TextOptions(tokenizer="word", **options), folder).notes())
 
 
 def test_notes_tell_words_that_were_cut_from_words_that_never_occurred(sentences, tmp_path):
@@ -178,8 +178,8 @@ def test_notes_tell_words_that_were_cut_from_words_that_never_occurred(sentences
 def test_a_model_to_go_on_from_lacks_words_of_the_training_text(models, tmp_path):
     text = tmp_path / "new.txt"
     text.write_text("the zebra sees the giraffe\n" * 100)
-    unit = models["all"][0].unit
-    prepared = prepare([text], TextOptions(unit="word"), tmp_path / "run", unit=unit)
+    tokenizer = models["all"][0].tokenizer
+    prepared = prepare([text], TextOptions(tokenizer="word"), tmp_path / "run", tokenizer=tokenizer)
     notes = "\n".join(prepared.notes())
     assert "never occur" not in notes
     assert "('zebra', 'giraffe')" in notes
@@ -192,7 +192,7 @@ def test_a_line_of_unknown_words_is_more_surprising_than_known_ones(models):
     assert unknown.unknown == 3
     assert known.unknown == known.spelling == 0
     assert unknown.nats > known.nats
-    assert unknown.spelling == pytest.approx(3 * model.unit.spelling_nats("xylophone"))
+    assert unknown.spelling == pytest.approx(3 * model.tokenizer.spelling_nats("xylophone"))
     assert unknown.perplexity == pytest.approx(math.exp((unknown.nats - unknown.spelling) / unknown.tokens))
 
 
@@ -211,7 +211,7 @@ def test_the_verb_says_how_many_tokens_are_unknown(models, tmp_path, capsys):
 
 
 def test_a_diverged_model_has_a_perplexity_that_can_be_read(sentences):
-    model = LanguageModel.new(build_unit("char", open_text(sentences)), NetworkOptions(**SIZES))
+    model = LanguageModel.new(build_tokenizer("char", open_text(sentences)), NetworkOptions(**SIZES))
     with torch.no_grad():
         model.network.embedding.weight.fill_(1.0)
         for parameter in model.network.parameters():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recurra.errors import RecurraError
-from recurra.training.carry import detach, from_plain, tensors, to_plain
+from recurra.training.carried_state import detach, from_plain, tensors, to_plain
 
 State = namedtuple("State", ("h", "c"))
 

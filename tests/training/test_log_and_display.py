@@ -156,7 +156,7 @@ def test_a_plain_line_tells_the_time_left(monkeypatch):
     plain = PlainProgress(stream)
     now = iter([100.0, 700.0, 700.0])
     monkeypatch.setattr("recurra.training.progress.time.monotonic", lambda: next(now))
-    plain.start(step=10, total_steps=40, unit="character")
+    plain.start(step=10, total_steps=40, token_name="character")
     plain.update(Interval(20, 3, 1.5, 12345.6, 0.25, 1e-3, 600.0, {"bits_per_char": 2.164}))
     assert stream.getvalue() == (
         "update 20/40  epoch 4  loss 1.5000  bits per char 2.164  12,346 characters/s  gradient norm 0.25  "

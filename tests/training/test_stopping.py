@@ -129,7 +129,7 @@ def test_a_validation_is_given_up_and_done_when_the_run_goes_on(tmp_path, every,
 
 @pytest.mark.parametrize("slow_before", [False, True])
 def test_a_long_update_is_given_up_and_the_run_ends_in_the_same_bits(tmp_path, monkeypatch, slow_before):
-    monkeypatch.setattr("recurra.training.run._SLOW", 0.0 if slow_before else 1e9)
+    monkeypatch.setattr("recurra.training.loop._SLOW", 0.0 if slow_before else 1e9)
     toy, real = Toy(), Toy.loss
 
     def loss(network, batch, state):

@@ -69,7 +69,7 @@ class Network(nn.Module):
 class Toy:
     """A trainable. `validation` is the losses to report in turn, or None for real ones, or () for no held-out data."""
 
-    unit = "number"
+    token_name = "number"
 
     def __init__(self, *, seed=0, hidden=8, dropout=0.3, validation=None, **data):
         torch.manual_seed(seed)
@@ -118,8 +118,8 @@ class Stopping:
         self.at, self.action = at, action
         self.notes, self.intervals, self.validations = [], [], []
 
-    def start(self, *, step, total_steps, unit):
-        self.started = step, total_steps, unit
+    def start(self, *, step, total_steps, token_name):
+        self.started = step, total_steps, token_name
 
     def advance(self, step):
         if step == self.at:

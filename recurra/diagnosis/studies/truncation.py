@@ -43,7 +43,7 @@ def truncation(setting: Setting) -> Finding:
     compared = torch.stack(
         [
             _compare(setting, network, tokens, windows)
-            for tokens in _pieces(model.unit.encode(text), steps, 2 if setting.quick else REPEATS)
+            for tokens in _pieces(model.tokenizer.encode(text), steps, 2 if setting.quick else REPEATS)
         ]
     )  # (repeats, windows, groups, 2)
     mean = compared.mean(0)

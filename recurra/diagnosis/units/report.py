@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recurra.data import Unit
+from recurra.data import Tokenizer
 from recurra.diagnosis.units.activations import Activations, activations, shown_state
 from recurra.diagnosis.units.features import Feature, features_of
 from recurra.diagnosis.units.page import units_page
@@ -54,16 +54,16 @@ def examine_units(
     if not isinstance(model, LanguageModel):
         raise InputError(f"units: expected a language model, got a {type(model).__name__}")
     shown = shown_state(model.network, state)
-    tokens = model.unit.encode(text)
+    tokens = model.tokenizer.encode(text)
     if len(tokens) < SHORTEST:
         raise InputError(f"units: the text has {len(tokens):,} tokens, expected {SHORTEST:,} or more to rank units on")
-    pieces = _pieces(model.unit, tokens)
+    pieces = _pieces(model.tokenizer, tokens)
     layers = activations(model.network, tokens, state=shown, tell=tell)
     tell("ranking units")
     return Units(shown, pieces, layers, rank(layers, _by_token(pieces), tokens))
 
 
-def _pieces(unit: Unit, tokens: np.ndarray) -> list[str]:
+def _pieces(unit: Tokenizer, tokens: np.ndarray) -> list[str]:
     """The text that each token completes."""
     if unit.per_character:
         return list(unit.decode(tokens))

@@ -13,7 +13,7 @@ import llvmlite
 from llvmlite import binding as llvm
 from llvmlite import ir
 
-from recurra.engine.cpu import store
+from recurra.engine.cpu import code_cache
 from recurra.engine.cpu.code import Shape
 
 
@@ -60,11 +60,11 @@ class Compiled:
 
     def __init__(self, write: Callable[[], ir.Module], what: str | None = None) -> None:
         key = None if what is None else _key(what)
-        code = None if key is None else store.load(key)
+        code = None if key is None else code_cache.load(key)
         if code is None:
             code = _compile(write())
             if key is not None:
-                store.save(key, code)
+                code_cache.save(key, code)
         module = llvm.parse_assembly("")
         module.triple = llvm.get_process_triple()
         self._engine = llvm.create_mcjit_compiler(module, _machine())

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from recurra.engine.cpu.given import Weights, fixed_arrays, input_bias, steps_of, tensor_of
 from recurra.engine.cpu.kernel import Kernel
+from recurra.engine.cpu.operands import Weights, fixed_arrays, input_bias, steps_of, tensor_of
 from recurra.engine.cpu.sequences import Sequences, Span, sharing, start_states
 from recurra.engine.cpu.workspace import buffer
 
@@ -20,36 +20,36 @@ class Forward:
         self,
         loops: Kernel,
         sequences: Sequences,
-        given: Mapping[str, Tensor | None],
+        operands: Mapping[str, Tensor | None],
         *,
         spans: list[Span],
         keep: bool,
         remember: bool = False,
     ) -> None:
-        self.loops, self.sequences, self.given = loops, sequences, given
+        self.loops, self.sequences, self.operands = loops, sequences, operands
         self.spans, self.keep = spans, keep
         self.memory = loops.memory["forward"]
-        first = given["s.h"]
+        first = operands["s.h"]
         assert first is not None
         self.like = first.detach()
         self.share = sharing(loops, sequences.B)
-        self.weights = Weights(loops, given, self.like, "forward", remember=remember)
+        self.weights = Weights(loops, operands, self.like, "forward", remember=remember)
         self.most = max(span.last - span.first for span in spans)
-        self.fixed = {**self.weights.arrays, **fixed_arrays(given, self.memory.kinds)}
+        self.fixed = {**self.weights.arrays, **fixed_arrays(operands, self.memory.kinds)}
         B = sequences.B
         for name, kind in self.memory.kinds.items():
             if kind == "row" and name not in self.fixed:
                 self.fixed[name] = buffer(self.like, B, self.memory.sizes[name])
         if "bias" in self.memory.kinds:
-            self.fixed["bias"] = input_bias(loops, given, self.like)
+            self.fixed["bias"] = input_bias(loops, operands, self.like)
 
     @classmethod
     def forward_pass(
-        cls, loops: Kernel, sequences: Sequences, given: Mapping[str, Tensor | None], recompute: int, *, keep: bool
+        cls, loops: Kernel, sequences: Sequences, operands: Mapping[str, Tensor | None], recompute: int, *, keep: bool
     ) -> Forward:
         """The forward pass of a call."""
         spans, all_of_it = sequences.spans(recompute), keep and not recompute
-        made = cls(loops, sequences, given, spans=spans, keep=all_of_it, remember=not keep)
+        made = cls(loops, sequences, operands, spans=spans, keep=all_of_it, remember=not keep)
         return made._prepare(boundary=keep and recompute > 0)
 
     def _prepare(self, *, boundary: bool) -> Forward:
@@ -72,8 +72,8 @@ class Forward:
     def run(self) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Y (T, B, size), the last states, the gates."""
         sequences, states = self.sequences, self.loops.cell.states
-        way, lengths = sequences.way, sequences.lengths
-        initial = {state: tensor_of(self.given, f"s.{state}") for state in states}
+        direction, lengths = sequences.direction, sequences.lengths
+        initial = {state: tensor_of(self.operands, f"s.{state}") for state in states}
         last = {state: tensor.clone() for state, tensor in initial.items()}
         for state, S in self.S.items():
             start_states(S, initial[state], 0, sequences.T, sequences)
@@ -85,15 +85,15 @@ class Forward:
                     if state != "h":
                         self.boundary[state].append(carry[state].clone())
             self.step(span, chunk, {name: self._kept(tensor, span) for name, tensor in self.kept.items()}, self.shown)
-            end = -1 if way > 0 else 0
+            end = -1 if direction > 0 else 0
             carry = {state: tensor[end] for state, tensor in chunk.items()}
             if lengths is None:
                 last = carry
-            elif way > 0:
+            elif direction > 0:
                 rows = sequences.ending(span)
                 for state in states:
                     last[state][rows] = chunk[state][lengths[rows] - span.start, rows]
-        if lengths is not None and way < 0:
+        if lengths is not None and direction < 0:
             has = lengths > 0
             last = {state: torch.where(has[:, None], carry[state], last[state]) for state in states}
         final = [tensor.clone() for tensor in last.values()]
@@ -101,10 +101,10 @@ class Forward:
 
     def _y(self) -> Tensor:
         S, sequences = self.S["h"], self.sequences
-        part = S[1:] if sequences.way > 0 else S[:-1]
+        part = S[1:] if sequences.direction > 0 else S[:-1]
         # The same memory and no view: autograd lets people write into y, and notices where it was to be read again.
         y = S.new_empty(0).set_(S.untyped_storage(), part.storage_offset(), part.shape, part.stride())
-        if sequences.way > 0:
+        if sequences.direction > 0:
             return y
         if sequences.lengths is not None:
             # Where a row begins stands what it begins from.
@@ -118,8 +118,8 @@ class Forward:
         if state in self.S:
             return self.S[state][span.start : span.stop + 1]
         chunk = buffer(self.like, span.stop - span.start + 1, *carry[state].shape)
-        chunk[0 if self.sequences.way > 0 else -1] = carry[state]
-        if self.sequences.way < 0 and self.sequences.lengths is not None:
+        chunk[0 if self.sequences.direction > 0 else -1] = carry[state]
+        if self.sequences.direction < 0 and self.sequences.lengths is not None:
             start_states(chunk, initial[state], span.start, span.stop, self.sequences)
         return chunk
 
@@ -135,16 +135,16 @@ class Forward:
         arrays |= {name: tensor[span.start : span.stop] for name, tensor in shown.items()}
         arrays |= steps_of(self.fixed, self.memory.kinds, span)
         rows = self.sequences.rows.chunk(span.start, span.stop)
-        self.loops.run("forward", arrays, rows, self.sequences.way, self.share)
+        self.loops.run("forward", arrays, rows, self.sequences.direction, self.share)
 
     def _input_part(self, span: Span) -> Tensor:
         """The gates' pre-activations by the input, (n, G·H), in memory of their own."""
-        z, n = self.given.get("z"), span.last - span.first
+        z, n = self.operands.get("z"), span.last - span.first
         if z is not None:
             return self.sequences.gather(z.detach(), span)
-        ih = tensor_of(self.given, "ih")
+        ih = tensor_of(self.operands, "ih")
         Z = buffer(self.like, n, len(ih))
-        return torch.mm(self.sequences.gather(tensor_of(self.given, "x"), span), ih.t(), out=Z)
+        return torch.mm(self.sequences.gather(tensor_of(self.operands, "x"), span), ih.t(), out=Z)
 
     def saved(self) -> dict[str, Tensor]:
         """What the backward pass is given."""

@@ -83,7 +83,7 @@ class Kernel:
         programs = (self.programs.forward, self.programs.backward)
         return any(one.sums for program in programs for level in program.levels for one in level)
 
-    def run(self, which: str, arrays: Mapping[str, Tensor], rows: Rows, way: int, sharing: Sharing) -> None:
+    def run(self, which: str, arrays: Mapping[str, Tensor], rows: Rows, direction: int, sharing: Sharing) -> None:
         """Runs a loop over a chunk of time, on contiguous arrays by name."""
         pointers = [arrays[name].data_ptr() for name in self.memory[which].kinds]
         counter = torch.zeros(1, dtype=torch.int64, device="cpu")
@@ -91,7 +91,7 @@ class Kernel:
         pointers += [table.data_ptr() for table in tables]
         ours = team()
         asked = (0, 0) if ours is None else (ours.thread_number, ours.threads)
-        whole = (len(rows.active), len(rows.order), way, int(sharing.by_units), *asked)
+        whole = (len(rows.active), len(rows.order), direction, int(sharing.by_units), *asked)
         data = array.array("q", (*pointers, *whole))
         run_parts(self._parts[which], self._bodies[which], data.buffer_info()[0], sharing.threads)
 

@@ -14,17 +14,17 @@ from typing import Any
 
 from llvmlite import ir
 
+from recurra.engine.cpu.barrier import barrier_function
 from recurra.engine.cpu.code import I32, I64, Code, Shape
 from recurra.engine.cpu.memory import Memory, Place
 from recurra.engine.cpu.tile import Block, row_blocks, tile_function
 from recurra.engine.cpu.vectors import Step, Vectors
-from recurra.engine.cpu.wait import wait_function
 from recurra.engine.trace import Pass, Product, Program
 
 POINTERS = ("order", "numbers", "active", "offsets", "counter")
 """Arguments after the arrays, int64: the row of the batch of each row number (B,), 0 to B - 1, rows with a step (T,),
 where each step begins in packed arrays (T,), and what threads that share units count in."""
-INTEGERS = ("T", "B", "first", "apart", "share", "shares", "way")
+INTEGERS = ("T", "B", "first", "apart", "share", "shares", "direction")
 """Steps, rows, this thread's first row and the distance to its next, its share of the units and of how many, and +1 or
 -1 for forward or backward in time."""
 
@@ -46,16 +46,16 @@ class Loop:
         function.linkage = "internal"
         for argument in function.args[: len(arrays)]:
             argument.add_attribute("noalias")
-        given = iter(function.args)
-        self.array = {array: next(given) for array in arrays}
-        self.p = {name: next(given) for name in (*POINTERS, *INTEGERS)}
+        operands = iter(function.args)
+        self.array = {array: next(operands) for array in arrays}
+        self.p = {name: next(operands) for name in (*POINTERS, *INTEGERS)}
         self.code = Code(ir.IRBuilder(function.append_basic_block("entry")), shape)
-        self.wait = wait_function(module)
+        self.wait = barrier_function(module)
 
     def write(self) -> None:
         """The function's body."""
         code, b, p = self.code, self.code.b, self.p
-        with_time = b.icmp_signed(">", p["way"], code.index(0))
+        with_time = b.icmp_signed(">", p["direction"], code.index(0))
         back = self.name == "backward"
         ahead = b.not_(with_time) if back else with_time
         last = b.sub(p["T"], code.index(1))
@@ -88,13 +88,13 @@ class Loop:
         def argument(builder: Any, place: int) -> Any:
             return builder.load(builder.gep(data if builder is b else team.args[0], [ir.Constant(I64, place)]))
 
-        given = [b.inttoptr(argument(b, place), kinds[place]) for place in range(pointers)]
-        T, B, way, by_units = (argument(b, pointers + k) for k in range(4))
+        operands = [b.inttoptr(argument(b, place), kinds[place]) for place in range(pointers)]
+        T, B, direction, by_units = (argument(b, pointers + k) for k in range(4))
         units = b.icmp_signed("!=", by_units, ir.Constant(I64, 0))
         none, one = ir.Constant(I64, 0), ir.Constant(I64, 1)
         rows = [b.select(units, none, part), b.select(units, one, parts)]
         shares = [b.select(units, part, none), b.select(units, parts, one)]
-        b.call(self.function, [*given, T, B, *rows, *shares, way])
+        b.call(self.function, [*operands, T, B, *rows, *shares, direction])
         b.ret_void()
         team = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64.as_pointer()]), f"{self.name}_team")
         b2 = ir.IRBuilder(team.append_basic_block("entry"))
@@ -220,12 +220,12 @@ class Loop:
         else:
             source = self.memory.places[f"b.{name}" if f"b.{name}" in self.memory.places else "zero"]
             start = (code.at(self.base[source.array, False], source.offset, j), self.p["numbers"], code.index(0))
-        given = self._operand(place, code.index(0))
+        operands = self._operand(place, code.index(0))
 
         def tiles(row: Any, count: int) -> None:
             function = tile_function(b.module, self.shape, block, count)
             number = b.add(self.p["first"], b.mul(row, self.p["apart"]))
-            b.call(function, [*given, weights, code.index(k), *start, *into, number, self.p["apart"]])
+            b.call(function, [*operands, weights, code.index(k), *start, *into, number, self.p["apart"]])
 
         row_blocks(code, self.rows, tiles)
 

@@ -31,7 +31,7 @@ class Sequences:
 
     T: int
     B: int
-    way: int
+    direction: int
     """+1, or -1 from each row's own end back."""
     rows: Rows
     lengths: Tensor | None
@@ -43,9 +43,9 @@ class Sequences:
     def of(cls, request: Request) -> Sequences:
         """Of a request."""
         T, B = request.x.shape[:2]
-        way = -1 if request.reverse else 1
+        direction = -1 if request.reverse else 1
         if request.lengths is None or bool((request.lengths == T).all()):
-            return _whole(T, B, way)
+            return _whole(T, B, direction)
         # A copy: the backward pass reads it too, and the caller's tensor may have changed by then.
         lengths = request.lengths.to("cpu", torch.int64, copy=True)
         ordered, order = lengths.sort(descending=True, stable=True)
@@ -53,7 +53,7 @@ class Sequences:
         active = has_step.sum(1)
         offsets = torch.cat([active.new_zeros(1), active.cumsum(0)])
         places = (torch.arange(T, device="cpu")[:, None] * B + order)[has_step]
-        return cls(T, B, way, Rows(order, torch.arange(B, device="cpu"), active, offsets), lengths, places)
+        return cls(T, B, direction, Rows(order, torch.arange(B, device="cpu"), active, offsets), lengths, places)
 
     def spans(self, recompute: int) -> list[Span]:
         """The chunks in the order of time."""
@@ -64,7 +64,7 @@ class Sequences:
 
     def in_time(self, spans: list[Span]) -> list[Span]:
         """Chunks in the order in which this direction runs through them."""
-        return spans if self.way > 0 else spans[::-1]
+        return spans if self.direction > 0 else spans[::-1]
 
     def gather(self, tensor: Tensor, span: Span) -> Tensor:
         """The rows (n, size) of a chunk, of a tensor (T, B, size)."""
@@ -79,11 +79,11 @@ class Sequences:
 
 
 @functools.lru_cache(maxsize=64)
-def _whole(T: int, B: int, way: int) -> Sequences:
+def _whole(T: int, B: int, direction: int) -> Sequences:
     """Every row has every step."""
     numbers = torch.arange(B, device="cpu")
     rows = Rows(numbers, numbers, torch.full((T,), B, device="cpu"), torch.arange(T + 1, device="cpu") * B)
-    return Sequences(T, B, way, rows, None, None)
+    return Sequences(T, B, direction, rows, None, None)
 
 
 def sharing(loops: Kernel, rows: int) -> Sharing:
@@ -100,7 +100,7 @@ def sharing(loops: Kernel, rows: int) -> Sharing:
 
 def start_states(S: Tensor, initial: Tensor, start: int, stop: int, sequences: Sequences) -> None:
     """Puts the initial state where each row begins, in an array of the steps from start to stop."""
-    if sequences.way > 0:
+    if sequences.direction > 0:
         S[0] = initial
     elif sequences.lengths is None:
         S[-1] = initial

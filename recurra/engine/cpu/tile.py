@@ -49,9 +49,15 @@ def tile_function(module: ir.Module, shape: Shape, block: Block, count: int) -> 
     function.linkage = "internal"
     function.attributes.add("noinline")
     code = Code(ir.IRBuilder(function.append_basic_block("entry")), shape)
-    given = list(function.args)
-    a, weights, k, start, into = Rows(*given[:3]), given[3], given[4], Rows(*given[5:8]), Rows(*given[8:11])
-    first, step = given[11:]
+    operands = list(function.args)
+    a, weights, k, start, into = (
+        Rows(*operands[:3]),
+        operands[3],
+        operands[4],
+        Rows(*operands[5:8]),
+        Rows(*operands[8:11]),
+    )
+    first, step = operands[11:]
     numbers = [code.b.add(first, code.b.mul(step, code.index(row))) for row in range(count)]
 
     def at(operand: Rows, row: Any) -> Any:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from recurra.cells import Cell
-from recurra.cells.reach import Reached, is_settled, names_in
+from recurra.cells.reachable_code import Reached, is_settled, names_in
 
 # Values looked at, so that a step that names a whole program is examined in some milliseconds.
 _MOST = 5000

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 
 from recurra.cells import Cell
-from recurra.engine.trace.apart import apart, error_as_reason
-from recurra.engine.trace.knowing import signature_of, still
+from recurra.engine.trace.isolation import apart, error_as_reason
 from recurra.engine.trace.operations import Untraceable
 from recurra.engine.trace.program import Programs, plan
 from recurra.engine.trace.signature import Outline, Signature
+from recurra.engine.trace.signature_cache import signature_of, still
 from recurra.engine.trace.tracer import Subject, Variant, record
 
 _MOST = 1024

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from recurra.cells import Cell, Gates, State
+from recurra.cells.builtin_code import is_untouched
 from recurra.cells.cell import Formula
-from recurra.cells.shipped import is_untouched
-from recurra.engine.around import normalise, recurrent_part, vectors_of, zone_out
 from recurra.engine.trace.operations import Op, Untraceable, Value, Writer, traced_graph
 from recurra.engine.trace.signature import Outline
+from recurra.engine.wrappers import normalise, recurrent_part, vectors_of, zone_out
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
 """Language models: a text in, a network that predicts, scores and writes."""
 
+from recurra.tasks.language_model.generation import GenerationOptions
 from recurra.tasks.language_model.model import LanguageModel
 from recurra.tasks.language_model.network import Network
 from recurra.tasks.language_model.options import NetworkOptions, TextOptions, WindowOptions
 from recurra.tasks.language_model.scoring import Score
 from recurra.tasks.language_model.text import Prepared, prepare, reopen
 from recurra.tasks.language_model.training import Training
-from recurra.tasks.language_model.writing import Wish
 
 __all__ = [
+    "GenerationOptions",
     "LanguageModel",
     "Network",
     "NetworkOptions",
@@ -17,7 +18,6 @@ __all__ = [
     "TextOptions",
     "Training",
     "WindowOptions",
-    "Wish",
     "prepare",
     "reopen",
 ]

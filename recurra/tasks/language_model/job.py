@@ -43,18 +43,18 @@ class LanguageModelJob:
 
     def new_model(self) -> LanguageModel:
         """A model for the text's vocabulary."""
-        return LanguageModel.new(self.text.unit, self.network)
+        return LanguageModel.new(self.text.tokenizer, self.network)
 
     def trainable(self, model: LanguageModel, *, seed: int, rank: int, world_size: int) -> Training:
         """Windows of the training text and their loss."""
-        train, valid, unit = self.text.train.tokens, self.text.valid.tokens, self.text.unit
+        train, valid, tokenizer = self.text.train.tokens, self.text.valid.tokens, self.text.tokenizer
         return Training(
             model.network,
-            unit,
+            tokenizer,
             train,
             valid,
             self.window,
-            predicted=Predicted.of(self.text.valid, unit),
+            predicted=Predicted.of(self.text.valid, tokenizer),
             unknown=self.text.valid.unknown_places,
             spelling=(self.text.train.header.spelling or 0.0) / len(train),
             seed=seed,
@@ -72,14 +72,14 @@ class LanguageModelJob:
 
     def final_scores(self, model: LanguageModel) -> dict[str, float]:
         """Loss, perplexity and bits per character of the whole validation text, read as one; see `scores`."""
-        valid, unit = self.text.valid, self.text.unit
+        valid, tokenizer = self.text.valid, self.text.tokenizer
         nats = self._nats(model, valid.tokens, valid.unknown_places)
-        return scores_of(nats, Predicted.of(valid, unit), unit)
+        return scores_of(nats, Predicted.of(valid, tokenizer), tokenizer)
 
     def _nats(self, model: LanguageModel, tokens: Any, unknown: Ids | None = None) -> Nats:
         model.network.eval()
         with torch.inference_mode():
-            return nats_in_order(model.network, tokens, vocabulary=self.text.unit.size, unknown=unknown)
+            return nats_in_order(model.network, tokens, vocabulary=self.text.tokenizer.size, unknown=unknown)
 
 
 def _prepare(
@@ -91,8 +91,10 @@ def _prepare(
 ) -> LanguageModelJob:
     window: WindowOptions = options["window"]
     least = window.batch_size * (window.update_every or 1) + 1
-    unit = None if like is None else like.unit
-    return LanguageModelJob(prepare(files, options["text"], folder, unit=unit, least=least), options["network"], window)
+    tokenizer = None if like is None else like.tokenizer
+    return LanguageModelJob(
+        prepare(files, options["text"], folder, tokenizer=tokenizer, least=least), options["network"], window
+    )
 
 
 def _reopen(options: Mapping[str, Any], folder: Path) -> LanguageModelJob:

@@ -11,18 +11,18 @@ from typing import Any, ClassVar
 import torch
 
 from recurra.cells import Cell
-from recurra.data import Unit, encode, load_unit, open_text
+from recurra.data import Tokenizer, encode, load_tokenizer, open_text
 from recurra.errors import InputError
 from recurra.tasks.cell_names import stored_cell
 from recurra.tasks.fields import read_fields
 from recurra.tasks.language_model.evaluation import loss_by_position, nats_in_order
+from recurra.tasks.language_model.generation import make_generation_options, write
 from recurra.tasks.language_model.network import Network
 from recurra.tasks.language_model.options import NetworkOptions
 from recurra.tasks.language_model.probing import probe
 from recurra.tasks.language_model.scores import evaluated
 from recurra.tasks.language_model.scoring import Score, score_lines
 from recurra.tasks.language_model.text import VALID, reopen
-from recurra.tasks.language_model.writing import make_wish, write
 from recurra.tasks.task import Probe
 
 
@@ -31,31 +31,31 @@ class LanguageModel:
 
     Args:
         network: the network.
-        unit: what text is cut into.
+        tokenizer: what text is cut into.
         options: the network's sizes, kept for `config`.
     """
 
     name: ClassVar[str] = "lm"
 
-    def __init__(self, network: Network, unit: Unit, options: NetworkOptions) -> None:
-        self.network, self.unit, self.options = network, unit, options
+    def __init__(self, network: Network, tokenizer: Tokenizer, options: NetworkOptions) -> None:
+        self.network, self.tokenizer, self.options = network, tokenizer, options
 
     @classmethod
-    def new(cls, unit: Unit, options: NetworkOptions) -> LanguageModel:
+    def new(cls, tokenizer: Tokenizer, options: NetworkOptions) -> LanguageModel:
         """A model with weights not yet trained, from torch's global generator."""
-        return cls(Network(unit.size, options), unit, options)
+        return cls(Network(tokenizer.size, options), tokenizer, options)
 
     def config(self) -> dict[str, Any]:
         """The network's options, as JSON can hold them."""
-        return {"vocabulary": self.unit.size, "network": dataclasses.asdict(self.options)}
+        return {"vocabulary": self.tokenizer.size, "network": dataclasses.asdict(self.options)}
 
     def settings(self) -> dict[str, Any]:
         """The options of training that this model settles, for a run that starts from it."""
-        return {**dataclasses.asdict(self.options), "unit": self.unit.name}
+        return {**dataclasses.asdict(self.options), "unit": self.tokenizer.name}
 
     def files(self) -> dict[str, str]:
         """The task's own files: the unit's."""
-        return self.unit.files()
+        return self.tokenizer.files()
 
     @classmethod
     def from_files(cls, config: dict[str, Any], folder: Path, *, cell: Cell | None = None) -> LanguageModel:
@@ -64,20 +64,22 @@ class LanguageModel:
         Raises:
             InputError: a field is missing, unknown or of another kind; the vocabulary is of another size.
         """
-        unit, path = load_unit(folder), folder / "config.json"
+        tokenizer, path = load_tokenizer(folder), folder / "config.json"
         if config.keys() != {"vocabulary", "network"} or not isinstance(config["network"], dict):
             raise InputError(f"{path}: the model's fields are {sorted(config)}, expected network and vocabulary")
-        if config["vocabulary"] != unit.size:
-            raise InputError(f"{path}: vocabulary is {config['vocabulary']}, but unit.json has {unit.size} symbols")
+        if config["vocabulary"] != tokenizer.size:
+            raise InputError(
+                f"{path}: vocabulary is {config['vocabulary']}, but unit.json has {tokenizer.size} symbols"
+            )
         options = read_fields(NetworkOptions, config["network"], where=f"{path}: network")
-        return cls(Network(unit.size, options, cell=stored_cell(options, folder, cell)), unit, options)
+        return cls(Network(tokenizer.size, options, cell=stored_cell(options, folder, cell)), tokenizer, options)
 
     def stream(self, prompt: str = "", **options: Any) -> Iterator[list[str]]:
         """Writes on from a prompt, piece by piece.
 
         Args:
             prompt: primes the state; a line's beginning where it holds no token.
-            **options: the fields of `Wish`, and those of `SamplingOptions` in place of `sampling`.
+            **options: the fields of `GenerationOptions`, and those of `SamplingOptions` in place of `sampling`.
 
         Returns:
             An iterator over the next piece of each text, often "" for those that have stopped.
@@ -85,7 +87,7 @@ class LanguageModel:
         Raises:
             InputError: an option that is unknown or cannot be used; before anything is written.
         """
-        return write(self.network, self.unit, prompt, make_wish(options))
+        return write(self.network, self.tokenizer, prompt, make_generation_options(options))
 
     def generate(self, prompt: str = "", **options: Any) -> str:
         """One text that continues a prompt, without the prompt; the arguments are those of `stream`.
@@ -123,13 +125,13 @@ class LanguageModel:
         if folder is None:
             with tempfile.TemporaryDirectory() as aside:
                 return self.evaluate(files, aside)
-        corpus = encode(open_text(files, raw=self.unit.raw), self.unit, Path(folder) / "evaluated.bin")
+        corpus = encode(open_text(files, raw=self.tokenizer.raw), self.tokenizer, Path(folder) / "evaluated.bin")
         self.network.eval()
         with torch.inference_mode():
             unknown = corpus.unknown_places
-            nats = nats_in_order(self.network, corpus.tokens, vocabulary=self.unit.size, unknown=unknown)
-            by_position = loss_by_position(self.network, corpus.tokens, vocabulary=self.unit.size)
-        return {**evaluated(nats, corpus, self.unit), "loss_by_position": by_position}
+            nats = nats_in_order(self.network, corpus.tokens, vocabulary=self.tokenizer.size, unknown=unknown)
+            by_position = loss_by_position(self.network, corpus.tokens, vocabulary=self.tokenizer.size)
+        return {**evaluated(nats, corpus, self.tokenizer), "loss_by_position": by_position}
 
     def score(self, lines: Iterable[str], *, batch_size: int = 64) -> Iterator[Score]:
         """The surprisal of each line, read from a fresh state after a line's end, in order.
@@ -143,7 +145,7 @@ class LanguageModel:
         """
         if batch_size < 1:
             raise InputError(f"batch_size={batch_size}: expected a whole number of 1 or more")
-        return score_lines(self.network, self.unit, lines, batch_size)
+        return score_lines(self.network, self.tokenizer, lines, batch_size)
 
     def probe(self, files: Sequence[Path], prepared: Path, *, rows: int, steps: int) -> Probe:
         """Windows of a text and their losses, for who examines the network.
@@ -162,9 +164,9 @@ class LanguageModel:
                 raise InputError(f"{prepared}: the text that was held out is not there: name a text file")
             return probe(self.network, reopen(prepared).valid.tokens, rows=rows, steps=steps)
         with tempfile.TemporaryDirectory() as aside:
-            corpus = encode(open_text(files, raw=self.unit.raw), self.unit, Path(aside) / "probed.bin")
+            corpus = encode(open_text(files, raw=self.tokenizer.raw), self.tokenizer, Path(aside) / "probed.bin")
             return probe(self.network, corpus.tokens, rows=rows, steps=steps)
 
     def unknown_in(self, text: str) -> list[str]:
         """The symbols of a text outside the vocabulary, each once."""
-        return sorted(set(self.unit.missing(text)))
+        return sorted(set(self.tokenizer.missing(text)))

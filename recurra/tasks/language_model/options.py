@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from recurra.data import check_unit
+from recurra.data import check_tokenizer
 from recurra.errors import InputError
 
 
@@ -30,7 +30,7 @@ class TextOptions:
     """Characters or words that the training text has less often are unknown."""
 
     def __post_init__(self) -> None:
-        check_unit(self.unit, vocabulary_size=self.vocabulary_size, min_count=self.min_count)
+        check_tokenizer(self.unit, vocabulary_size=self.vocabulary_size, min_count=self.min_count)
         if not 0 < self.valid_share < 1:
             raise InputError(f"valid_share={self.valid_share}: expected more than 0 and less than 1, such as 0.1")
 

@@ -6,7 +6,7 @@ predict the more words it stands for. So three figures are told apart:
 - `loss` and `perplexity` count `<unk>` as one word, as papers report them for the Penn Treebank. They compare models
   of the same vocabulary only.
 - `perplexity_known` leaves the unknown tokens out, `unknown_share` says how many that are.
-- `bits_per_char` adds to the loss of each unknown token what spelling it costs (`Unit.spelling_nats`), so that it
+- `bits_per_char` adds to the loss of each unknown token what spelling it costs (`Tokenizer.spelling_nats`), so that it
   compares models of any vocabulary and unit.
 
 A `<unk>` that a text itself spells out, as the Penn Treebank's files do, is a word of every vocabulary of words: it is
@@ -19,7 +19,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from recurra.data import Corpus, Unit
+from recurra.data import Corpus, Tokenizer
 from recurra.training import figure, perplexity
 
 # What is left out where nothing is unknown, in logs and cards.
@@ -52,30 +52,30 @@ class Predicted(NamedTuple):
     """Nats of spelling them; None where that was not counted, by an earlier version."""
 
     @classmethod
-    def of(cls, corpus: Corpus, unit: Unit) -> Predicted:
+    def of(cls, corpus: Corpus, tokenizer: Tokenizer) -> Predicted:
         """The numbers of an encoded text."""
         places, unknown = corpus.unknown_places, corpus.header.unknown
         first = places is not None and len(places) > 0 and places[0] == 0
         spelling = corpus.header.spelling if unknown else 0.0
-        return cls(predicted_characters(corpus, unit), unknown - first, spelling)
+        return cls(predicted_characters(corpus, tokenizer), unknown - first, spelling)
 
 
-def predicted_characters(corpus: Corpus, unit: Unit) -> int:
+def predicted_characters(corpus: Corpus, tokenizer: Tokenizer) -> int:
     """The characters of a text, but for those of its first token, which nothing predicts; at least 1.
 
     Of the text itself: an unknown word counts as long as it is there, not as `<unk>`, and every space counts. The first
     token alone is as long as it decodes to.
     """
-    return max(1, corpus.characters - unit.characters(corpus.tokens[:1]))
+    return max(1, corpus.characters - tokenizer.characters(corpus.tokens[:1]))
 
 
-def scores_of(nats: Nats, text: Predicted, unit: Unit) -> dict[str, float]:
+def scores_of(nats: Nats, text: Predicted, tokenizer: Tokenizer) -> dict[str, float]:
     """Losses as the field reports them.
 
     Args:
         nats: the losses of a text.
         text: what the predicted tokens stand for.
-        unit: what the text is cut into.
+        tokenizer: what the text is cut into.
 
     Returns:
         `loss` and `perplexity`, `<unk>` counted as a word; where tokens are unknown `unknown_share`, the share of them
@@ -84,7 +84,7 @@ def scores_of(nats: Nats, text: Predicted, unit: Unit) -> dict[str, float]:
         version encoded, which did not count what they need.
     """
     scores = {"loss": nats.loss, "perplexity": perplexity(nats.loss)}
-    if unit.name == "byte":
+    if tokenizer.name == "byte":
         return scores | {"bits_per_byte": nats.loss / math.log(2)}
     if text.unknown:
         scores["unknown_share"] = text.unknown / nats.steps
@@ -95,14 +95,14 @@ def scores_of(nats: Nats, text: Predicted, unit: Unit) -> dict[str, float]:
     return scores | {"bits_per_char": (nats.total + text.spelling) / math.log(2) / text.characters}
 
 
-def evaluated(nats: Nats, corpus: Corpus, unit: Unit) -> dict[str, Any]:
+def evaluated(nats: Nats, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
     """`scores_of` and counts, as `LanguageModel.evaluate` returns them: those of unknown tokens are always there."""
-    text = Predicted.of(corpus, unit)
-    scores = {**scores_of(nats, text, unit), "tokens": len(corpus), "characters": corpus.characters}
+    text = Predicted.of(corpus, tokenizer)
+    scores = {**scores_of(nats, text, tokenizer), "tokens": len(corpus), "characters": corpus.characters}
     scores |= {"unknown": corpus.header.unknown, "unknown_share": text.unknown / nats.steps}
     if not text.unknown:
         scores["perplexity_known"] = scores["perplexity"]
-    if unit.name != "byte":
+    if tokenizer.name != "byte":
         scores["spelling_bits_per_char"] = (text.spelling or 0.0) / math.log(2) / text.characters
     return scores
 

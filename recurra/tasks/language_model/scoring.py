@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from recurra.data import Unit
+from recurra.data import Tokenizer
 from recurra.tasks.language_model.evaluation import SCORES, nats_of
 from recurra.tasks.language_model.network import Network
 from recurra.training import perplexity
@@ -51,9 +51,9 @@ class Line(NamedTuple):
     """Nats of spelling these."""
 
 
-def score_lines(network: Network, unit: Unit, lines: Iterable[str], size: int) -> Iterator[Score]:
+def score_lines(network: Network, tokenizer: Tokenizer, lines: Iterable[str], size: int) -> Iterator[Score]:
     """The surprisal of each line from a fresh state, in order; `size` lines at most are scored together."""
-    for batch in batches(unit, lines, size=size):
+    for batch in batches(tokenizer, lines, size=size):
         network.eval()
         with torch.inference_mode():
             totals = _nats(network, pad_sequence([line.tokens for line in batch]), [len(line.tokens) for line in batch])
@@ -61,17 +61,17 @@ def score_lines(network: Network, unit: Unit, lines: Iterable[str], size: int) -
             yield Score(line.text, nats + line.spelling, len(line.tokens) - 1, line.unknown, line.spelling)
 
 
-def batches(unit: Unit, lines: Iterable[str], *, size: int) -> Iterator[list[Line]]:
+def batches(tokenizer: Tokenizer, lines: Iterable[str], *, size: int) -> Iterator[list[Line]]:
     """The lines in order, `size` at most together, and fewer where padding them to the longest would take too much."""
-    start, batch, longest = unit.encode("\n"), list[Line](), 0
+    start, batch, longest = tokenizer.encode("\n"), list[Line](), 0
     for line in lines:
         text = line.rstrip("\r\n")
-        tokens = torch.cat([torch.from_numpy(start), torch.from_numpy(unit.encode(text + "\n"))])
+        tokens = torch.cat([torch.from_numpy(start), torch.from_numpy(tokenizer.encode(text + "\n"))])
         if batch and (len(batch) + 1) * max(longest, len(tokens)) > _PADDED:
             yield batch
             batch, longest = [], 0
-        missing = unit.missing(text)
-        batch.append(Line(text, tokens, len(missing), math.fsum(map(unit.spelling_nats, missing))))
+        missing = tokenizer.missing(text)
+        batch.append(Line(text, tokens, len(missing), math.fsum(map(tokenizer.spelling_nats, missing))))
         longest = max(longest, len(tokens))
         if len(batch) == size:
             yield batch

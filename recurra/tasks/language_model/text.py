@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recurra.data import Corpus, Text, Unit, build_unit, encode, load_unit, open_text, python_sources, split
+from recurra.data import (
+    Corpus,
+    Text,
+    Tokenizer,
+    build_tokenizer,
+    encode,
+    load_tokenizer,
+    open_text,
+    python_sources,
+    split,
+)
 from recurra.errors import InputError
 from recurra.tasks.language_model.options import TextOptions
 from recurra.training import percent
@@ -19,19 +29,19 @@ class Prepared:
     """A text ready to train on.
 
     Args:
-        unit: what it is cut into; the vocabulary is that of the training part alone.
+        tokenizer: what it is cut into; the vocabulary is that of the training part alone.
         train: the part to learn from.
         valid: the part held out.
     """
 
-    unit: Unit
+    tokenizer: Tokenizer
     train: Corpus
     valid: Corpus
 
     def notes(self) -> list[str]:
         """What a person should know of the text before training starts, a line each."""
         lines = [
-            f"{name}: {corpus.characters:,} characters, {len(corpus):,} tokens of {self.unit.size:,} kinds"
+            f"{name}: {corpus.characters:,} characters, {len(corpus):,} tokens of {self.tokenizer.size:,} kinds"
             for name, corpus in (("training text", self.train), ("validation text", self.valid))
         ]
         for name, corpus in (("training text", self.train), ("validation text", self.valid)):
@@ -55,7 +65,7 @@ class Prepared:
 
 
 def prepare(
-    files: Sequence[Path], options: TextOptions, folder: Path, *, unit: Unit | None = None, least: int = 2
+    files: Sequence[Path], options: TextOptions, folder: Path, *, tokenizer: Tokenizer | None = None, least: int = 2
 ) -> Prepared:
     """Checks the files, builds the unit and encodes the text into `folder`.
 
@@ -63,30 +73,32 @@ def prepare(
         files: the text; none for the Python sources of the interpreter's own library.
         options: unit, and what is held out.
         folder: where `train.bin`, `valid.bin` and the unit's files go.
-        unit: use this unit in place of building one.
+        tokenizer: use this unit in place of building one.
         least: how many tokens the training text must have for one window.
 
     Raises:
         InputError: a file that is missing, empty or not UTF-8, a text too short to divide or to train on.
     """
     train, valid = divide(files, options)
-    unit = unit or build_unit(options.unit, train, vocabulary_size=options.vocabulary_size, min_count=options.min_count)
+    tokenizer = tokenizer or build_tokenizer(
+        options.unit, train, vocabulary_size=options.vocabulary_size, min_count=options.min_count
+    )
     folder.mkdir(parents=True, exist_ok=True)
-    prepared = Prepared(unit, encode(train, unit, folder / TRAIN), encode(valid, unit, folder / VALID))
+    prepared = Prepared(tokenizer, encode(train, tokenizer, folder / TRAIN), encode(valid, tokenizer, folder / VALID))
     for name, corpus, needed in (("training", prepared.train, least), ("validation", prepared.valid, 2)):
         if len(corpus) < needed:
             raise InputError(
                 f"{corpus.header.sources[0].path}: the {name} text has {len(corpus):,} tokens, but {needed:,} are "
                 "needed for one window of each stream. Give more text, or lower --batch-size or --update-every"
             )
-    unit.save(folder)
+    tokenizer.save(folder)
     return prepared
 
 
 def reopen(folder: Path) -> Prepared:
     """What `prepare` wrote, for a run that is resumed; the text files themselves are no longer needed."""
-    unit = load_unit(folder)
-    return Prepared(unit, Corpus.open(folder / TRAIN, unit), Corpus.open(folder / VALID, unit))
+    tokenizer = load_tokenizer(folder)
+    return Prepared(tokenizer, Corpus.open(folder / TRAIN, tokenizer), Corpus.open(folder / VALID, tokenizer))
 
 
 def divide(files: Sequence[Path], options: TextOptions) -> tuple[Text, Text]:
@@ -99,4 +111,4 @@ def divide(files: Sequence[Path], options: TextOptions) -> tuple[Text, Text]:
         return open_text(train, raw=raw), open_text(valid, raw=raw)
     if options.valid is not None:
         return open_text(list(files), raw=raw), open_text(options.valid, raw=raw)
-    return split(open_text(list(files), raw=raw), options.valid_share, unit=options.unit)
+    return split(open_text(list(files), raw=raw), options.valid_share, tokenizer=options.unit)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recurra.cells import State, States
-from recurra.data import Streams, Unit, Window
+from recurra.data import Streams, Tokenizer, Window
 from recurra.tasks.language_model.evaluation import Ids, Tokens, nats_in_parts
 from recurra.tasks.language_model.network import Network, Output
 from recurra.tasks.language_model.options import WindowOptions
@@ -25,7 +25,7 @@ class Training:
 
     Args:
         network: on the device it trains on.
-        unit: what the text is cut into.
+        tokenizer: what the text is cut into.
         train: (N,) ids to learn from, a memory map.
         valid: (M,) ids held out.
         options: windows and label smoothing.
@@ -40,7 +40,7 @@ class Training:
     def __init__(
         self,
         network: Network,
-        unit: Unit,
+        tokenizer: Tokenizer,
         train: Tokens,
         valid: Tokens,
         options: WindowOptions,
@@ -52,8 +52,8 @@ class Training:
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self.network, self.unit = network, COUNTED[unit.name]
-        self._unit, self._valid, self._options = unit, valid, options
+        self.network, self.token_name = network, COUNTED[tokenizer.name]
+        self._tokenizer, self._valid, self._options = tokenizer, valid, options
         self._predicted, self._unknown, self._spelling = predicted, unknown, spelling
         self.updates = Streams(
             train,
@@ -92,14 +92,16 @@ class Training:
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Loss, perplexity and bits per character on the text held out."""
         # The network itself: what wraps it for several processes has no part in evaluation.
-        nats = nats_in_parts(self.network, self._valid, vocabulary=self._unit.size, unknown=self._unknown)
-        text = self._predicted or Predicted(self._unit.characters(self._valid[1:]), 0, 0.0)
-        return scores_of(nats, text, self._unit)
+        nats = nats_in_parts(self.network, self._valid, vocabulary=self._tokenizer.size, unknown=self._unknown)
+        text = self._predicted or Predicted(self._tokenizer.characters(self._valid[1:]), 0, 0.0)
+        return scores_of(nats, text, self._tokenizer)
 
     def describe(self, loss: float) -> dict[str, float]:
         """A loss as this unit's users quote it: bits per character or byte, else perplexity."""
-        if self._unit.per_character or self._unit.name == "byte":
-            return {f"bits_per_{'char' if self._unit.per_character else 'byte'}": (loss + self._spelling) / math.log(2)}
+        if self._tokenizer.per_character or self._tokenizer.name == "byte":
+            return {
+                f"bits_per_{'char' if self._tokenizer.per_character else 'byte'}": (loss + self._spelling) / math.log(2)
+            }
         return {"perplexity": perplexity(loss)}
 
     def rebuild_state(self, state: Any) -> Any:

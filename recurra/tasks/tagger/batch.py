@@ -13,7 +13,7 @@ from torch import Tensor
 
 from recurra.tasks.tagger.corpus import Coded
 from recurra.tasks.tagger.label_numbers import MISSING, counted
-from recurra.tasks.tagger.states import States
+from recurra.tasks.tagger.lm_features import States
 from recurra.tasks.tagger.vocabulary import AFFIXES, UNKNOWN, Vocabulary, affixes_of, folded
 
 Ids = npt.NDArray[np.int64]

@@ -18,7 +18,7 @@ from recurra.errors import InputError
 from recurra.files import read_object
 from recurra.tasks.tagger.label_numbers import MISSING, UNSEEN, LabelNumbers, counts
 from recurra.tasks.tagger.layout import Layout
-from recurra.tasks.tagger.states import States
+from recurra.tasks.tagger.lm_features import States
 from recurra.tasks.tagger.vocabulary import UNKNOWN, Vocabulary
 from recurra.tasks.tagger.windows import windows
 

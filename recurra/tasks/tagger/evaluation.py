@@ -7,24 +7,24 @@ from typing import Any
 
 from recurra.data.sentences import Sentence
 from recurra.errors import InputError
-from recurra.tasks.tagger.coder import Coder
+from recurra.tasks.tagger.char_cache import spellings
+from recurra.tasks.tagger.codec import Codec
 from recurra.tasks.tagger.examples import Examples
 from recurra.tasks.tagger.network import TaggerNetwork
 from recurra.tasks.tagger.predict import Losses, evaluating, loss_of, predict
-from recurra.tasks.tagger.scores import Tally
-from recurra.tasks.tagger.spelling import spellings
+from recurra.tasks.tagger.scores import LabelScores
 from recurra.tasks.tagger.windows import windows
 
 # Scores of the first label that stand beside those of all labels, where a script finds them.
 _FIRST = ("f1", "precision", "recall", "accuracy", "accuracy_known", "accuracy_unknown", "accuracy_sentences")
 
 
-def evaluate(network: TaggerNetwork, coder: Coder, examples: Examples) -> dict[str, Any]:
+def evaluate(network: TaggerNetwork, codec: Codec, examples: Examples) -> dict[str, Any]:
     """Every score of a tagger on files with labels.
 
     Args:
         network: the network.
-        coder: what its numbers mean.
+        codec: what its numbers mean.
         examples: the files, read once from end to end, not held.
 
     Returns:
@@ -37,26 +37,26 @@ def evaluate(network: TaggerNetwork, coder: Coder, examples: Examples) -> dict[s
     Raises:
         InputError: what cannot be read, with file and line; no sentence, or no word with a label.
     """
-    tallies = [Tally(coder.scheme) for _ in coder.layout.names]
+    tallies = [LabelScores(codec.scheme) for _ in codec.layout.names]
     loss, words, sentences = Losses.none(len(tallies)), 0, 0
     unseen = [0] * len(tallies)
     with evaluating(network):
         for held in windows(_placed(examples)):
-            loss = loss.add(_add(network, coder, held, tallies, unseen))
+            loss = loss.add(_add(network, codec, held, tallies, unseen))
             words, sentences = words + sum(len(one.words) for one in held), sentences + len(held)
-    _check(coder, examples, tallies, words)
+    _check(codec, examples, tallies, words)
     results = {}
-    for place, name in enumerate(coder.layout.names):
+    for place, name in enumerate(codec.layout.names):
         own = loss.totals[place] / loss.counts[place] if loss.counts[place] else None
         results[name] = {**tallies[place].result(), "unseen": unseen[place], "loss": own}
-    first = results[coder.layout.names[0]]
+    first = results[codec.layout.names[0]]
     summary = {name: first[name] for name in _FIRST if name in first}
     nats = loss.per_word() if any(loss.counts) else None
     return {**summary, "loss": nats, "words": words, "sentences": sentences, "labels": results}
 
 
-def _check(coder: Coder, examples: Examples, tallies: list[Tally], words: int) -> None:
-    where, layout = examples.paths[0], coder.layout
+def _check(codec: Codec, examples: Examples, tallies: list[LabelScores], words: int) -> None:
+    where, layout = examples.paths[0], codec.layout
     if not words:
         raise InputError(f"{where}: no sentence to evaluate on, expected a word a line")
     if all(tally.missing == words for tally in tallies):
@@ -80,19 +80,21 @@ def _placed(examples: Examples) -> Iterator[_Placed]:
             yield _Placed(sentence, f"{path.name}:{sentence.line_of(0)}")
 
 
-def _add(network: TaggerNetwork, coder: Coder, held: list[_Placed], tallies: list[Tally], unseen: list[int]) -> Losses:
+def _add(
+    network: TaggerNetwork, codec: Codec, held: list[_Placed], tallies: list[LabelScores], unseen: list[int]
+) -> Losses:
     """Count some sentences, and of each label the words with one that training never had; their loss."""
-    sentences, features = [one.sentence for one in held], len(coder.layout.features)
-    words, coded = coder.encode(sentences)
-    forms = coder.forms(words)
-    labelled = [coder.labelled(sentence, one) for sentence, one in zip(sentences, coded, strict=True)]
+    sentences, features = [one.sentence for one in held], len(codec.layout.features)
+    words, coded = codec.encode(sentences)
+    forms = codec.forms(words)
+    labelled = [codec.labelled(sentence, one) for sentence, one in zip(sentences, coded, strict=True)]
     spelling = spellings(network, forms)
     loss = loss_of(network, labelled, forms, features=features, spelling=spelling)
     found = predict(network, coded, forms, features=features, spelling=spelling)
     for one, predicted in zip(held, found, strict=True):
-        known = [coder.vocabulary.knows(word) for word in one.words]
-        for number, (tally, gold) in enumerate(zip(tallies, coder.layout.labels_in(one.sentence), strict=True)):
-            named = coder.named(number, predicted.labels[number])
-            tally.add(gold, named, known, one.words, one.place, unsure=coder.unsure(gold))
-            unseen[number] += sum(value is not None and not coder.numbers_of(number, value) for value in gold)
+        known = [codec.vocabulary.knows(word) for word in one.words]
+        for number, (tally, gold) in enumerate(zip(tallies, codec.layout.labels_in(one.sentence), strict=True)):
+            named = codec.named(number, predicted.labels[number])
+            tally.add(gold, named, known, one.words, one.place, unsure=codec.unsure(gold))
+            unseen[number] += sum(value is not None and not codec.numbers_of(number, value) for value in gold)
     return loss

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from recurra.tasks.fields import field_names
-from recurra.tasks.tagger.beside import FILE as WORDS
 from recurra.tasks.tagger.loading import load
 from recurra.tasks.tagger.model import Tagger
 from recurra.tasks.tagger.options import BatchOptions, EvaluationOptions, FileOptions, NetworkOptions
 from recurra.tasks.tagger.prepared import DATA, TRAIN, VALID, VECTORS, Prepared, reopen
 from recurra.tasks.tagger.preparing import prepare
+from recurra.tasks.tagger.pretrained import FILE as WORDS
 from recurra.tasks.tagger.report import report
 from recurra.tasks.tagger.training import Training, corpus_scores, trial_seconds
 from recurra.tasks.tagger.vocabulary import FILE
@@ -38,7 +38,7 @@ class TaggerJob:
 
     def new_model(self) -> Tagger:
         """A tagger for the data's vocabulary."""
-        return Tagger.new(self.data.coder, self.network)
+        return Tagger.new(self.data.codec, self.network)
 
     def trainable(self, model: Tagger, *, seed: int, rank: int, world_size: int) -> Training:
         """Batches of the training sentences and their loss."""
@@ -63,7 +63,7 @@ def _prepare(
         files,
         options["data"],
         folder,
-        start=None if like is None else like.coder,
+        start=None if like is None else like.codec,
         language_model=models.get("language_model"),
     )
     return TaggerJob(data, options["network"], options["batches"])

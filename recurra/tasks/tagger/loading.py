@@ -10,11 +10,11 @@ from recurra.data.spans import SCHEMES
 from recurra.errors import InputError
 from recurra.tasks.cell_names import stored_cell
 from recurra.tasks.fields import read_fields
-from recurra.tasks.tagger.beside import load_beside
-from recurra.tasks.tagger.coder import Coder
+from recurra.tasks.tagger.codec import Codec
 from recurra.tasks.tagger.layout import Layout
 from recurra.tasks.tagger.model import Tagger
 from recurra.tasks.tagger.options import NetworkOptions
+from recurra.tasks.tagger.pretrained import load_pretrained
 from recurra.tasks.tagger.vocabulary import load_vocabulary
 
 _FIELDS = {"layout", "network", "scheme", "vectors", "language_model"}
@@ -34,5 +34,5 @@ def load(config: dict[str, Any], folder: Path, *, cell: Cell | None = None) -> T
         raise InputError(f"{path}: scheme is {config['scheme']!r}, expected null or one of {', '.join(SCHEMES)}")
     layout = Layout.from_config(config["layout"], where=f"{path}: layout")
     options = read_fields(NetworkOptions, config["network"], where=f"{path}: network")
-    coder = Coder(load_vocabulary(folder, layout), layout, config["scheme"], load_beside(config, folder))
-    return Tagger.new(coder, options, stored_cell(options, folder, cell))
+    codec = Codec(load_vocabulary(folder, layout), layout, config["scheme"], load_pretrained(config, folder))
+    return Tagger.new(codec, options, stored_cell(options, folder, cell))

@@ -11,7 +11,7 @@ from recurra.cells import Cell
 from recurra.data.sentences import Sentence
 from recurra.errors import InputError
 from recurra.tasks.tagger.batch import Forms
-from recurra.tasks.tagger.coder import Coder
+from recurra.tasks.tagger.codec import Codec
 from recurra.tasks.tagger.corpus import TaggedCorpus
 from recurra.tasks.tagger.evaluation import evaluate
 from recurra.tasks.tagger.examples import Examples
@@ -32,36 +32,36 @@ class Tagger:
 
     Args:
         network: the network.
-        coder: words, features and labels by number, and the columns of the files that it learned from.
+        codec: words, features and labels by number, and the columns of the files that it learned from.
         options: the network's sizes, kept for `config`.
     """
 
     name: ClassVar[str] = "tagger"
 
-    def __init__(self, network: TaggerNetwork, coder: Coder, options: NetworkOptions) -> None:
-        self.network, self.coder, self.options = network, coder, options
-        self.vocabulary, self.layout, self.scheme, self.beside = (
-            coder.vocabulary, coder.layout, coder.scheme, coder.beside
+    def __init__(self, network: TaggerNetwork, codec: Codec, options: NetworkOptions) -> None:
+        self.network, self.codec, self.options = network, codec, options
+        self.vocabulary, self.layout, self.scheme, self.pretrained = (
+            codec.vocabulary, codec.layout, codec.scheme, codec.pretrained
         )  # fmt: skip
 
     @classmethod
-    def new(cls, coder: Coder, options: NetworkOptions, cell: Cell | None = None) -> Tagger:
+    def new(cls, codec: Codec, options: NetworkOptions, cell: Cell | None = None) -> Tagger:
         """A tagger with weights not yet trained, from torch's global generator."""
-        vocabulary, beside = coder.vocabulary, coder.beside
+        vocabulary, pretrained = codec.vocabulary, codec.pretrained
         sizes = Sizes(
             words=len(vocabulary.words),
             characters=len(vocabulary.characters),
             affixes=len(vocabulary.affixes),
             features=[len(values) for values in vocabulary.features],
             labels=vocabulary.labels,
-            scheme=coder.scheme,
-            vectors=beside.size,
+            scheme=codec.scheme,
+            vectors=pretrained.size,
         )
-        own = beside.language_model
+        own = pretrained.language_model
         network = TaggerNetwork(sizes, options, cell=cell, language_model=None if own is None else own.network)
-        if beside.matrix is not None:
-            network.set_vectors(beside.matrix)
-        return cls(network, coder, options)
+        if pretrained.matrix is not None:
+            network.set_vectors(pretrained.matrix)
+        return cls(network, codec, options)
 
     def config(self) -> dict[str, Any]:
         """What rebuilds the tagger beside its vocabulary, as JSON can hold it."""
@@ -69,7 +69,7 @@ class Tagger:
             "layout": self.layout.config(),
             "network": dataclasses.asdict(self.options),
             "scheme": self.scheme,
-            **self.beside.config(),
+            **self.pretrained.config(),
         }
 
     def settings(self) -> dict[str, Any]:
@@ -78,11 +78,11 @@ class Tagger:
 
     def files(self) -> dict[str, str]:
         """The task's own files: the vocabulary, the words that have vectors, the language model's unit."""
-        return {**self.vocabulary.files(), **self.beside.files()}
+        return {**self.vocabulary.files(), **self.pretrained.files()}
 
     def forms(self, words: Sequence[str]) -> Forms:
         """Distinct words as numbers."""
-        return self.coder.forms(words)
+        return self.codec.forms(words)
 
     def tag(self, sentences: Iterable[Sequence[Word]], *, label: str | None = None) -> list[list[str]]:
         """The labels of sentences.
@@ -114,7 +114,7 @@ class Tagger:
             InputError: the tagger reads from both ends, chooses the labels of a sentence together, or reads a language
                 model.
         """
-        return TaggerStream(self.network, self.coder)
+        return TaggerStream(self.network, self.codec)
 
     def annotate(
         self, sentences: Iterable[Sentence], *, probabilities: bool = False, window: int = WINDOW_WORDS
@@ -126,7 +126,7 @@ class Tagger:
             probabilities: also the probability of each label.
             window: about how many words are held at once.
         """
-        return annotate(self.network, self.coder, sentences, probabilities=probabilities, window=window)
+        return annotate(self.network, self.codec, sentences, probabilities=probabilities, window=window)
 
     def evaluate(
         self,
@@ -151,7 +151,7 @@ class Tagger:
         paths = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
         if not paths:
             raise InputError("no files to evaluate on: name at least one")
-        return evaluate(self.network, self.coder, Examples(paths, self.layout, self.scheme, repair))
+        return evaluate(self.network, self.codec, Examples(paths, self.layout, self.scheme, repair))
 
     def probe(self, files: Sequence[Path], prepared: Path, *, rows: int, steps: int) -> Probe:
         """The longest sentences and their losses, for who examines the network.
@@ -167,8 +167,8 @@ class Tagger:
         """
         if files:
             examples = Examples(files, self.layout, self.scheme)
-            return probe_files(self.network, self.coder, examples, rows=rows, steps=steps)
+            return probe_files(self.network, self.codec, examples, rows=rows, steps=steps)
         if not (prepared / f"{VALID}.json").exists():
             raise InputError(f"{prepared}: the sentences that were held out are not there: name a file with labels")
         corpus = TaggedCorpus.open(prepared, VALID)
-        return probe_corpus(self.network, self.coder, corpus, rows=rows, steps=steps)
+        return probe_corpus(self.network, self.codec, corpus, rows=rows, steps=steps)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recurra.files import read_object
-from recurra.tasks.tagger.beside import load_beside
-from recurra.tasks.tagger.coder import Coder
+from recurra.tasks.tagger.codec import Codec
 from recurra.tasks.tagger.corpus import TaggedCorpus
 from recurra.tasks.tagger.layout import Layout
+from recurra.tasks.tagger.pretrained import load_pretrained
 from recurra.tasks.tagger.vocabulary import load_vocabulary
 
 TRAIN, VALID, DATA = "train", "valid", "tagger.json"
@@ -21,13 +21,13 @@ class Prepared:
     """Sentences ready to train on.
 
     Args:
-        coder: the vocabulary, that of the training part alone, the columns of the files, and what is read beside them.
+        codec: the vocabulary, that of the training part alone, the columns of the files, and what is read beside them.
         train: the part to learn from.
         valid: the part held out.
         names: the training files, for the card.
     """
 
-    coder: Coder
+    codec: Codec
     train: TaggedCorpus
     valid: TaggedCorpus
     names: list[str]
@@ -39,7 +39,7 @@ class Prepared:
 
     def _missing_notes(self) -> list[str]:
         """Labels that words of either part lack, or that one of the parts alone has."""
-        lines, layout = [], self.coder.layout
+        lines, layout = [], self.codec.layout
         for title, part in (("training", self.train), ("validation", self.valid)):
             if part.left_out:
                 lines.append(f"{title} data: {part.left_out:,} sentences without any label are left out")
@@ -59,22 +59,22 @@ class Prepared:
 
     def notes(self) -> list[str]:
         """What a person should know of the data before training starts, a line each."""
-        vocabulary = self.coder.vocabulary
+        vocabulary = self.codec.vocabulary
         parts = (("training", self.train), ("validation", self.valid))
         lines = [f"{name} data: {part.words:,} words in {len(part):,} sentences" for name, part in parts]
-        for name, values in zip(self.coder.layout.names, vocabulary.labels, strict=True):
+        for name, values in zip(self.codec.layout.names, vocabulary.labels, strict=True):
             marked = (
                 ""
-                if self.coder.scheme is None
-                else f", which mark spans as {self.coder.scheme.upper()} and are coded as BIOES"
+                if self.codec.scheme is None
+                else f", which mark spans as {self.codec.scheme.upper()} and are coded as BIOES"
             )
             lines.append(f"{name}: {len(values):,} label{'s' if len(values) != 1 else ''}{marked}")
             if len(values) == 1:
                 lines.append(
                     f"{name}: every word has the label {values[0]}: there is nothing to learn. Is it the column?"
                 )
-        if self.coder.beside.words is not None:
-            rows = self.coder.beside.rows or {}
+        if self.codec.pretrained.words is not None:
+            rows = self.codec.pretrained.rows or {}
             with_vector = sum(1 for form in self.train.forms if form in rows or form.lower() in rows)
             lines.append(f"pretrained vectors: {with_vector:,} of {len(self.train.forms):,} training words have one")
         counts = self.valid.form_counts()
@@ -92,5 +92,5 @@ def reopen(folder: Path) -> Prepared:
     told = read_object(path, missing="train again without --resume", mend="Train again without --resume")
     layout = Layout.from_config(told["layout"], where=str(path))
     # The weights, those of vectors and language model too, are in the checkpoint.
-    coder = Coder(load_vocabulary(folder, layout), layout, told["scheme"], load_beside(told, folder))
-    return Prepared(coder, TaggedCorpus.open(folder, TRAIN), TaggedCorpus.open(folder, VALID), told["names"])
+    codec = Codec(load_vocabulary(folder, layout), layout, told["scheme"], load_pretrained(told, folder))
+    return Prepared(codec, TaggedCorpus.open(folder, TRAIN), TaggedCorpus.open(folder, VALID), told["names"])

@@ -15,15 +15,15 @@ from recurra.data.spans import ALIASES, SCHEMES
 from recurra.data.text import check_file
 from recurra.data.vectors import read_vectors
 from recurra.errors import InputError
-from recurra.tasks.tagger.beside import Beside, new_beside
-from recurra.tasks.tagger.coder import Coder
+from recurra.tasks.tagger.codec import Codec
 from recurra.tasks.tagger.corpus import TaggedCorpus, encode
 from recurra.tasks.tagger.examples import Examples
 from recurra.tasks.tagger.label_numbers import counts, is_labelled
 from recurra.tasks.tagger.layout import Layout, format_of, layout_of
+from recurra.tasks.tagger.lm_features import reader_of
 from recurra.tasks.tagger.options import FileOptions
 from recurra.tasks.tagger.prepared import DATA, TRAIN, VALID, VECTORS, Prepared
-from recurra.tasks.tagger.states import reader_of
+from recurra.tasks.tagger.pretrained import Pretrained, new_pretrained
 from recurra.tasks.tagger.vocabulary import Counts
 
 
@@ -32,7 +32,7 @@ def prepare(
     options: FileOptions,
     folder: Path,
     *,
-    start: Coder | None = None,
+    start: Codec | None = None,
     language_model: Any = None,
 ) -> Prepared:
     """Checks the files, builds the vocabulary and encodes the sentences into `folder`.
@@ -51,59 +51,64 @@ def prepare(
         raise InputError("no files to train on: name at least one, such as train.conllu")
     for path in (*files, *(options.valid or ())):
         check_file(path)
-    coder, train, valid = _read(files, options, language_model) if start is None else _read_as(start, files, options)
+    codec, train, valid = _read(files, options, language_model) if start is None else _read_as(start, files, options)
     folder.mkdir(parents=True, exist_ok=True)
-    own = coder.beside.language_model
-    read = None if own is None else reader_of(own.network, own.unit)
+    own = codec.pretrained.language_model
+    read = None if own is None else reader_of(own.network, own.tokenizer)
     corpora = [
         encode(
             part.coded(),
-            coder.layout,
-            coder.vocabulary,
+            codec.layout,
+            codec.vocabulary,
             folder,
             name,
-            spans=coder.scheme is not None,
+            spans=codec.scheme is not None,
             wanted=wanted,
             read=read,
         )
         for name, part, wanted in ((TRAIN, train, counts), (VALID, valid, is_labelled))
     ]
-    prepared = Prepared(coder, corpora[0], corpora[1], [path.name for path in files])
+    prepared = Prepared(codec, corpora[0], corpora[1], [path.name for path in files])
     _check(prepared, train, valid)
     _keep(prepared, folder)
     return prepared
 
 
-def _read(files: Sequence[Path], options: FileOptions, language_model: Any) -> tuple[Coder, Examples, Examples]:
+def _read(files: Sequence[Path], options: FileOptions, language_model: Any) -> tuple[Codec, Examples, Examples]:
     """What the files are coded by, the sentences to learn from and those held out."""
     layout = layout_of(files, options)
     scheme = scheme_for(Examples(files, layout), options)
-    beside = _beside(options, language_model)
+    pretrained = _beside(options, language_model)
     train, valid = _divide(Examples(files, layout, scheme, options.repair), options)
     counted = _count(train, layout)
     check_labels(layout, counted, train)
-    return Coder(counted.vocabulary(options.min_count), layout, scheme, beside), train, valid
+    return Codec(counted.vocabulary(options.min_count), layout, scheme, pretrained), train, valid
 
 
-def _read_as(start: Coder, files: Sequence[Path], options: FileOptions) -> tuple[Coder, Examples, Examples]:
+def _read_as(start: Codec, files: Sequence[Path], options: FileOptions) -> tuple[Codec, Examples, Examples]:
     """The same of files that are to be read as a tagger reads them."""
     return start, *_divide(Examples(files, start.layout, start.scheme, options.repair), options)
 
 
 def _keep(prepared: Prepared, folder: Path) -> None:
     """Writes what a run that is resumed needs beside the encoded sentences."""
-    coder = prepared.coder
-    for name, content in {**coder.vocabulary.files(), **coder.beside.files()}.items():
+    codec = prepared.codec
+    for name, content in {**codec.vocabulary.files(), **codec.pretrained.files()}.items():
         (folder / name).write_text(content, encoding="utf-8")
-    if coder.beside.matrix is not None:
-        np.save(folder / VECTORS, coder.beside.matrix)
-    told = {"layout": coder.layout.config(), "scheme": coder.scheme, "names": prepared.names, **coder.beside.config()}
+    if codec.pretrained.matrix is not None:
+        np.save(folder / VECTORS, codec.pretrained.matrix)
+    told = {
+        "layout": codec.layout.config(),
+        "scheme": codec.scheme,
+        "names": prepared.names,
+        **codec.pretrained.config(),
+    }
     (folder / DATA).write_text(json.dumps(told), encoding="utf-8")
 
 
-def _beside(options: FileOptions, language_model: Any) -> Beside:
+def _beside(options: FileOptions, language_model: Any) -> Pretrained:
     vectors = None if options.vectors is None else read_vectors(options.vectors, most=options.max_vectors)
-    return new_beside(vectors, language_model)
+    return new_pretrained(vectors, language_model)
 
 
 def scheme_for(examples: Examples, options: FileOptions) -> str | None:
@@ -157,7 +162,7 @@ def _length(items: Iterable[Any]) -> int:
 
 
 def _check(prepared: Prepared, train: Examples, valid: Examples) -> None:
-    layout = prepared.coder.layout
+    layout = prepared.codec.layout
     for part, corpus, wanted in ((train, prepared.train, "learn from"), (valid, prepared.valid, "validate with")):
         where = part.paths[0]
         if not len(corpus) and not corpus.left_out:

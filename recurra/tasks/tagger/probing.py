@@ -11,16 +11,16 @@ from torch import Tensor
 
 from recurra.errors import InputError
 from recurra.tasks.tagger.batch import Forms, make_batch
-from recurra.tasks.tagger.coder import Coder
+from recurra.tasks.tagger.char_cache import spellings
+from recurra.tasks.tagger.codec import Codec
 from recurra.tasks.tagger.corpus import Coded, TaggedCorpus
 from recurra.tasks.tagger.decode import losses, nats_of_words
 from recurra.tasks.tagger.examples import Examples
 from recurra.tasks.tagger.network import Output, TaggerNetwork
-from recurra.tasks.tagger.spelling import spellings
 from recurra.tasks.task import Probe
 
 
-def probe_files(network: TaggerNetwork, coder: Coder, examples: Examples, *, rows: int, steps: int) -> Probe:
+def probe_files(network: TaggerNetwork, codec: Codec, examples: Examples, *, rows: int, steps: int) -> Probe:
     """The longest sentences of files, each from a fresh state, and their losses.
 
     A lag of k words takes a sentence of more than k, so the longest are read; whole, because a sentence that is cut
@@ -28,7 +28,7 @@ def probe_files(network: TaggerNetwork, coder: Coder, examples: Examples, *, row
 
     Args:
         network: of a tagger.
-        coder: what its numbers mean.
+        codec: what its numbers mean.
         examples: the files, read once, not held.
         rows: sentences at most, B.
         steps: words of each at most, T.
@@ -42,17 +42,17 @@ def probe_files(network: TaggerNetwork, coder: Coder, examples: Examples, *, row
     """
     _check(rows, steps)
     chosen = heapq.nlargest(rows, (one for one in examples if len(one.words) <= steps), key=lambda one: len(one.words))
-    words, coded = coder.encode(chosen)
-    labelled = [coder.labelled(sentence, one) for sentence, one in zip(chosen, coded, strict=True)]
-    return _probe(network, labelled, coder.forms(words), str(examples.paths[0]), steps)
+    words, coded = codec.encode(chosen)
+    labelled = [codec.labelled(sentence, one) for sentence, one in zip(chosen, coded, strict=True)]
+    return _probe(network, labelled, codec.forms(words), str(examples.paths[0]), steps)
 
 
-def probe_corpus(network: TaggerNetwork, coder: Coder, corpus: TaggedCorpus, *, rows: int, steps: int) -> Probe:
+def probe_corpus(network: TaggerNetwork, codec: Codec, corpus: TaggedCorpus, *, rows: int, steps: int) -> Probe:
     """The same of encoded sentences."""
     _check(rows, steps)
     order = np.argsort(-corpus.lengths, kind="stable")
     chosen = order[corpus.lengths[order] <= steps][:rows].tolist()
-    return _probe(network, [corpus.sentence(one) for one in chosen], coder.forms(corpus.forms), "held-out data", steps)
+    return _probe(network, [corpus.sentence(one) for one in chosen], codec.forms(corpus.forms), "held-out data", steps)
 
 
 def _check(rows: int, steps: int) -> None:

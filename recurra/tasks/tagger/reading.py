@@ -11,7 +11,7 @@ from recurra.data.columns import read_columns
 from recurra.data.conllu import read_conllu
 from recurra.data.lines import read_lines
 from recurra.data.sentences import Sentence
-from recurra.data.tokenize import tokenize
+from recurra.data.word_splitting import tokenize
 from recurra.errors import InputError, nearest
 from recurra.tasks.tagger.layout import Layout
 

@@ -14,7 +14,7 @@ _CONTEXT = 4
 
 
 @dataclass
-class Tally:
+class LabelScores:
     """The scores of one label, sentence by sentence.
 
     Args:

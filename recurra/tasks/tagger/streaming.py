@@ -10,7 +10,7 @@ from recurra.data.columns import divide
 from recurra.data.lines import read_lines
 from recurra.errors import InputError
 from recurra.tasks.tagger.batch import make_batch
-from recurra.tasks.tagger.coder import Coder
+from recurra.tasks.tagger.codec import Codec
 from recurra.tasks.tagger.decode import decode
 from recurra.tasks.tagger.layout import Layout
 from recurra.tasks.tagger.network import TaggerNetwork
@@ -23,13 +23,13 @@ class TaggerStream:
 
     Args:
         network: one that reads in one direction, without a language model, and chooses each label by itself.
-        coder: what its numbers mean.
+        codec: what its numbers mean.
 
     Raises:
         InputError: a tagger that has to see the whole sentence.
     """
 
-    def __init__(self, network: TaggerNetwork, coder: Coder) -> None:
+    def __init__(self, network: TaggerNetwork, codec: Codec) -> None:
         if network.recurrent.bidirectional:
             raise InputError("this tagger reads sentences from both ends: train one with --no-bidirectional")
         if network.decoders is not None:
@@ -40,9 +40,9 @@ class TaggerStream:
                 "this tagger reads a language model, which has to know where the sentence ends: "
                 "train one without --language-model"
             )
-        self._network, self._coder = network, coder
+        self._network, self._coder = network, codec
         self._state: States | None = None
-        self._before: list[int | None] = [None] * len(coder.layout.names)
+        self._before: list[int | None] = [None] * len(codec.layout.names)
 
     def push(self, word: Word) -> dict[str, str]:
         """The labels of the next word, by name.
@@ -50,17 +50,17 @@ class TaggerStream:
         Args:
             word: the word, or a tuple of it and its features.
         """
-        network, coder = self._network, self._coder
-        forms, coded = coder.encode([as_sentence([word], coder.layout, place=0)])
-        batch = make_batch(coded, coder.forms(forms), features=len(coder.layout.features)).to(network.device)
+        network, codec = self._network, self._coder
+        forms, coded = codec.encode([as_sentence([word], codec.layout, place=0)])
+        batch = make_batch(coded, codec.forms(forms), features=len(codec.layout.features)).to(network.device)
         with evaluating(network):
             scores, self._state = network(batch, self._state)
             decoded = decode(network, scores, batch)
         # A span label is coded more finely than files have it, and converted alone it would lose its neighbours.
         numbers = [int(one.labels[0, 0]) for one in decoded]
         named = {
-            name: coder.named_alone(place, numbers[place], self._before[place])
-            for place, name in enumerate(coder.layout.names)
+            name: codec.named_alone(place, numbers[place], self._before[place])
+            for place, name in enumerate(codec.layout.names)
         }
         self._before = [*numbers]
         return named

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from recurra.data.partial_spans import CODED, CODED_LETTERS, unsure_words
 from recurra.data.token_batches import TokenBatches
 from recurra.tasks.tagger.batch import Batch, Forms, make_batch
+from recurra.tasks.tagger.char_cache import spellings
 from recurra.tasks.tagger.corpus import Coded, TaggedCorpus
 from recurra.tasks.tagger.decode import losses, without_unseen
 from recurra.tasks.tagger.label_numbers import MISSING, OPEN, UNSEEN
 from recurra.tasks.tagger.model import Tagger
 from recurra.tasks.tagger.options import BatchOptions
 from recurra.tasks.tagger.predict import Losses, evaluating, loss_of, predict
-from recurra.tasks.tagger.scores import Tally
-from recurra.tasks.tagger.spelling import spellings
+from recurra.tasks.tagger.scores import LabelScores
 from recurra.tasks.tagger.windows import WINDOW_WORDS
 from recurra.training import Loss
 
@@ -43,7 +43,7 @@ class Training:
         world_size: how many processes train together.
     """
 
-    unit = "word"
+    token_name = "word"
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ def corpus_scores(model: Tagger, corpus: TaggedCorpus, forms: Forms) -> dict[str
     Those of the first label have plain names, such as accuracy; those of others begin with the label's, such as
     xpos_accuracy. `error` is what the best model has least of: 1 - F1, or 1 - accuracy.
     """
-    tallies = [Tally(None if model.scheme is None else CODED) for _ in model.layout.names]
+    tallies = [LabelScores(None if model.scheme is None else CODED) for _ in model.layout.names]
     loss = Losses.none(len(tallies))
     known = [model.vocabulary.knows(form) for form in corpus.forms]
     with evaluating(model.network):

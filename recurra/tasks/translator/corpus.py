@@ -140,7 +140,7 @@ def encode(
                 ends.extend(facts.symbols)
                 facts.pairs += 1
     facts.unknown = [counter.total() for counter in counters]
-    spell = vocabulary.target.unit.spelling_nats
+    spell = vocabulary.target.tokenizer.spelling_nats
     facts.target_spelling = math.fsum(count * spell(symbol) for symbol, count in counters[1].items())
     # Ties stay in the order of the text.
     facts.unknown_symbols = [[symbol for symbol, _ in counter.most_common(_SHOWN)] for counter in counters]

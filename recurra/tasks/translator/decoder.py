@@ -38,7 +38,7 @@ class DecoderState(NamedTuple):
         return DecoderState(recurrent, feed, memory, self.coverage.index_select(0, rows))
 
 
-class Written(NamedTuple):
+class DecoderOutput(NamedTuple):
     """What the decoder makes of some steps."""
 
     o: Tensor
@@ -109,7 +109,7 @@ class Decoder(nn.Module):
 
     def forward(
         self, tokens: Tensor, state: DecoderState, *, lengths: Tensor | None = None, sampling: float = 0.0
-    ) -> Written:
+    ) -> DecoderOutput:
         """Reads symbols and tells what comes after each.
 
         Args:
@@ -145,10 +145,10 @@ class Decoder(nn.Module):
             None if self.above is None else self.above.draw_masks(rows),
         )
 
-    def _step_by_step(self, tokens: Tensor, state: DecoderState, dropped: _Dropped, sampling: float) -> Written:
+    def _step_by_step(self, tokens: Tensor, state: DecoderState, dropped: _Dropped, sampling: float) -> DecoderOutput:
         # One lookup for all steps where the symbols are known beforehand.
         embedded = None if sampling else self._embed(tokens)  # (T, N, E)
-        steps = list[Written]()
+        steps = list[DecoderOutput]()
         for t in range(len(tokens)):
             if embedded is None:
                 x = self._embed(self._own(tokens[t], steps, sampling))[None]
@@ -157,9 +157,9 @@ class Decoder(nn.Module):
             steps.append(self._read(x, state, dropped, None))
             state = steps[-1].state
         weights = [step.weights for step in steps if step.weights is not None]
-        return Written(torch.cat([step.o for step in steps]), state, torch.cat(weights) if weights else None)
+        return DecoderOutput(torch.cat([step.o for step in steps]), state, torch.cat(weights) if weights else None)
 
-    def _own(self, tokens: Tensor, steps: list[Written], sampling: float) -> Tensor:
+    def _own(self, tokens: Tensor, steps: list[DecoderOutput], sampling: float) -> Tensor:
         """Symbols (N,), some replaced by what the decoder would have written (Bengio et al. 2015)."""
         if not steps:
             return tokens
@@ -167,7 +167,7 @@ class Decoder(nn.Module):
             own = self.scores(steps[-1].o[0]).argmax(-1)
         return torch.where(torch.rand(tokens.shape, device=tokens.device) < sampling, own, tokens)
 
-    def _read(self, x: Tensor, state: DecoderState, dropped: _Dropped, lengths: Tensor | None) -> Written:
+    def _read(self, x: Tensor, state: DecoderState, dropped: _Dropped, lengths: Tensor | None) -> DecoderOutput:
         """Steps on embedded symbols x (T, N, E); T is 1 where o is fed back."""
         x = _times(x, dropped.embedding)
         if state.feed is not None:
@@ -175,7 +175,7 @@ class Decoder(nn.Module):
         below = self.recurrent.num_layers
         h, recurrent = self.recurrent(x, state.recurrent[:below], lengths=lengths, masks=dropped.below)  # (T, N, H)
         if self.attention is None or self.combine is None or state.memory is None:
-            return Written(_times(h, dropped.output), DecoderState(recurrent, None, None, None), None)
+            return DecoderOutput(_times(h, dropped.output), DecoderState(recurrent, None, None, None), None)
         context, weights = self._attend(h, state.memory)
         if self.above is not None:
             read = _times(torch.cat([h, context], -1), dropped.between)  # (T, N, H + M)
@@ -186,7 +186,7 @@ class Decoder(nn.Module):
         after = DecoderState(
             recurrent, o[-1] if self.feeds else None, state.memory, state.coverage + weights.detach().sum(0)
         )
-        return Written(o, after, weights)
+        return DecoderOutput(o, after, weights)
 
     def _attend(self, h: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Contexts (T, N, M) and weights (T, N, S) for h (T, N, H), N = B · K targets of B sources."""

@@ -10,8 +10,8 @@ from typing import Any
 from recurra.data import Pair, Pairs, is_empty
 from recurra.decoding import BeamOptions
 from recurra.errors import InputError
+from recurra.tasks.translator.inference import forced, search
 from recurra.tasks.translator.network import TranslatorNetwork
-from recurra.tasks.translator.outputs import forced, search
 from recurra.tasks.translator.report import SHOWN
 from recurra.tasks.translator.scores import TOKENIZERS, check_bleu, edits_of, scores
 from recurra.tasks.translator.vocabulary import Vocabulary
@@ -55,7 +55,12 @@ class EvaluationOptions:
 
 
 def evaluate(
-    network: TranslatorNetwork, vocabulary: Vocabulary, pairs: Pairs, options: EvaluationOptions, *, growth: float
+    network: TranslatorNetwork,
+    vocabulary: Vocabulary,
+    pairs: Pairs,
+    options: EvaluationOptions,
+    *,
+    max_length_ratio: float,
 ) -> dict[str, Any]:
     """Every score of a translator on pairs.
 
@@ -64,7 +69,7 @@ def evaluate(
         vocabulary: of both sides.
         pairs: read once; their texts and the outputs are held.
         options: how outputs are found and scored.
-        growth: target symbols a source symbol, at most.
+        max_length_ratio: target symbols a source symbol, at most.
 
     Returns:
         What `recurra.tasks.translator.scores.scores` returns; `loss` in nats a target symbol, the end counted, and
@@ -82,9 +87,11 @@ def evaluate(
     losses = _losses(network, vocabulary, held)
     if losses is None:
         raise InputError(f"{pairs.files.paths[0]}: no pair to evaluate on, expected a source and a target")
-    found = search(network, vocabulary, [pair.source for pair in held], options.search(), growth=growth)
+    found = search(
+        network, vocabulary, [pair.source for pair in held], options.search(), max_length_ratio=max_length_ratio
+    )
     outputs, references, side = [best[0].text for best in found], [pair.targets for pair in held], vocabulary.target
-    told = scores(outputs, references, unit=side, tokenize=options.bleu_tokenize)
+    told = scores(outputs, references, tokenizer=side, tokenize=options.bleu_tokenize)
     seen = sum(vocabulary.seen(pair.source) for pair in held if not is_empty(pair.source))
     return {
         **told,

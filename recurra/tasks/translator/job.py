@@ -39,7 +39,7 @@ class TranslatorJob:
 
     def new_model(self) -> Translator:
         """A translator for the data's vocabulary."""
-        return Translator.new(self.data.vocabulary, self.network, _growth(self.data.train))
+        return Translator.new(self.data.vocabulary, self.network, _max_length_ratio(self.data.train))
 
     def trainable(self, model: Translator, *, seed: int, rank: int, world_size: int) -> Training:
         """Batches of the training pairs and their loss."""
@@ -57,7 +57,7 @@ class TranslatorJob:
         return told
 
 
-def _growth(train: PairCorpus) -> float:
+def _max_length_ratio(train: PairCorpus) -> float:
     """Target symbols a source symbol, ends counted: what nearly all training pairs keep below, and half more."""
     shares = (train.target_lengths + 1) / (train.source_lengths + 1)
     return float(1.5 * np.quantile(shares, 0.999))

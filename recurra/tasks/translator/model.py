@@ -21,9 +21,9 @@ from recurra.tasks.cell_names import stored_cell
 from recurra.tasks.fields import check_names, field_names, read_fields
 from recurra.tasks.translator.batch import make_batch
 from recurra.tasks.translator.evaluation import EvaluationOptions, evaluate
+from recurra.tasks.translator.inference import Translation, draw, forced, search
 from recurra.tasks.translator.network import TranslatorNetwork
 from recurra.tasks.translator.options import NetworkOptions
-from recurra.tasks.translator.outputs import Translation, draw, forced, search
 from recurra.tasks.translator.vocabulary import Vocabulary, load_vocabulary
 
 T = TypeVar("T")
@@ -51,38 +51,46 @@ class Translator:
         network: the network.
         vocabulary: the symbols of both sides.
         options: the network's sizes, kept for `config`.
-        growth: how many target symbols a source symbol gives at most, as seen in training.
+        max_length_ratio: how many target symbols a source symbol gives at most, as seen in training.
     """
 
     name: ClassVar[str] = "translator"
 
     def __init__(
-        self, network: TranslatorNetwork, vocabulary: Vocabulary, options: NetworkOptions, growth: float
+        self, network: TranslatorNetwork, vocabulary: Vocabulary, options: NetworkOptions, max_length_ratio: float
     ) -> None:
-        self.network, self.vocabulary, self.options, self.growth = network, vocabulary, options, growth
+        self.network, self.vocabulary, self.options, self.max_length_ratio = (
+            network,
+            vocabulary,
+            options,
+            max_length_ratio,
+        )
 
     @classmethod
     def new(
-        cls, vocabulary: Vocabulary, options: NetworkOptions, growth: float, cell: Cell | None = None
+        cls, vocabulary: Vocabulary, options: NetworkOptions, max_length_ratio: float, cell: Cell | None = None
     ) -> Translator:
         """A translator with weights not yet trained, from torch's global generator."""
         network = TranslatorNetwork(vocabulary.source.size, vocabulary.target.size, options, cell=cell)
-        return cls(network, vocabulary, options, growth)
+        return cls(network, vocabulary, options, max_length_ratio)
 
     @property
     def best_by(self) -> str:
         """What the best model is best by where nobody chose: bleu for subwords, else token_error."""
-        return "bleu" if self.vocabulary.target.unit.name == "bpe" else "token_error"
+        return "bleu" if self.vocabulary.target.tokenizer.name == "bpe" else "token_error"
 
     def config(self) -> dict[str, Any]:
         """What rebuilds the translator beside its vocabulary, as JSON can hold it."""
         sizes = [self.vocabulary.source.size, self.vocabulary.target.size]
-        return {"network": dataclasses.asdict(self.options), "growth": self.growth, "sizes": sizes}
+        return {"network": dataclasses.asdict(self.options), "growth": self.max_length_ratio, "sizes": sizes}
 
     def settings(self) -> dict[str, Any]:
         """The options of training that this translator settles, for a run that starts from it."""
-        units = {"source_unit": self.vocabulary.source.unit.name, "target_unit": self.vocabulary.target.unit.name}
-        return {**dataclasses.asdict(self.options), **units}
+        tokenizers = {
+            "source_unit": self.vocabulary.source.tokenizer.name,
+            "target_unit": self.vocabulary.target.tokenizer.name,
+        }
+        return {**dataclasses.asdict(self.options), **tokenizers}
 
     def files(self) -> dict[str, str]:
         """The task's own files: both vocabularies."""
@@ -135,7 +143,9 @@ class Translator:
             window: how many sources are read ahead, to batch them by length.
         """
         for held in _windows(sources, window):
-            yield from search(self.network, self.vocabulary, held, options or BeamOptions(), growth=self.growth)
+            yield from search(
+                self.network, self.vocabulary, held, options or BeamOptions(), max_length_ratio=self.max_length_ratio
+            )
 
     def sample(
         self, sources: Iterable[str], options: SamplingOptions | None = None, *, seed: int, window: int = _WINDOW
@@ -153,14 +163,16 @@ class Translator:
             seeds = [row_seed(seed, number) for number in range(row, row + len(held))]
             generators = [torch.Generator().manual_seed(one) for one in seeds]
             chosen = options or SamplingOptions()
-            for one in draw(self.network, self.vocabulary, held, chosen, generators, growth=self.growth):
+            for one in draw(
+                self.network, self.vocabulary, held, chosen, generators, max_length_ratio=self.max_length_ratio
+            ):
                 yield [one]
             row += len(held)
 
     def score(self, pairs: Iterable[tuple[str, str]], *, window: int = _WINDOW) -> Iterator[float]:
         """Nats of log p(target | source) of given pairs, in order, the end of the target counted.
 
-        An unknown symbol of a target counts as `<unk>` and what its spelling costs (`Unit.spelling_nats`).
+        An unknown symbol of a target counts as `<unk>` and what its spelling costs (`Tokenizer.spelling_nats`).
         """
         for held in _windows(pairs, window):
             for (_, target), one in zip(held, forced(self.network, self.vocabulary, held), strict=True):
@@ -189,7 +201,7 @@ class Translator:
         chosen = read_fields(EvaluationOptions, options, where="evaluate")
         paths = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
         pairs = open_pairs(paths, source=chosen.source, target=chosen.target)
-        return evaluate(self.network, self.vocabulary, pairs, chosen, growth=self.growth)
+        return evaluate(self.network, self.vocabulary, pairs, chosen, max_length_ratio=self.max_length_ratio)
 
     def check_attention(self) -> None:
         """Refuses to show attention that is not there.

@@ -69,7 +69,7 @@ def _pairs(count: int) -> str:
 
 def _kinds(side: Side) -> str:
     names = {"char": "characters", "word": "words", "bpe": "subwords"}
-    return f"{side.unit.size:,} {names[side.unit.name]}"
+    return f"{side.tokenizer.size:,} {names[side.tokenizer.name]}"
 
 
 def _places(count: int, places: list[str]) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from recurra.data import check_unit
+from recurra.data import check_tokenizer
 from recurra.errors import InputError, nearest
 from recurra.layers import SCORES
 
-UNITS = ("char", "word", "bpe")
+TOKENIZERS = ("char", "word", "bpe")
 BEST_BY = ("loss", "bleu", "exact", "token_error")
 
 
@@ -49,9 +49,9 @@ class PairOptions:
     def __post_init__(self) -> None:
         for name in ("source", "target"):
             unit = getattr(self, f"{name}_unit")
-            if unit not in UNITS:
-                raise InputError(f"there is no {name}_unit {unit!r}. {nearest(unit, UNITS)}")
-            check_unit(unit, vocabulary_size=self.size_of(unit), min_count=self.min_count_of(unit))
+            if unit not in TOKENIZERS:
+                raise InputError(f"there is no {name}_unit {unit!r}. {nearest(unit, TOKENIZERS)}")
+            check_tokenizer(unit, vocabulary_size=self.size_of(unit), min_count=self.min_count_of(unit))
         if self.joint and self.source_unit != self.target_unit:
             raise InputError(f"joint: source_unit={self.source_unit} and target_unit={self.target_unit} are not equal")
         for sources, targets in (("source", "target"), ("valid_source", "valid_target")):

@@ -15,7 +15,7 @@ from recurra.errors import InputError
 from recurra.tasks.translator.corpus import PairCorpus, encode
 from recurra.tasks.translator.notes import NOTHING, Repeated, notes
 from recurra.tasks.translator.options import PairOptions
-from recurra.tasks.translator.seen import Seen, digest, normalised
+from recurra.tasks.translator.train_overlap import TrainSources, digest, normalised
 from recurra.tasks.translator.vocabulary import FILES, Vocabulary, build_vocabulary, load_vocabulary
 
 TRAIN, VALID, DATA, TEXTS = "train", "valid", "translator.json", "valid.pairs.jsonl"
@@ -81,7 +81,7 @@ def prepare(files: Sequence[Path], options: PairOptions, folder: Path, *, start:
         raise InputError(
             f"{train.files.paths[0]}: all pairs have more than {options.longest} symbols on a side. Raise --longest"
         )
-    vocabulary = replace(vocabulary, trained_on=vocabulary.trained_on | Seen.of(comparison.digests))
+    vocabulary = replace(vocabulary, trained_on=vocabulary.trained_on | TrainSources.of(comparison.digests))
     names = [path.name for path in (*files, *(options.source or ()), *(options.target or ()))]
     held_out = encode(valid, vocabulary, folder, VALID)
     prepared = Prepared(vocabulary, corpus, held_out, list(valid), names, options.longest, comparison.repeated())

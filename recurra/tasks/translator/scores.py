@@ -25,7 +25,7 @@ def scores(
     outputs: Sequence[str],
     references: Sequence[Sequence[str]],
     *,
-    unit: Side,
+    tokenizer: Side,
     bleu: bool = True,
     tokenize: str = TOKENIZERS[0],
 ) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def scores(
     Args:
         outputs: texts.
         references: one or more texts for each output.
-        unit: what targets are cut into, for exact match and token errors.
+        tokenizer: what targets are cut into, for exact match and token errors.
         bleu: whether BLEU and chrF are asked for, which need sacrebleu.
         tokenize: how sacrebleu cuts text for BLEU, one of `TOKENIZERS`.
 
@@ -50,7 +50,7 @@ def scores(
     """
     if not outputs:
         raise InputError("there are no outputs to score, expected one or more")
-    wrong, edits, symbols = _errors(outputs, references, unit)
+    wrong, edits, symbols = _errors(outputs, references, tokenizer)
     told = {"exact": 1 - wrong / len(outputs), "word_error": wrong / len(outputs)}
     told["token_error"] = edits / symbols if symbols else float(edits > 0)
     return {**(_sacrebleu(outputs, references, tokenize) if bleu else {}), **told}
@@ -66,24 +66,24 @@ def check_bleu(tokenize: str = TOKENIZERS[0]) -> None:
     _bleu(tokenize)
 
 
-def edits_of(outputs: Sequence[str], references: Sequence[Sequence[str]], unit: Side) -> list[int]:
+def edits_of(outputs: Sequence[str], references: Sequence[Sequence[str]], tokenizer: Side) -> list[int]:
     """Edits of each output to its nearest reference; 0 where it is right."""
-    return [edits for edits, _ in _nearest(outputs, references, unit)]
+    return [edits for edits, _ in _nearest(outputs, references, tokenizer)]
 
 
-def _errors(outputs: Sequence[str], references: Sequence[Sequence[str]], unit: Side) -> tuple[int, int, int]:
+def _errors(outputs: Sequence[str], references: Sequence[Sequence[str]], tokenizer: Side) -> tuple[int, int, int]:
     """How many outputs are wrong, the edits of all, and the symbols of the nearest references."""
-    found = _nearest(outputs, references, unit)
+    found = _nearest(outputs, references, tokenizer)
     return sum(edits > 0 for edits, _ in found), sum(edits for edits, _ in found), sum(symbols for _, symbols in found)
 
 
-def _nearest(outputs: Sequence[str], references: Sequence[Sequence[str]], unit: Side) -> list[tuple[int, int]]:
+def _nearest(outputs: Sequence[str], references: Sequence[Sequence[str]], tokenizer: Side) -> list[tuple[int, int]]:
     """Of each output the edits to its nearest reference, of equals the first, and how many symbols that one has."""
     spelt: dict[str, int] = {}
     pairs, ends = list[tuple[Ids, Ids]](), []
     for output, accepted in zip(outputs, references, strict=True):
-        first = _symbols(output, unit, spelt)
-        pairs += [(first, _symbols(reference, unit, spelt)) for reference in accepted]
+        first = _symbols(output, tokenizer, spelt)
+        pairs += [(first, _symbols(reference, tokenizer, spelt)) for reference in accepted]
         ends.append(len(pairs))
     distances = edit_distances(pairs).tolist()
     found, start = [], 0
@@ -94,12 +94,12 @@ def _nearest(outputs: Sequence[str], references: Sequence[Sequence[str]], unit: 
     return found
 
 
-def _symbols(text: str, unit: Side, spelt: dict[str, int]) -> Ids:
+def _symbols(text: str, tokenizer: Side, spelt: dict[str, int]) -> Ids:
     """The ids of a text; unknown symbols get an id below 0 by their spelling, so that only equal ones are equal."""
-    ids = unit.encode(text)
-    unknown = [] if unit.unknown_id is None else np.flatnonzero(ids == unit.unknown_id).tolist()
+    ids = tokenizer.encode(text)
+    unknown = [] if tokenizer.unknown_id is None else np.flatnonzero(ids == tokenizer.unknown_id).tolist()
     if unknown:
-        pieces = text.split() if unit.unit.name == "word" else text
+        pieces = text.split() if tokenizer.tokenizer.name == "word" else text
         ids = ids.copy()
         ids[unknown] = [~spelt.setdefault(pieces[place], len(spelt)) for place in unknown]
     return ids

@@ -47,7 +47,7 @@ class Training:
         RecurraError: the best model is the one of the best BLEU, and sacrebleu is not installed.
     """
 
-    unit = "symbol"
+    token_name = "symbol"
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ def valid_scores(model: Translator, valid: PairCorpus, pairs: list[Pair], best_b
         return told
     outputs = [found[0].text for found in model.outputs((pair.source for pair in pairs), GREEDY)]
     references = [pair.targets for pair in pairs]
-    found = scores(outputs, references, unit=model.vocabulary.target, bleu=chosen == "bleu")
+    found = scores(outputs, references, tokenizer=model.vocabulary.target, bleu=chosen == "bleu")
     told |= {name: float(value) for name, value in found.items() if isinstance(value, float)}
     error = 1 - told["bleu"] / 100 if chosen == "bleu" else told["word_error" if chosen == "exact" else "token_error"]
     return told | {"error": error}

@@ -11,16 +11,16 @@ import torch
 
 from recurra.cli import translations
 from recurra.cli.attention_plot import AttentionPlot
-from recurra.data import CharUnit, WordUnit
+from recurra.data import CharTokenizer, WordTokenizer
 from recurra.data.lines import Line
 from recurra.data.pair_files import open_pairs
 from recurra.decoding import BeamOptions, SamplingOptions
 from recurra.tasks.translator.batch import pad_sources
 from recurra.tasks.translator.evaluation import EvaluationOptions, evaluate
+from recurra.tasks.translator.inference import Translation
 from recurra.tasks.translator.model import Translator
 from recurra.tasks.translator.network import Step
 from recurra.tasks.translator.options import NetworkOptions
-from recurra.tasks.translator.outputs import Translation
 from recurra.tasks.translator.report import report
 from recurra.tasks.translator.vocabulary import END, Side, Vocabulary
 
@@ -30,7 +30,7 @@ SOURCES = ["abc", "", "a", "hgfedcba", "ii"]
 
 def translator(end=0.0):
     """A translator of random weights; `end` is added to the score of the end symbol."""
-    vocabulary = Vocabulary(Side(CharUnit(list(READ))), Side(CharUnit(list(WRITTEN))))
+    vocabulary = Vocabulary(Side(CharTokenizer(list(READ))), Side(CharTokenizer(list(WRITTEN))))
     network = small.network(dtype=torch.float32, seed=2)
     with torch.no_grad():
         network.decoder.readout.bias[END] += end
@@ -94,11 +94,11 @@ def test_evaluation_counts_outputs_that_were_cut(tmp_path):
     path = tmp_path / "pairs.tsv"
     path.write_text("abc\ttuv\na\tw\nii\tzz\n")
     model = translator(end=-30.0)
-    scores = evaluate(model.network, model.vocabulary, open_pairs([path]), EvaluationOptions(), growth=1.0)
+    scores = evaluate(model.network, model.vocabulary, open_pairs([path]), EvaluationOptions(), max_length_ratio=1.0)
     assert scores["cut"] == 3
     assert "3 of 3 outputs were cut at the length limit" in report(scores)
     ending = translator(end=9.0)
-    scores = evaluate(ending.network, ending.vocabulary, open_pairs([path]), EvaluationOptions(), growth=1.0)
+    scores = evaluate(ending.network, ending.vocabulary, open_pairs([path]), EvaluationOptions(), max_length_ratio=1.0)
     assert scores["cut"] == 0
     assert "cut" not in report({**scores, "examples": []})
 
@@ -163,7 +163,7 @@ def pairs_of(tmp_path, content):
 
 def word_translator(words):
     """A translator to some words, its weights those of the largest vocabulary's first rows."""
-    vocabulary = Vocabulary(Side(CharUnit(list(READ))), Side(WordUnit(["<unk>", "<eos>", *words])))
+    vocabulary = Vocabulary(Side(CharTokenizer(list(READ))), Side(WordTokenizer(["<unk>", "<eos>", *words])))
     assert vocabulary.target.size == small.TARGETS
     return Translator(small.network(dtype=torch.float32, seed=2), vocabulary, NetworkOptions(), 1.0)
 
@@ -171,9 +171,9 @@ def word_translator(words):
 def test_unknown_target_words_are_counted_and_pay_for_their_spelling(tmp_path):
     model = word_translator(["one", "two", "three", "four", "five", "six"])
     pairs = pairs_of(tmp_path, "abc\tone eleven two\na\t<unk> six\nii\tseventy\n")
-    scores = evaluate(model.network, model.vocabulary, pairs, EvaluationOptions(beam=1), growth=1.0)
+    scores = evaluate(model.network, model.vocabulary, pairs, EvaluationOptions(beam=1), max_length_ratio=1.0)
     assert (scores["unknown"], scores["unknown_share"]) == (2, 2 / 9)
-    spell = model.vocabulary.target.unit.spelling_nats
+    spell = model.vocabulary.target.tokenizer.spelling_nats
     bits = (scores["loss"] * 9 + spell("eleven") + spell("seventy")) / math.log(2)
     assert scores["bits_per_char"] == pytest.approx(bits / (len("one eleven two") + len("<unk> six") + 7 + 3))
     known = scores["loss"] * 9
@@ -186,5 +186,5 @@ def test_unknown_target_words_are_counted_and_pay_for_their_spelling(tmp_path):
 def test_a_given_target_with_unknown_words_is_not_more_probable_for_them():
     model = word_translator(["one", "two", "three", "four", "five", "six"])
     spelled, literal = model.score([("abc", "one eleven"), ("abc", "one <unk>")])
-    assert spelled == pytest.approx(literal - model.vocabulary.target.unit.spelling_nats("eleven"), abs=1e-4)
+    assert spelled == pytest.approx(literal - model.vocabulary.target.tokenizer.spelling_nats("eleven"), abs=1e-4)
     assert model.vocabulary.target.missing("one <unk> <eos> x") == ["<eos>", "x"]

@@ -32,10 +32,10 @@ def decoded(prepared, corpus):
     return found
 
 
-@pytest.mark.parametrize("unit", ["char", "word", "bpe"])
-def test_pairs_come_back_from_disk_one_for_each_target(table, tmp_path, unit):
+@pytest.mark.parametrize("tokenizer", ["char", "word", "bpe"])
+def test_pairs_come_back_from_disk_one_for_each_target(table, tmp_path, tokenizer):
     lines = [("a b", "x"), ("我喜歡學習", "y z"), ("a b", "z"), ("أحب التعلم", "x x x"), ("c", "y"), ("a b c", "x y")]
-    options = PairOptions(source_unit=unit, target_unit=unit, valid_share=0.3)
+    options = PairOptions(source_unit=tokenizer, target_unit=tokenizer, valid_share=0.3)
     prepared = prepare([table("a.tsv", lines)], options, tmp_path / "out")
     assert decoded(prepared, prepared.train) == [("a b", "x"), ("a b", "z"), *lines[1:2], lines[3]]
     assert prepared.train.facts.sources == 3

@@ -7,15 +7,15 @@ import pytest
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from recurra.data import CharUnit, WordUnit
+from recurra.data import CharTokenizer, WordTokenizer
 from recurra.errors import InputError, RecurraError
 from recurra.tasks.translator.distances import edit_distances
 from recurra.tasks.translator.report import report
 from recurra.tasks.translator.scores import check_bleu, edits_of, scores
 from recurra.tasks.translator.vocabulary import Side
 
-WORDS = Side(WordUnit(["<unk>", "<eos>", "the", "cat", "sat", "on", "mat", "a", "dog"]))
-CHARACTERS = Side(CharUnit(["a", "b", "c"]))
+WORDS = Side(WordTokenizer(["<unk>", "<eos>", "the", "cat", "sat", "on", "mat", "a", "dog"]))
+CHARACTERS = Side(CharTokenizer(["a", "b", "c"]))
 
 
 def distance(one, other):
@@ -38,7 +38,7 @@ def test_distances_of_many_pairs_at_once_are_those_of_each():
 def test_bleu_and_chrf_are_what_sacrebleu_says_called_directly():
     outputs = ["the cat sat on the mat", "a dog sat", ""]
     references = [["the cat sat on a mat"], ["the dog sat"], ["the cat"]]
-    found = scores(outputs, references, unit=WORDS)
+    found = scores(outputs, references, tokenizer=WORDS)
     streams = [[one for (one,) in references]]
     for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
         assert found[name] == metric.corpus_score(outputs, streams).score
@@ -51,11 +51,11 @@ def test_references_of_different_number_go_to_sacrebleu_as_such():
         ["the cat sat on the mat", "a dog sat"],
         [["the dog", "the cat sat on a mat"], ["the dog sat"]],
     )
-    found = scores(outputs, references, unit=WORDS)
+    found = scores(outputs, references, tokenizer=WORDS)
     streams = [["the dog", "the dog sat"], ["the cat sat on a mat", None]]
     assert found["bleu"] == BLEU().corpus_score(outputs, streams).score
     assert "nrefs:var" in found["bleu_signature"]
-    first = scores(outputs, [one[:1] for one in references], unit=WORDS)
+    first = scores(outputs, [one[:1] for one in references], tokenizer=WORDS)
     assert found["bleu"] > first["bleu"]
     assert found["chrf"] > first["chrf"]
 
@@ -63,7 +63,7 @@ def test_references_of_different_number_go_to_sacrebleu_as_such():
 def test_exact_and_token_errors_count_the_nearest_reference():
     outputs = ["the cat", "a dog sat", "the mat"]
     references = [["a dog", "the cat"], ["the dog sat on a mat", "the dog sat"], ["the mat sat on a mat"]]
-    found = scores(outputs, references, unit=WORDS, bleu=False)
+    found = scores(outputs, references, tokenizer=WORDS, bleu=False)
     assert found == {"exact": pytest.approx(1 / 3), "word_error": pytest.approx(2 / 3), "token_error": 5 / 11}
     assert edits_of(outputs, references, WORDS) == [0, 1, 4]
 
@@ -77,21 +77,21 @@ def test_symbols_that_are_unknown_are_compared_by_their_spelling():
 
 def test_nothing_to_score_and_ways_to_cut_that_are_not_known_are_refused():
     with pytest.raises(InputError, match="no outputs to score"):
-        scores([], [], unit=WORDS)
+        scores([], [], tokenizer=WORDS)
     with pytest.raises(InputError, match="no bleu_tokenize 'zho'. Did you mean 'zh'"):
         check_bleu("zho")
-    assert "tok:zh" in scores(["汉字"], [["汉字"]], unit=CHARACTERS, tokenize="zh")["bleu_signature"]
+    assert "tok:zh" in scores(["汉字"], [["汉字"]], tokenizer=CHARACTERS, tokenize="zh")["bleu_signature"]
 
 
 def test_without_sacrebleu_only_what_needs_it_fails_in_a_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "sacrebleu.metrics.bleu", None)
-    assert scores(["abc"], [["abd"]], unit=CHARACTERS, bleu=False)["token_error"] == pytest.approx(1 / 3)
+    assert scores(["abc"], [["abd"]], tokenizer=CHARACTERS, bleu=False)["token_error"] == pytest.approx(1 / 3)
     with pytest.raises(RecurraError, match=r"pip install 'recurra\[translate\]'"):
-        scores(["abc"], [["abd"]], unit=CHARACTERS)
+        scores(["abc"], [["abd"]], tokenizer=CHARACTERS)
 
 
 def test_the_report_shows_scores_signatures_and_what_is_furthest_off():
-    found = scores(["a dog"], [["the dog", "dog", "cat", "mat"]], unit=WORDS)
+    found = scores(["a dog"], [["the dog", "dog", "cat", "mat"]], tokenizer=WORDS)
     example = {"place": "t.tsv:7", "source": "ein Hund", "output": "a dog", "references": ["the dog"] * 5, "edits": 1}
     told = report({**found, "loss": 1.5, "sentences": 1, "seen": 1, "unknown": 0, "cut": 0, "examples": [example]})
     assert "1.5000 nats a symbol" in told

@@ -9,10 +9,10 @@ import pytest
 import small_translators as small
 import torch
 
-from recurra.data.units.char import CharUnit
+from recurra.data.tokenizers.char import CharTokenizer
 from recurra.decoding import BeamOptions
 from recurra.errors import InputError
-from recurra.tasks.translator import outputs as module
+from recurra.tasks.translator import inference as module
 from recurra.tasks.translator.batch import pad_sources
 from recurra.tasks.translator.model import Translator
 from recurra.tasks.translator.network import Step
@@ -23,11 +23,11 @@ from recurra.tasks.translator.vocabulary import END, Side, Vocabulary
 READ, WRITTEN = "abcdefghi", "\ntuvwxy"
 
 
-def translator(growth=1.0, **options):
-    vocabulary = Vocabulary(Side(CharUnit(list(READ))), Side(CharUnit(sorted(WRITTEN))))
+def translator(max_length_ratio=1.0, **options):
+    vocabulary = Vocabulary(Side(CharTokenizer(list(READ))), Side(CharTokenizer(sorted(WRITTEN))))
     assert (vocabulary.source.size, vocabulary.target.size) == (small.SOURCES, small.TARGETS)
     net = small.network(dtype=torch.float32, seed=2, **options)
-    return Translator(net, vocabulary, NetworkOptions(), growth)
+    return Translator(net, vocabulary, NetworkOptions(), max_length_ratio)
 
 
 def sources(count, longest=14, seed=0):
@@ -52,7 +52,7 @@ def test_a_batch_of_sources_gives_in_order_what_each_alone_gives(attention, opti
 
 
 def test_a_source_of_thousands_of_symbols_among_short_ones_and_empty_ones():
-    model = translator(growth=0.002)
+    model = translator(max_length_ratio=0.002)
     given = ["abc", "", "abcdefghi" * 556, "  \t", "cab", "\u3000", "i"]
     found = model.translate(given, beam=2)
     assert [found[place] for place in (1, 3, 5)] == ["", "", ""]

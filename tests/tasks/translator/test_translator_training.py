@@ -11,15 +11,15 @@ import torch.nn.functional as F
 
 import recurra
 from recurra.data.pairs import Pair
-from recurra.data.units.char import CharUnit
+from recurra.data.tokenizers.char import CharTokenizer
 from recurra.errors import InputError
 from recurra.tasks.translator import training as module
 from recurra.tasks.translator.batch import make_batch
 from recurra.tasks.translator.corpus import Facts
-from recurra.tasks.translator.job import _growth
+from recurra.tasks.translator.inference import Translation
+from recurra.tasks.translator.job import _max_length_ratio
 from recurra.tasks.translator.model import Translator
 from recurra.tasks.translator.options import BatchOptions, NetworkOptions
-from recurra.tasks.translator.outputs import Translation
 from recurra.tasks.translator.training import Training, loss_of, trial_seconds, valid_scores
 from recurra.tasks.translator.vocabulary import Side, Vocabulary
 from recurra.training import Silent
@@ -38,7 +38,7 @@ class Corpus:
 
 
 def translator(**options):
-    vocabulary = Vocabulary(Side(CharUnit(list("abcdefghi"))), Side(CharUnit(list("tuvwxyz"))))
+    vocabulary = Vocabulary(Side(CharTokenizer(list("abcdefghi"))), Side(CharTokenizer(list("tuvwxyz"))))
     return Translator(small.network(**options), vocabulary, NetworkOptions(), 1.0)
 
 
@@ -112,7 +112,7 @@ def test_sacrebleu_is_asked_for_before_training_and_only_where_it_is_needed(monk
 
 def test_outputs_may_grow_half_beyond_nearly_all_of_training():
     lengths = {"source_lengths": np.array([9] * 2000), "target_lengths": np.array([19] * 1999 + [9999])}
-    assert _growth(SimpleNamespace(**lengths)) == pytest.approx(1.5 * 2.0)
+    assert _max_length_ratio(SimpleNamespace(**lengths)) == pytest.approx(1.5 * 2.0)
 
 
 SMALL = {

@@ -8,7 +8,7 @@ import pytest
 from recurra.data import open_pairs
 from recurra.errors import InputError
 from recurra.tasks.translator.options import PairOptions
-from recurra.tasks.translator.seen import Seen, digest
+from recurra.tasks.translator.train_overlap import TrainSources, digest
 from recurra.tasks.translator.vocabulary import END, FILES, Vocabulary, build_vocabulary, load_vocabulary
 
 LINES = [
@@ -53,8 +53,8 @@ def test_sentences_come_back_from_their_ids(pairs, source):
 
 def test_ids_are_those_of_the_unit_one_further_on(pairs):
     side = built(pairs, "char", "word").target
-    assert side.size == side.unit.size + 1
-    assert side.encode("AH Z").tolist() == (side.unit.encode("AH Z") + 1).tolist()
+    assert side.size == side.tokenizer.size + 1
+    assert side.encode("AH Z").tolist() == (side.tokenizer.encode("AH Z") + 1).tolist()
     assert [side.symbol(number) for number in side.encode("AH Z")] == ["AH", "Z"]
     assert side.symbol(END) == ""
 
@@ -88,9 +88,9 @@ def test_no_sentence_holds_a_line_end_and_ids_of_one_are_told(pairs, source):
 
 def test_a_size_is_that_of_each_side_which_characters_have_no_use_for(pairs):
     vocabulary = built(pairs, "char", "word", vocabulary_size=4)
-    assert vocabulary.target.unit.size == 4
-    assert vocabulary.target.unit.symbols[2:] == ("AH", "Z")
-    assert vocabulary.source.unit.size > 20
+    assert vocabulary.target.tokenizer.size == 4
+    assert vocabulary.target.tokenizer.symbols[2:] == ("AH", "Z")
+    assert vocabulary.source.tokenizer.size > 20
 
 
 def test_subwords_are_counted_as_they_are_read(tmp_path):
@@ -104,14 +104,14 @@ def test_subwords_are_counted_as_they_are_read(tmp_path):
 
 def test_line_ends_are_no_characters(pairs):
     vocabulary = built(pairs, "char", "char")
-    assert "\n" not in vocabulary.source.unit.symbols
-    assert vocabulary.target.unit.symbols == tuple(" ADHIKNZ")
+    assert "\n" not in vocabulary.source.tokenizer.symbols
+    assert vocabulary.target.tokenizer.symbols == tuple(" ADHIKNZ")
     assert vocabulary.source.never == ()
 
 
-@pytest.mark.parametrize("unit", ["char", "word", "bpe"])
-def test_a_joint_vocabulary_knows_both_sides_and_is_written_once(pairs, tmp_path, unit):
-    vocabulary = built(pairs, unit, unit, joint=True)
+@pytest.mark.parametrize("tokenizer", ["char", "word", "bpe"])
+def test_a_joint_vocabulary_knows_both_sides_and_is_written_once(pairs, tmp_path, tokenizer):
+    vocabulary = built(pairs, tokenizer, tokenizer, joint=True)
     assert vocabulary.joint
     assert vocabulary.source is vocabulary.target
     assert not vocabulary.source.missing("Ein AH")
@@ -122,10 +122,10 @@ def test_a_joint_vocabulary_knows_both_sides_and_is_written_once(pairs, tmp_path
     assert again.files() == vocabulary.files()
 
 
-@pytest.mark.parametrize("units", [("char", "bpe"), ("bpe", "bpe"), ("word", "word")])
-def test_what_is_written_is_read(pairs, tmp_path, units):
-    plain = built(pairs, *units)
-    vocabulary = Vocabulary(plain.source, plain.target, Seen.of([digest(source) for source, _ in LINES]))
+@pytest.mark.parametrize("tokenizers", [("char", "bpe"), ("bpe", "bpe"), ("word", "word")])
+def test_what_is_written_is_read(pairs, tmp_path, tokenizers):
+    plain = built(pairs, *tokenizers)
+    vocabulary = Vocabulary(plain.source, plain.target, TrainSources.of([digest(source) for source, _ in LINES]))
     assert vocabulary.files().keys() <= set(FILES)
     write(vocabulary, tmp_path)
     again = load_vocabulary(tmp_path)
@@ -139,16 +139,16 @@ def test_what_is_written_is_read(pairs, tmp_path, units):
 
 
 def test_a_source_is_seen_whatever_its_spaces_and_its_form():
-    seen = Seen.of([digest("caf\u00e9  au lait"), digest("x")])
+    seen = TrainSources.of([digest("caf\u00e9  au lait"), digest("x")])
     assert "cafe\u0301 au lait " in seen
     assert "Caf\u00e9 au lait" not in seen
     assert "\udcff" not in seen
-    assert len(seen | Seen.of([digest("x"), digest("y")])) == 3
-    assert "" not in Seen.of([])
+    assert len(seen | TrainSources.of([digest("x"), digest("y")])) == 3
+    assert "" not in TrainSources.of([])
 
 
 def test_a_hundred_thousand_sources_take_less_than_a_megabyte():
-    seen = Seen.of([digest(str(number)) for number in range(100_000)])
+    seen = TrainSources.of([digest(str(number)) for number in range(100_000)])
     assert len(seen) == 100_000
     assert len(seen.to_text()) < 1_000_000
     assert not any(str(number) in seen for number in range(100_000, 110_000))
@@ -164,7 +164,7 @@ def test_a_hundred_thousand_sources_take_less_than_a_megabyte():
         ("seen.txt", "recurra sources 1 2\nAAAA", "3 bytes after"),
         ("seen.txt", "recurra sources 1 1\nAAAAAAAAAA==", "7 bytes after"),
         ("seen.txt", "recurra sources 1 1\nAA§AAAAA", "cannot be read"),
-        ("source.unit.json", None, "no such file"),
+        ("source.tokenizer.json", None, "no such file"),
         ("target.tokenizer.json", None, "no such file"),
         ("target.tokenizer.json", "{}", "not a tokenizer"),
     ],

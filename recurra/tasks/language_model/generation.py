@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from recurra.cells import States, select
-from recurra.data import Unit
+from recurra.data import Tokenizer
 from recurra.decoding import BeamOptions, SamplingOptions, StopFilter, beam_search, row_generators, sample
 from recurra.errors import InputError
 from recurra.tasks.fields import check_names, field_names, read_fields
@@ -19,7 +19,7 @@ from recurra.tasks.language_model.network import Network, Step
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class GenerationOptions:
     """What is to be written.
 
     Raises:
@@ -65,62 +65,64 @@ class Wish:
         return [self.stop] if isinstance(self.stop, str) else self.stop
 
 
-def make_wish(options: Mapping[str, Any]) -> Wish:
+def make_generation_options(options: Mapping[str, Any]) -> GenerationOptions:
     """A wish of its own fields and those of `SamplingOptions`, given side by side.
 
     Raises:
         InputError: an unknown option, one that cannot be used, or `sampling` beside one of its fields.
     """
     of_sampling = field_names(SamplingOptions)
-    check_names(options, [*field_names(Wish), *of_sampling], where="generate")
+    check_names(options, [*field_names(GenerationOptions), *of_sampling], where="generate")
     sampling = {name: value for name, value in options.items() if name in of_sampling}
     rest = {name: value for name, value in options.items() if name not in sampling}
     if sampling:
         if rest.get("sampling") is not None:
             raise InputError(f"sampling and {', '.join(sampling)}: give one or the other")
         rest["sampling"] = read_fields(SamplingOptions, sampling, where="generate")
-    return Wish(**rest)
+    return GenerationOptions(**rest)
 
 
-def write(network: Network, unit: Unit, prompt: str, wish: Wish) -> Iterator[list[str]]:
+def write(network: Network, tokenizer: Tokenizer, prompt: str, options: GenerationOptions) -> Iterator[list[str]]:
     """Yields the next piece of each text that continues a prompt; the last pieces are what their end sets free."""
-    texts = [_Text(unit, prompt, wish.stops) for _ in range(wish.samples)]
-    return _write(network, unit, _ids(unit, prompt), wish, texts)
+    texts = [_Text(tokenizer, prompt, options.stops) for _ in range(options.samples)]
+    return _write(network, tokenizer, _ids(tokenizer, prompt), options, texts)
 
 
 # As a decorator it holds while the generator runs only; a `with` would reach into the caller's code between pieces.
 @torch.inference_mode()
-def _write(network: Network, unit: Unit, ids: Tensor, wish: Wish, texts: list[_Text]) -> Iterator[list[str]]:
-    for tokens in _drawn(network, unit, ids, wish):
+def _write(
+    network: Network, tokenizer: Tokenizer, ids: Tensor, options: GenerationOptions, texts: list[_Text]
+) -> Iterator[list[str]]:
+    for tokens in _drawn(network, tokenizer, ids, options):
         yield [text.push(token) for text, token in zip(texts, tokens.tolist(), strict=True)]
         if not any(text.running for text in texts):
             return
     yield [text.flush() for text in texts]
 
 
-def _drawn(network: Network, unit: Unit, ids: Tensor, wish: Wish) -> Iterator[Tensor]:
+def _drawn(network: Network, tokenizer: Tokenizer, ids: Tensor, options: GenerationOptions) -> Iterator[Tensor]:
     """The tokens (B,) as they are drawn, from the state after the prompt's ids."""
-    if wish.beam is not None:
-        return _searched(network, unit, ids, wish)
+    if options.beam is not None:
+        return _searched(network, tokenizer, ids, options)
     log_probs, state = _prime(network, ids)
-    rows = torch.zeros(wish.samples, dtype=torch.int64, device=log_probs.device)
+    rows = torch.zeros(options.samples, dtype=torch.int64, device=log_probs.device)
     seen = torch.zeros_like(log_probs, dtype=torch.bool).index_fill(1, ids.to(log_probs.device), True)
-    seed = secrets.randbelow(2**63) if wish.seed is None else wish.seed
+    seed = secrets.randbelow(2**63) if options.seed is None else options.seed
     return sample(
         log_probs[rows],
         select(state, rows),
         step=Step(network),
-        length=wish.length,
-        generators=row_generators(seed, wish.samples),
-        options=wish.sampling,
-        forbidden=_never(unit),
+        length=options.length,
+        generators=row_generators(seed, options.samples),
+        options=options.sampling,
+        forbidden=_never(tokenizer),
         seen=seen[rows],
     )
 
 
-def _searched(network: Network, unit: Unit, ids: Tensor, wish: Wish) -> Iterator[Tensor]:
+def _searched(network: Network, tokenizer: Tokenizer, ids: Tensor, options: GenerationOptions) -> Iterator[Tensor]:
     """The tokens (1,) of the most probable text, once it is found."""
-    if not wish.length:
+    if not options.length:
         return iter(())
     ids = ids.to(network.embedding.weight.device)
     state = network.initial_state(1) if len(ids) == 1 else _prime(network, ids[:-1])[1]
@@ -129,23 +131,23 @@ def _searched(network: Network, unit: Unit, ids: Tensor, wish: Wish) -> Iterator
         state,
         start=ids[-1:],
         end=None,
-        options=BeamOptions(beam=wish.beam or 1, length_penalty=0.0),
-        longest=torch.full_like(ids[-1:], wish.length),
+        options=BeamOptions(beam=options.beam or 1, length_penalty=0.0),
+        longest=torch.full_like(ids[-1:], options.length),
         select=select,
-        forbidden=_never(unit),
+        forbidden=_never(tokenizer),
     )
     return iter(ids.new_tensor(best.tokens).unsqueeze(1))
 
 
-def _never(unit: Unit) -> list[int]:
+def _never(tokenizer: Tokenizer) -> list[int]:
     """The ids that no text may have."""
-    return [] if unit.unknown_id is None else [unit.unknown_id]
+    return [] if tokenizer.unknown_id is None else [tokenizer.unknown_id]
 
 
-def _ids(unit: Unit, prompt: str) -> Tensor:
+def _ids(tokenizer: Tokenizer, prompt: str) -> Tensor:
     """The prompt's ids (N,), at least one: a text begins after a line's end."""
-    ids = unit.encode(prompt)
-    return torch.from_numpy(ids if len(ids) else unit.encode("\n"))
+    ids = tokenizer.encode(prompt)
+    return torch.from_numpy(ids if len(ids) else tokenizer.encode("\n"))
 
 
 def _prime(network: Network, ids: Tensor) -> tuple[Tensor, States]:
@@ -159,9 +161,9 @@ def _prime(network: Network, ids: Tensor) -> tuple[Tensor, States]:
 class _Text:
     """One text as it grows, shown up to a stop string."""
 
-    def __init__(self, unit: Unit, prompt: str, stops: Sequence[str]) -> None:
-        self._decoder, self._filter, self.running = unit.decoder(), StopFilter(stops), True
-        for token in unit.encode(prompt):
+    def __init__(self, tokenizer: Tokenizer, prompt: str, stops: Sequence[str]) -> None:
+        self._decoder, self._filter, self.running = tokenizer.decoder(), StopFilter(stops), True
+        for token in tokenizer.encode(prompt):
             self._decoder.push(int(token))
 
     def push(self, token: int) -> str:

@@ -14,7 +14,7 @@ from recurra.engine.cpu.code import I32, I64
 _PATIENCE = 20_000
 
 
-def wait_function(module: ir.Module) -> ir.Function:
+def barrier_function(module: ir.Module) -> ir.Function:
     """`wait(counter, threads)`: returns when all threads have called it as often; made once in a module."""
     found = module.globals.get("wait")
     if found is not None:

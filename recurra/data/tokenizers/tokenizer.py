@@ -13,7 +13,7 @@ from recurra.errors import InputError
 
 Ids = npt.NDArray[np.int64]
 
-UNIT_FILE = "unit.json"
+TOKENIZER_JSON = "unit.json"
 FORMAT = 1
 _BLOCK = 1 << 20
 
@@ -47,7 +47,7 @@ class Decoder(Protocol):
         ...
 
 
-class Unit(Protocol):
+class Tokenizer(Protocol):
     """What a text is cut into: a mapping between text and integer ids in [0, size)."""
 
     @property
@@ -116,7 +116,7 @@ class Unit(Protocol):
         ...
 
     def save(self, folder: Path) -> None:
-        """Write `files()` into an existing folder, for `load_unit`."""
+        """Write `files()` into an existing folder, for `load_tokenizer`."""
         ...
 
 
@@ -126,21 +126,21 @@ def write_files(files: dict[str, str], folder: Path) -> None:
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
-def fingerprint(unit: Unit) -> str:
+def fingerprint(tokenizer: Tokenizer) -> str:
     """The sha256 of a unit's files, in hexadecimal: two units agree in it if and only if they cut text alike."""
     digest = hashlib.sha256()
-    for name, text in sorted(unit.files().items()):
+    for name, text in sorted(tokenizer.files().items()):
         digest.update(f"{name}\0{text}\0".encode())
     return digest.hexdigest()
 
 
-def unit_json(name: str, **fields: object) -> str:
-    """The text of a `unit.json`."""
+def tokenizer_json(name: str, **fields: object) -> str:
+    """The text of a `tokenizer.json`."""
     return json.dumps({"format": FORMAT, "unit": name, **fields}, ensure_ascii=False, indent=0) + "\n"
 
 
 def symbols_of(fields: dict[str, object], path: Path) -> list[str]:
-    """The field `symbols` of a `unit.json`: at least one string, none empty, none twice.
+    """The field `symbols` of a `tokenizer.json`: at least one string, none empty, none twice.
 
     Raises:
         InputError: the field is missing or otherwise; the message names the file.

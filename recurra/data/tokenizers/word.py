@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from recurra.data.text import chunks
-from recurra.data.units.spelling import Spelling
-from recurra.data.units.unit import Decoder, Ids, Readable, symbols_of, total, unit_json, write_files
+from recurra.data.tokenizers.spelling import Spelling
+from recurra.data.tokenizers.tokenizer import Decoder, Ids, Readable, symbols_of, tokenizer_json, total, write_files
 from recurra.errors import InputError
 
 UNKNOWN, END = "<unk>", "<eos>"
 _TO_LAST_SPACE = re.compile(r".*\s", re.DOTALL)
 
 
-class WordUnit:
+class WordTokenizer:
     """Words: id 0 is `<unk>`, 1 is `<eos>`, the rest are words.
 
     Text is split on any whitespace; every newline is one `<eos>`, an empty line's too. A `<unk>` or `<eos>` spelled out
@@ -90,32 +90,32 @@ class WordUnit:
         return _after_space(text)
 
     def files(self) -> dict[str, str]:
-        """`unit.json` with the symbols."""
-        return {"unit.json": unit_json(self.name, symbols=self.symbols)}
+        """`tokenizer.json` with the symbols."""
+        return {"unit.json": tokenizer_json(self.name, symbols=self.symbols)}
 
     def save(self, folder: Path) -> None:
-        """Write `unit.json` into an existing folder."""
+        """Write `tokenizer.json` into an existing folder."""
         write_files(self.files(), folder)
 
 
 class _WordDecoder:
-    def __init__(self, unit: WordUnit) -> None:
-        self._unit = unit
+    def __init__(self, tokenizer: WordTokenizer) -> None:
+        self._tokenizer = tokenizer
         self._line_start = True
 
     def push(self, token: int) -> str:
-        if token == self._unit.end_id:
+        if token == self._tokenizer.end_id:
             self._line_start = True
             return "\n"
         space = "" if self._line_start else " "
         self._line_start = False
-        return space + self._unit.symbols[token]
+        return space + self._tokenizer.symbols[token]
 
     def flush(self) -> str:
         return ""
 
 
-def build_word(text: Readable, *, vocabulary_size: int | None = None, min_count: int = 1) -> WordUnit:
+def build_word(text: Readable, *, vocabulary_size: int | None = None, min_count: int = 1) -> WordTokenizer:
     """The words of `text` by falling frequency, then in alphabetical order.
 
     Args:
@@ -134,11 +134,11 @@ def build_word(text: Readable, *, vocabulary_size: int | None = None, min_count:
         words = words[: vocabulary_size - 2]
     if not words:
         raise InputError(f"min_count={min_count}: none of the {len(counts)} words occurs so often. Lower it.")
-    return WordUnit([UNKNOWN, END, *words])
+    return WordTokenizer([UNKNOWN, END, *words])
 
 
-def read_word(fields: dict[str, object], path: Path) -> WordUnit:
-    """The unit that `unit.json` describes.
+def read_word(fields: dict[str, object], path: Path) -> WordTokenizer:
+    """The unit that `tokenizer.json` describes.
 
     Raises:
         InputError: the first symbols are not `<unk>` and `<eos>`, or one holds whitespace.
@@ -149,7 +149,7 @@ def read_word(fields: dict[str, object], path: Path) -> WordUnit:
     for place, symbol in enumerate(symbols):
         if symbol.split() != [symbol]:
             raise InputError(f"{path}: symbol {place} is {symbol!r}, expected a word without whitespace.")
-    return WordUnit(symbols)
+    return WordTokenizer(symbols)
 
 
 def _after_space(text: str) -> int:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.units.spelling import byte_nats
-from recurra.data.units.unit import Decoder, Ids, Readable, symbols_of, unit_json, write_files
+from recurra.data.tokenizers.spelling import byte_nats
+from recurra.data.tokenizers.tokenizer import Decoder, Ids, Readable, symbols_of, tokenizer_json, write_files
 from recurra.errors import InputError
 
 UNKNOWN = "<unk>"
@@ -15,7 +15,7 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _CODE_POINTS = 0x110000
 
 
-class CharUnit:
+class CharTokenizer:
     """Characters: id 0 is a character outside the vocabulary, 1, 2, … are `symbols` in order of code point.
 
     Args:
@@ -76,26 +76,26 @@ class CharUnit:
         return len(text)
 
     def files(self) -> dict[str, str]:
-        """`unit.json` with the symbols."""
-        return {"unit.json": unit_json(self.name, symbols=self.symbols)}
+        """`tokenizer.json` with the symbols."""
+        return {"unit.json": tokenizer_json(self.name, symbols=self.symbols)}
 
     def save(self, folder: Path) -> None:
-        """Write `unit.json` into an existing folder."""
+        """Write `tokenizer.json` into an existing folder."""
         write_files(self.files(), folder)
 
 
 class _CharDecoder:
-    def __init__(self, unit: CharUnit) -> None:
-        self._unit = unit
+    def __init__(self, tokenizer: CharTokenizer) -> None:
+        self._tokenizer = tokenizer
 
     def push(self, token: int) -> str:
-        return self._unit.decode([token])
+        return self._tokenizer.decode([token])
 
     def flush(self) -> str:
         return ""
 
 
-def build_char(text: Readable, *, min_count: int = 1) -> CharUnit:
+def build_char(text: Readable, *, min_count: int = 1) -> CharTokenizer:
     """The characters that occur at least `min_count` times in `text`, read in blocks."""
     counts = np.zeros(_CODE_POINTS, dtype=np.int64)
     for block in text.blocks():
@@ -107,11 +107,11 @@ def build_char(text: Readable, *, min_count: int = 1) -> CharUnit:
             f"min_count={min_count}: no character occurs so often (the most frequent, {most!r}, "
             f"occurs {counts.max()} times). Lower it."
         )
-    return CharUnit(symbols)
+    return CharTokenizer(symbols)
 
 
-def read_char(fields: dict[str, object], path: Path) -> CharUnit:
-    """The unit that `unit.json` describes.
+def read_char(fields: dict[str, object], path: Path) -> CharTokenizer:
+    """The unit that `tokenizer.json` describes.
 
     Raises:
         InputError: the symbols are not single characters in order of code point.
@@ -120,7 +120,7 @@ def read_char(fields: dict[str, object], path: Path) -> CharUnit:
     for place, symbol in enumerate(symbols):
         if len(symbol) != 1 or (place and symbol < symbols[place - 1]):
             raise InputError(f"{path}: symbol {place} is {symbol!r}, expected one character, in order of code point.")
-    return CharUnit(symbols)
+    return CharTokenizer(symbols)
 
 
 def _code_points(text: str) -> npt.NDArray[np.uint32]:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from recurra.engine.request import Request
 from recurra.engine.trace import Signature, Traced, Untraceable, Variant, traced
-from recurra.engine.trace.apart import is_apart
-from recurra.engine.trace.knowing import signature_of
+from recurra.engine.trace.isolation import is_apart
+from recurra.engine.trace.signature_cache import signature_of
 from recurra.engine.unroll import misfit
 
 

@@ -36,7 +36,12 @@ _EMPTY = Translation("", 0.0, 0.0)
 
 
 def search(
-    network: TranslatorNetwork, vocabulary: Vocabulary, sources: Sequence[str], options: BeamOptions, *, growth: float
+    network: TranslatorNetwork,
+    vocabulary: Vocabulary,
+    sources: Sequence[str],
+    options: BeamOptions,
+    *,
+    max_length_ratio: float,
 ) -> list[list[Translation]]:
     """The n-best targets of sources, best first, in their order.
 
@@ -45,7 +50,7 @@ def search(
         vocabulary: of both sides.
         sources: texts; an empty one has one target, the empty one.
         options: how targets are looked for.
-        growth: target symbols a source symbol, at most.
+        max_length_ratio: target symbols a source symbol, at most.
     """
     ids = _encoded(vocabulary, sources)
     found = [[_EMPTY] for _ in sources]
@@ -53,14 +58,16 @@ def search(
     with torch.inference_mode():
         for numbers in _groups([len(one) for one in ids], options.beam):
             for number, best in zip(
-                numbers, _search(network, vocabulary, [ids[number] for number in numbers], options, growth), strict=True
+                numbers,
+                _search(network, vocabulary, [ids[number] for number in numbers], options, max_length_ratio),
+                strict=True,
             ):
                 found[number] = best
     return found
 
 
 def _search(
-    network: TranslatorNetwork, vocabulary: Vocabulary, ids: list[Ids], options: BeamOptions, growth: float
+    network: TranslatorNetwork, vocabulary: Vocabulary, ids: list[Ids], options: BeamOptions, max_length_ratio: float
 ) -> list[list[Translation]]:
     """The targets of some sources that have symbols."""
     sources = pad_sources(ids).to(network.device)
@@ -80,7 +87,7 @@ def _search(
         start=torch.full((len(ids),), END, device=network.device),
         end=END,
         options=options,
-        longest=_longest(sources, growth),
+        longest=_longest(sources, max_length_ratio),
         select=DecoderState.select,
         penalty=penalty if covers else None,
         forbidden=_forbidden(vocabulary),
@@ -98,7 +105,7 @@ def draw(
     options: SamplingOptions,
     generators: Sequence[torch.Generator],
     *,
-    growth: float,
+    max_length_ratio: float,
 ) -> list[Translation]:
     """A target of each source drawn from the network's distribution, in their order.
 
@@ -108,7 +115,7 @@ def draw(
         sources: texts; an empty one has the empty target.
         options: how symbols are drawn.
         generators: one a source.
-        growth: target symbols a source symbol, at most.
+        max_length_ratio: target symbols a source symbol, at most.
 
     Returns:
         Translations, whose scores are their log-probabilities under the network.
@@ -119,7 +126,9 @@ def draw(
     with torch.inference_mode():
         for numbers in _groups([len(one) for one in ids], 1):
             chosen = [ids[number] for number in numbers], [generators[number] for number in numbers]
-            for number, one in zip(numbers, _draw(network, vocabulary, *chosen, options, growth), strict=True):
+            for number, one in zip(
+                numbers, _draw(network, vocabulary, *chosen, options, max_length_ratio), strict=True
+            ):
                 found[number] = one
     return found
 
@@ -130,11 +139,11 @@ def _draw(
     ids: list[Ids],
     generators: list[torch.Generator],
     options: SamplingOptions,
-    growth: float,
+    max_length_ratio: float,
 ) -> list[Translation]:
     """Targets drawn for some sources that have symbols."""
     sources, step = pad_sources(ids).to(network.device), Step(network)
-    longest = _longest(sources, growth)
+    longest = _longest(sources, max_length_ratio)
     log_probs, state = step(torch.full_like(longest, END), network.encode(sources))
     last = [log_probs]
 
@@ -200,9 +209,9 @@ def _encoded(vocabulary: Vocabulary, sources: Sequence[str]) -> list[Ids]:
     return [vocabulary.source.encode("" if is_empty(source) else source) for source in sources]
 
 
-def _longest(sources: Sources, growth: float) -> Tensor:
+def _longest(sources: Sources, max_length_ratio: float) -> Tensor:
     """The most symbols of each target, its end counted, (B,)."""
-    return (sources.lengths * growth).ceil().long() + _MORE
+    return (sources.lengths * max_length_ratio).ceil().long() + _MORE
 
 
 def _forbidden(vocabulary: Vocabulary) -> list[int]:

@@ -10,26 +10,28 @@ from recurra.data.partial_spans import CODED_LETTERS, code, unsure_words
 from recurra.data.sentences import Sentence
 from recurra.data.spans import convert, divide_label, letter_of
 from recurra.tasks.tagger.batch import Forms
-from recurra.tasks.tagger.beside import NOTHING, Beside
 from recurra.tasks.tagger.corpus import Coded, StateReader, encoded_features
 from recurra.tasks.tagger.label_numbers import LabelNumbers
 from recurra.tasks.tagger.layout import Layout
-from recurra.tasks.tagger.states import reader_of
+from recurra.tasks.tagger.lm_features import reader_of
+from recurra.tasks.tagger.pretrained import NOTHING, Pretrained
 from recurra.tasks.tagger.vocabulary import Vocabulary, distinct
 
 
-class Coder:
+class Codec:
     """What the numbers of a tagger's network mean.
 
     Args:
         vocabulary: words, characters, features and labels by number.
         layout: the columns of the files that it learned from.
         scheme: how the files' labels mark spans; None where they mark none.
-        beside: pretrained vectors and a language model, where it has them.
+        pretrained: pretrained vectors and a language model, where it has them.
     """
 
-    def __init__(self, vocabulary: Vocabulary, layout: Layout, scheme: str | None, beside: Beside = NOTHING) -> None:
-        self.vocabulary, self.layout, self.scheme, self.beside = vocabulary, layout, scheme, beside
+    def __init__(
+        self, vocabulary: Vocabulary, layout: Layout, scheme: str | None, pretrained: Pretrained = NOTHING
+    ) -> None:
+        self.vocabulary, self.layout, self.scheme, self.pretrained = vocabulary, layout, scheme, pretrained
         self._label_numbers = [LabelNumbers(values, spans=scheme is not None) for values in vocabulary.labels]
         # Each value as files spell it, to the numbers that mean it.
         self._numbers = [dict[str, list[int]]() for _ in vocabulary.labels]
@@ -42,7 +44,7 @@ class Coder:
 
     def forms(self, words: Sequence[str]) -> Forms:
         """Distinct words as numbers."""
-        return Forms(words, self.vocabulary, self.beside.rows)
+        return Forms(words, self.vocabulary, self.pretrained.rows)
 
     def encode(self, sentences: Sequence[Sentence]) -> tuple[list[str], list[Coded]]:
         """The distinct words, and the sentences without their labels as numbers."""
@@ -97,8 +99,8 @@ class Coder:
         return self._numbers[label].get(value, [])
 
     def _state_reader(self) -> StateReader | None:
-        own = self.beside.language_model
-        return None if own is None else reader_of(own.network, own.unit)
+        own = self.pretrained.language_model
+        return None if own is None else reader_of(own.network, own.tokenizer)
 
 
 def _spelt(value: str, scheme: str | None) -> str:

@@ -16,10 +16,10 @@ import torch
 
 from recurra.cells import Cell
 from recurra.cells.activations import ACTIVATIONS
-from recurra.cells.reach import Reached, is_settled, reach
-from recurra.cells.shipped import is_untouched
-from recurra.engine.trace.apart import apart, error_as_reason
+from recurra.cells.builtin_code import is_untouched
+from recurra.cells.reachable_code import Reached, is_settled, reach
 from recurra.engine.trace.contents import changed, contents
+from recurra.engine.trace.isolation import apart, error_as_reason
 from recurra.engine.trace.operations import Untraceable
 from recurra.engine.trace.randomness import kept_generators
 from recurra.engine.trace.signature import Signature, Stage

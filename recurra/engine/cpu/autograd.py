@@ -14,14 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recurra.cells import Gates, State
-from recurra.engine.around import normalise
-from recurra.engine.cpu.fits import traced_for
+from recurra.engine.cpu.backward import Backward
 from recurra.engine.cpu.forward import Forward
-from recurra.engine.cpu.gradients import Gradients
 from recurra.engine.cpu.kernel import Kernel, kernel_of
-from recurra.engine.cpu.second import Reference, differentiable, reference_gradients
+from recurra.engine.cpu.second_derivatives import Reference, differentiable, reference_gradients
 from recurra.engine.cpu.sequences import Sequences
+from recurra.engine.cpu.support import traced_for
 from recurra.engine.request import Request, Result
+from recurra.engine.wrappers import normalise
 
 
 def cpu(request: Request) -> Result:
@@ -108,9 +108,9 @@ class _Loops(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, plan: _Plan, *tensors: Tensor | None) -> tuple[Tensor, ...]:
         """Runs all chunks; keeps what the backward pass reads, unless it is to be computed again."""
-        given = dict(zip(plan.names, tensors, strict=True))
+        operands = dict(zip(plan.names, tensors, strict=True))
         wanted = any(ctx.needs_input_grad)
-        pass_ = Forward.forward_pass(plan.loops, plan.sequences, given, plan.recompute, keep=wanted)
+        pass_ = Forward.forward_pass(plan.loops, plan.sequences, operands, plan.recompute, keep=wanted)
         y, last, shown = pass_.run()
         ctx.plan = plan
         if wanted:
@@ -126,18 +126,18 @@ class _Loops(torch.autograd.Function):
         plan: _Plan = ctx.plan
         tensors = ctx.saved_tensors  # asked for once: hooks on saved tensors unpack at every access
         n = len(plan.names)
-        given = dict(zip(plan.names, tensors[:n], strict=True))
+        operands = dict(zip(plan.names, tensors[:n], strict=True))
         wanted = dict(zip(plan.names, ctx.needs_input_grad[1:], strict=True))
         if any(map(_has_no_memory, incoming)):  # many gradients in one call
             again = torch.is_grad_enabled()
-            by_name = reference_gradients(plan.reference, given, incoming, wanted, create_graph=again)
+            by_name = reference_gradients(plan.reference, operands, incoming, wanted, create_graph=again)
             return (None, *(by_name.get(name) for name in plan.names))
         saved = dict(zip(ctx.saved_names, (t.contiguous() for t in tensors[n:-1]), strict=True))
         dy, *further = (None if t is None else t.detach().resolve_neg() for t in incoming)
         with torch.no_grad():
-            gradients = Gradients(plan.loops, plan.sequences, given, saved, wanted, plan.recompute)
+            gradients = Backward(plan.loops, plan.sequences, operands, saved, wanted, plan.recompute)
             found = gradients.run(dy, further[: plan.states], further[plan.states :])
         results = [found.get(name) if wanted[name] else None for name in plan.names]
         if torch.is_grad_enabled():
-            results = differentiable(plan.reference, given, incoming, wanted, results)
+            results = differentiable(plan.reference, operands, incoming, wanted, results)
         return (None, *results)

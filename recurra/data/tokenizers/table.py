@@ -2,29 +2,29 @@
 
 from pathlib import Path
 
-from recurra.data.units.bpe import DEFAULT_SIZE, build_bpe, read_bpe
-from recurra.data.units.byte import ByteUnit
-from recurra.data.units.char import build_char, read_char
-from recurra.data.units.unit import FORMAT, UNIT_FILE, Readable, Unit
-from recurra.data.units.word import build_word, read_word
+from recurra.data.tokenizers.bpe import DEFAULT_SIZE, build_bpe, read_bpe
+from recurra.data.tokenizers.byte import ByteTokenizer
+from recurra.data.tokenizers.char import build_char, read_char
+from recurra.data.tokenizers.tokenizer import FORMAT, TOKENIZER_JSON, Readable, Tokenizer
+from recurra.data.tokenizers.word import build_word, read_word
 from recurra.errors import InputError, nearest
 from recurra.files import read_object
 
-UNITS = ("char", "byte", "word", "bpe")
-# The fields of each unit's unit.json beside `format` and `unit`.
+TOKENIZERS = ("char", "byte", "word", "bpe")
+# The fields of each unit's unit.json beside `format` and `tokenizer`.
 _FIELDS = {"char": {"symbols"}, "byte": set[str](), "word": {"symbols"}, "bpe": {"size"}}
 # The least vocabulary_size: `<unk>`, `<eos>` and a word; 256 bytes and one pair.
 _LEAST = {"word": 3, "bpe": 257}
 
 
-def check_unit(name: str, *, vocabulary_size: int | None = None, min_count: int = 1) -> None:
-    """Refuse a unit, or an option of it, that `build_unit` cannot use; cheap, for before any file is read.
+def check_tokenizer(name: str, *, vocabulary_size: int | None = None, min_count: int = 1) -> None:
+    """Refuse a unit, or an option of it, that `build_tokenizer` cannot use; cheap, for before any file is read.
 
     Raises:
         InputError: an unknown name, an option that the unit has no use for, or a value out of range.
     """
-    if name not in UNITS:
-        raise InputError(f"no unit is called {name!r}. {nearest(name, UNITS)}")
+    if name not in TOKENIZERS:
+        raise InputError(f"no unit is called {name!r}. {nearest(name, TOKENIZERS)}")
     if min_count < 1:
         raise InputError(f"min_count={min_count}, expected 1 or more.")
     if min_count != 1 and name not in ("char", "word"):
@@ -37,7 +37,7 @@ def check_unit(name: str, *, vocabulary_size: int | None = None, min_count: int 
         raise InputError(f"vocabulary_size={vocabulary_size}: the unit {name!r} needs {_LEAST[name]} or more.")
 
 
-def build_unit(name: str, text: Readable, *, vocabulary_size: int | None = None, min_count: int = 1) -> Unit:
+def build_tokenizer(name: str, text: Readable, *, vocabulary_size: int | None = None, min_count: int = 1) -> Tokenizer:
     """The unit called `name` with the vocabulary of `text`, which should be the training part alone.
 
     Args:
@@ -47,22 +47,22 @@ def build_unit(name: str, text: Readable, *, vocabulary_size: int | None = None,
         min_count: characters or words that occur less often are unknown (`char`, `word`).
 
     Raises:
-        InputError: what `check_unit` refuses, a text opened otherwise, or a vocabulary that would be empty.
+        InputError: what `check_tokenizer` refuses, a text opened otherwise, or a vocabulary that would be empty.
     """
-    check_unit(name, vocabulary_size=vocabulary_size, min_count=min_count)
+    check_tokenizer(name, vocabulary_size=vocabulary_size, min_count=min_count)
     if text.raw != (name == "byte"):
         raise InputError(f"the text was opened with raw={text.raw}: the unit {name!r} needs raw={not text.raw}.")
     if name == "char":
         return build_char(text, min_count=min_count)
     if name == "byte":
-        return ByteUnit()
+        return ByteTokenizer()
     if name == "word":
         return build_word(text, vocabulary_size=vocabulary_size, min_count=min_count)
     return build_bpe(text, vocabulary_size=vocabulary_size or DEFAULT_SIZE)
 
 
-def load_unit(folder: Path, *, prefix: str = "") -> Unit:
-    """The unit that `Unit.save` wrote into `folder`.
+def load_tokenizer(folder: Path, *, prefix: str = "") -> Tokenizer:
+    """The unit that `Tokenizer.save` wrote into `folder`.
 
     Args:
         folder: the folder.
@@ -71,18 +71,18 @@ def load_unit(folder: Path, *, prefix: str = "") -> Unit:
     Raises:
         InputError: a file is missing or damaged; the message names it and what is wrong.
     """
-    path = Path(folder) / f"{prefix}{UNIT_FILE}"
+    path = Path(folder) / f"{prefix}{TOKENIZER_JSON}"
     fields = _read_fields(path)
     name = fields.get("unit")
-    if name not in UNITS:
-        raise InputError(f"{path}: 'unit' is {name!r}, expected one of {', '.join(UNITS)}.")
+    if name not in TOKENIZERS:
+        raise InputError(f"{path}: 'unit' is {name!r}, expected one of {', '.join(TOKENIZERS)}.")
     expected = {"format", "unit"} | _FIELDS[str(name)]
     if fields.keys() != expected:
         raise InputError(f"{path}: its fields are {sorted(fields)}, expected {sorted(expected)}.")
     if name == "char":
         return read_char(fields, path)
     if name == "byte":
-        return ByteUnit()
+        return ByteTokenizer()
     if name == "word":
         return read_word(fields, path)
     return read_bpe(fields, path)

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.units.spelling import byte_nats
-from recurra.data.units.unit import Decoder, Ids, total, unit_json, write_files
+from recurra.data.tokenizers.spelling import byte_nats
+from recurra.data.tokenizers.tokenizer import Decoder, Ids, tokenizer_json, total, write_files
 from recurra.errors import InputError
 
 # Every byte but those that continue a UTF-8 character begins one.
 _BEGINS = np.array([(byte & 0xC0) != 0x80 for byte in range(256)], dtype=np.int64)
 
 
-class ByteUnit:
+class ByteTokenizer:
     """Bytes: the id of a byte is its value.
 
     A byte that is not UTF-8 stands in a `str` as Python's surrogate escape (U+DC80 to U+DCFF), as file names and
@@ -70,11 +70,11 @@ class ByteUnit:
         return len(text)
 
     def files(self) -> dict[str, str]:
-        """`unit.json`, which holds only the name."""
-        return {"unit.json": unit_json(self.name)}
+        """`tokenizer.json`, which holds only the name."""
+        return {"unit.json": tokenizer_json(self.name)}
 
     def save(self, folder: Path) -> None:
-        """Write `unit.json` into an existing folder."""
+        """Write `tokenizer.json` into an existing folder."""
         write_files(self.files(), folder)
 
 

@@ -36,7 +36,7 @@ def digest(source: str) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class TrainSources:
     """Sources by their digests.
 
     Args:
@@ -46,7 +46,7 @@ class Seen:
     digests: Digests
 
     @classmethod
-    def of(cls, digests: Sequence[int] | Digests) -> Seen:
+    def of(cls, digests: Sequence[int] | Digests) -> TrainSources:
         """The sources of these digests, in any order."""
         return cls(np.unique(np.array(digests, dtype=np.uint64)))
 
@@ -58,8 +58,8 @@ class Seen:
         place = int(np.searchsorted(self.digests, wanted))
         return place < len(self.digests) and bool(self.digests[place] == wanted)
 
-    def __or__(self, other: Seen) -> Seen:
-        return Seen.of(np.concatenate([self.digests, other.digests]))
+    def __or__(self, other: TrainSources) -> TrainSources:
+        return TrainSources.of(np.concatenate([self.digests, other.digests]))
 
     def to_text(self) -> str:
         """The digests as text, eight characters each."""
@@ -67,8 +67,8 @@ class Seen:
         return f"{_FORMAT} {len(self)}\n{base64.b64encode(data).decode()}\n"
 
 
-def load_seen(path: Path) -> Seen:
-    """The sources that `Seen.to_text` wrote.
+def load_train_sources(path: Path) -> TrainSources:
+    """The sources that `TrainSources.to_text` wrote.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -84,4 +84,4 @@ def load_seen(path: Path) -> Seen:
         raise InputError(f"{path}: {len(data)} bytes after {first[:40]!r}. Restore the file, or train again")
     wide = np.zeros((len(data) // _BYTES, 8), dtype=np.uint8)
     wide[:, 8 - _BYTES :] = np.frombuffer(data, dtype=np.uint8).reshape(-1, _BYTES)
-    return Seen.of(wide.view(">u8").ravel())
+    return TrainSources.of(wide.view(">u8").ravel())

@@ -20,7 +20,7 @@ FILE = "vectors.json"
 
 
 @dataclass(frozen=True)
-class Beside:
+class Pretrained:
     """Pretrained vectors and a language model.
 
     Args:
@@ -56,10 +56,10 @@ class Beside:
         return {**words, **({} if self.language_model is None else self.language_model.files())}
 
 
-NOTHING = Beside()
+NOTHING = Pretrained()
 
 
-def new_beside(vectors: Vectors | None, language_model: Any) -> Beside:
+def new_pretrained(vectors: Vectors | None, language_model: Any) -> Pretrained:
     """What a new tagger reads.
 
     Args:
@@ -72,11 +72,11 @@ def new_beside(vectors: Vectors | None, language_model: Any) -> Beside:
     if language_model is not None and not isinstance(language_model, LanguageModel):
         raise InputError(f"language_model: holds a model for {language_model.name!r}, expected 'lm'")
     if vectors is None:
-        return Beside(language_model=language_model)
-    return Beside(vectors.words, vectors.matrix.shape[1], vectors.matrix, language_model)
+        return Pretrained(language_model=language_model)
+    return Pretrained(vectors.words, vectors.matrix.shape[1], vectors.matrix, language_model)
 
 
-def load_beside(config: dict[str, Any], folder: Path) -> Beside:
+def load_pretrained(config: dict[str, Any], folder: Path) -> Pretrained:
     """What a tagger in a folder reads, the weights still to be loaded.
 
     Raises:
@@ -88,7 +88,7 @@ def load_beside(config: dict[str, Any], folder: Path) -> Beside:
             f"{folder / 'config.json'}: vectors and language_model are {width!r}, {own!r}. Restore the file"
         )
     model = None if own is None else LanguageModel.from_files(own, folder)
-    return Beside(_words(folder / FILE) if width else None, width, None, model)
+    return Pretrained(_words(folder / FILE) if width else None, width, None, model)
 
 
 def _words(path: Path) -> list[str]:

@@ -22,7 +22,7 @@ from recurra.layers.torch_base import TorchBase
 
 
 # What RNNBase stores is computed here, and hidden_size may be a list in `Recurrent`.
-class _Namesake(TorchBase, nn.RNNBase):  # type: ignore[misc, override]
+class _TorchCompatible(TorchBase, nn.RNNBase):  # type: ignore[misc, override]
     """The interface of torch.nn: states stacked over layers and directions, (L·D, B, H), in place of named tuples.
 
     The namesakes are instances of `nn.RNNBase`, for code that asks for it before it initialises or flattens weights.
@@ -94,7 +94,7 @@ class _Namesake(TorchBase, nn.RNNBase):  # type: ignore[misc, override]
         return ", ".join([f"{self.input_size}", f"{self.hidden_size}", *self._changed()])
 
 
-class RNN(_Namesake):
+class RNN(_TorchCompatible):
     """h_t = f(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh), as `torch.nn.RNN`, with any f.
 
     Args:
@@ -139,7 +139,7 @@ class RNN(_Namesake):
         self.nonlinearity = nonlinearity
 
 
-class LSTM(_Namesake):
+class LSTM(_TorchCompatible):
     """Long short-term memory as `torch.nn.LSTM`.
 
     Args:
@@ -183,7 +183,7 @@ class LSTM(_Namesake):
         )  # fmt: skip
 
 
-class GRU(_Namesake):
+class GRU(_TorchCompatible):
     """The gated recurrent unit (reset after the product) as `torch.nn.GRU`.
 
     Args:

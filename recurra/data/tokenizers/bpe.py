@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from recurra.data.text import LONGEST_WORD, chunks
-from recurra.data.units.byte import SpellingDecoder
-from recurra.data.units.spelling import byte_nats
-from recurra.data.units.unit import UNIT_FILE, Decoder, Ids, Readable, total, unit_json, write_files
+from recurra.data.tokenizers.byte import SpellingDecoder
+from recurra.data.tokenizers.spelling import byte_nats
+from recurra.data.tokenizers.tokenizer import TOKENIZER_JSON, Decoder, Ids, Readable, tokenizer_json, total, write_files
 from recurra.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _BEFORE_MARK = re.compile(r"[^\W\d_](?=[.,;:!?()\[\]{}\"。．、，；：！？
 _TO_LAST_WORD = re.compile(r".*\S(?=[ \n\r\t])", re.DOTALL)
 
 
-class BpeUnit:
+class BpeTokenizer:
     """Byte-level byte-pair encoding: 256 bytes and the pairs merged most often; nothing is unknown.
 
     Sennrich et al. 2016 (arXiv:1508.07909), over bytes and with GPT-2's rule that a merge never crosses from a word
@@ -107,16 +107,16 @@ class BpeUnit:
         return _before_space(text)
 
     def files(self) -> dict[str, str]:
-        """`unit.json` with the size, `tokenizer.json` as the tokenizers library writes it."""
+        """`tokenizer.json` with the size, `tokenizer.json` as the tokenizers library writes it."""
         tokenizer = self._tokenizer.to_str(pretty=True)
-        return {"unit.json": unit_json(self.name, size=self.size), TOKENIZER_FILE: tokenizer}
+        return {"unit.json": tokenizer_json(self.name, size=self.size), TOKENIZER_FILE: tokenizer}
 
     def save(self, folder: Path) -> None:
-        """Write `unit.json` and `tokenizer.json` into an existing folder."""
+        """Write `tokenizer.json` and `tokenizer.json` into an existing folder."""
         write_files(self.files(), folder)
 
 
-def build_bpe(text: Readable, *, vocabulary_size: int = DEFAULT_SIZE) -> BpeUnit:
+def build_bpe(text: Readable, *, vocabulary_size: int = DEFAULT_SIZE) -> BpeTokenizer:
     """Byte-pair encoding trained on `text`, read in blocks; the same text gives the same encoding.
 
     Args:
@@ -134,18 +134,18 @@ def build_bpe(text: Readable, *, vocabulary_size: int = DEFAULT_SIZE) -> BpeUnit
         show_progress=False,
     )
     tokenizer.train_from_iterator(_pieces(text), trainer)
-    return BpeUnit(tokenizer)
+    return BpeTokenizer(tokenizer)
 
 
-def read_bpe(fields: dict[str, object], path: Path) -> BpeUnit:
-    """The unit that `unit.json` and the `tokenizer.json` beside it describe.
+def read_bpe(fields: dict[str, object], path: Path) -> BpeTokenizer:
+    """The unit that `tokenizer.json` and the `tokenizer.json` beside it describe.
 
     Raises:
         InputError: a file is damaged, or `tokenizer.json` is not a byte-level BPE such as `build_bpe` makes.
     """
     from tokenizers import Tokenizer
 
-    file = path.with_name(path.name.removesuffix(UNIT_FILE) + TOKENIZER_FILE)
+    file = path.with_name(path.name.removesuffix(TOKENIZER_JSON) + TOKENIZER_FILE)
     try:
         text = file.read_text(encoding="utf-8")
         tokenizer = Tokenizer.from_str(text)
@@ -159,7 +159,7 @@ def read_bpe(fields: dict[str, object], path: Path) -> BpeUnit:
         different = next(key for key in {**ours, **given} if ours.get(key) != given.get(key))
         raise InputError(f"{file}: {different!r} is not that of a byte-level BPE made by recurra.")
     _check_vocabulary(tokenizer.get_vocab(), fields, path, file)
-    return BpeUnit(tokenizer)
+    return BpeTokenizer(tokenizer)
 
 
 def _check_vocabulary(vocabulary: dict[str, int], fields: dict[str, object], path: Path, file: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from types import FunctionType, ModuleType
 from typing import Any
 
-from recurra.cells.reach import Guard, Reached, functions_in, names_in, static_attribute
+from recurra.cells.reachable_code import Guard, Reached, functions_in, names_in, static_attribute
 
 _known: dict[type, Reached] = {}
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from recurra.data import Unit
+from recurra.data import Tokenizer
 from recurra.tasks.language_model import Network
 
 States = npt.NDArray[np.float16]
@@ -17,21 +17,21 @@ States = npt.NDArray[np.float16]
 _BATCH = 8192
 
 
-def read_states(network: Network, unit: Unit, sentences: Sequence[Sequence[str]]) -> list[States]:
+def read_states(network: Network, tokenizer: Tokenizer, sentences: Sequence[Sequence[str]]) -> list[States]:
     """The states of a language model that reads each sentence from a line's beginning, its words apart by spaces.
 
     A word's state is that after the space, or the line's end, that follows it: then the model knows that it has ended.
 
     Args:
         network: in evaluation mode, without gradients.
-        unit: what its text is cut into.
+        tokenizer: what its text is cut into.
         sentences: their words.
 
     Returns:
         For each sentence (T, H) float16, which halves what training keeps on disk.
     """
     found: list[States] = [np.zeros((0, _size(network)), dtype=np.float16) for _ in sentences]
-    read = [_encoded(unit, words) for words in sentences]
+    read = [_encoded(tokenizer, words) for words in sentences]
     order = sorted((place for place, words in enumerate(sentences) if words), key=lambda place: -len(read[place][0]))
     start = 0
     while start < len(order):
@@ -47,10 +47,13 @@ def _size(network: Network) -> int:
     return network.recurrent.output_size
 
 
-def _encoded(unit: Unit, words: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _encoded(tokenizer: Tokenizer, words: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The symbols of a sentence after a line's end, and the place of each word's last."""
     last = len(words) - 1
-    pieces = [unit.encode("\n"), *(unit.encode(word + (" " if n < last else "\n")) for n, word in enumerate(words))]
+    pieces = [
+        tokenizer.encode("\n"),
+        *(tokenizer.encode(word + (" " if n < last else "\n")) for n, word in enumerate(words)),
+    ]
     ends = np.cumsum([len(piece) for piece in pieces]) - 1
     return np.concatenate(pieces), ends[1:]
 
@@ -67,12 +70,12 @@ def _run(network: Network, rows: list[npt.NDArray[np.int64]]) -> Tensor:
     return h
 
 
-def reader_of(network: Network, unit: Unit) -> Callable[[Sequence[Sequence[str]]], list[States]]:
+def reader_of(network: Network, tokenizer: Tokenizer) -> Callable[[Sequence[Sequence[str]]], list[States]]:
     """`read_states` of one language model, without gradients."""
 
     def read(sentences: Sequence[Sequence[str]]) -> list[States]:
         network.eval()
         with torch.inference_mode():
-            return read_states(network, unit, sentences)
+            return read_states(network, tokenizer, sentences)
 
     return read

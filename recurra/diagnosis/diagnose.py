@@ -16,13 +16,13 @@ from recurra.diagnosis.findings import Layer, Measures
 from recurra.diagnosis.gates import dead_units, gate_use
 from recurra.diagnosis.jacobians import lyapunov_exponents, singular_values
 from recurra.diagnosis.lags import TIMES, Lags, gradient_by_lag
+from recurra.diagnosis.patching import call, evaluating
 from recurra.diagnosis.reading import check_loss, read
 from recurra.diagnosis.trajectory import Trajectory
-from recurra.diagnosis.untouched import call, evaluating
 from recurra.diagnosis.verdict import judge
 from recurra.diagnosis.watch import Sequence, watched
 from recurra.errors import InputError
-from recurra.training.carry import tensors
+from recurra.training.carried_state import tensors
 
 LossOf = Callable[[Any], Tensor]
 

@@ -8,20 +8,20 @@ import torch
 from torch import Tensor
 
 from recurra.engine.cpu.forward import Forward
-from recurra.engine.cpu.given import Weights, fixed_arrays, steps_of
 from recurra.engine.cpu.kernel import Kernel
 from recurra.engine.cpu.memory import Place
+from recurra.engine.cpu.operands import Weights, fixed_arrays, steps_of
 from recurra.engine.cpu.sequences import Sequences, Span, sharing, start_states
 from recurra.engine.cpu.workspace import buffer
 
 
-class Gradients:
+class Backward:
     """One backward pass.
 
     Args:
         loops: the compiled loops.
         sequences: rows and steps.
-        given: what went into the forward pass, by name.
+        operands: what went into the forward pass, by name.
         saved: what it kept.
         wanted: of which inputs a gradient is asked for.
         recompute: steps between the states that were kept; 0 where all were.
@@ -31,12 +31,12 @@ class Gradients:
         self,
         loops: Kernel,
         sequences: Sequences,
-        given: Mapping[str, Tensor | None],
+        operands: Mapping[str, Tensor | None],
         saved: Mapping[str, Tensor],
         wanted: Mapping[str, bool],
         recompute: int,
     ) -> None:
-        self.loops, self.sequences, self.given, self.saved = loops, sequences, given, saved
+        self.loops, self.sequences, self.operands, self.saved = loops, sequences, operands, saved
         self.wanted, self.recompute = wanted, recompute
         self.memory = loops.memory["backward"]
         self.like = saved["s.h"]
@@ -52,7 +52,7 @@ class Gradients:
         self._begin(dy, dlast, dshown)
         again = None
         if self.recompute:
-            again = Forward(self.loops, self.sequences, self.given, spans=self.spans, keep=False)
+            again = Forward(self.loops, self.sequences, self.operands, spans=self.spans, keep=False)
         order = list(enumerate(self.sequences.in_time(self.spans)))
         for number, span in reversed(order):
             states, kept = self._states_and_kept(span, number, again)
@@ -64,15 +64,15 @@ class Gradients:
         sequences, like, memory, cell = self.sequences, self.like, self.memory, self.loops.cell
         T, B = sequences.T, sequences.B
         zeros = like.new_zeros
-        self.fixed = {**Weights(self.loops, self.given, like, "backward").arrays}
-        self.fixed |= fixed_arrays(self.given, memory.kinds)
+        self.fixed = {**Weights(self.loops, self.operands, like, "backward").arrays}
+        self.fixed |= fixed_arrays(self.operands, memory.kinds)
         self.per_step = {"dY": zeros(T, B, memory.sizes["dY"]) if dy is None else dy.contiguous()}
         names = [name for name in memory.kinds if name.startswith("dg.")]
-        for name, given in zip(names, dshown, strict=False):
-            self.per_step[name] = zeros(T, B, memory.sizes[name]) if given is None else given.contiguous()
-        for state, given in zip(cell.states, dlast, strict=True):
+        for name, operands in zip(names, dshown, strict=False):
+            self.per_step[name] = zeros(T, B, memory.sizes[name]) if operands is None else operands.contiguous()
+        for state, operands in zip(cell.states, dlast, strict=True):
             size = memory.sizes[f"d.{state}"]
-            self.fixed[f"d.{state}"] = zeros(B, size) if given is None else given.contiguous().clone()
+            self.fixed[f"d.{state}"] = zeros(B, size) if operands is None else operands.contiguous().clone()
         for name, kind in memory.kinds.items():
             if kind == "row" and name not in self.fixed:
                 # Sums over the steps begin at 0; the rest is written before it is read.
@@ -81,12 +81,12 @@ class Gradients:
         self.D = {name: buffer(like, self.most, size) for name, size in memory.sizes.items() if name[0] == "D"}
         self._begun: set[tuple[str, int]] = set()  # parts of the weights' gradients that something was added to
         for name in ("ih", "hh", "hr"):
-            tensor = self.given.get(name)
+            tensor = self.operands.get(name)
             if tensor is not None and self.wanted[name]:
                 self.found[name] = torch.empty_like(tensor)
         self.sums = {name: zeros(memory.sizes[name]) for name in self.D}
         for name in ("x", "z"):
-            tensor = self.given.get(name)
+            tensor = self.operands.get(name)
             if tensor is not None and self.wanted[name]:
                 make = torch.empty if sequences.places is None else torch.zeros
                 self.found[name] = make(tensor.shape, dtype=tensor.dtype, device=tensor.device)
@@ -104,13 +104,13 @@ class Gradients:
         for state in states:
             size = self.memory.sizes[f"s.{state}"]
             S = buffer(self.like, steps + 1, sequences.B, size)
-            start = 0 if sequences.way > 0 else -1
+            start = 0 if sequences.direction > 0 else -1
             if state == "h":
-                S[start] = self.saved["s.h"][span.start if sequences.way > 0 else span.stop]
+                S[start] = self.saved["s.h"][span.start if sequences.direction > 0 else span.stop]
             else:
                 S[start] = self.saved[f"start.{state}"][number]
-            if sequences.way < 0 and sequences.lengths is not None:
-                initial = self.given[f"s.{state}"]
+            if sequences.direction < 0 and sequences.lengths is not None:
+                initial = self.operands[f"s.{state}"]
                 assert initial is not None
                 start_states(S, initial.detach(), span.start, span.stop, sequences)
             chunk[state] = S
@@ -129,7 +129,7 @@ class Gradients:
         arrays |= {name: tensor[span.start : span.stop] for name, tensor in self.per_step.items()}
         arrays |= steps_of(self.fixed, self.memory.kinds, span)
         rows = self.sequences.rows.chunk(span.start, span.stop)
-        self.loops.run("backward", arrays, rows, self.sequences.way, self.share)
+        self.loops.run("backward", arrays, rows, self.sequences.direction, self.share)
 
     def _weights(self, span: Span, states: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> None:
         """What the derivatives of a chunk's pre-activations add to the gradients."""
@@ -170,7 +170,7 @@ class Gradients:
             place = self.memory.places[self.loops.programs.operands[name]]
             size = self.memory.widths[self.loops.programs.operands[name]]
             return kept[place.array][: span.last - span.first, place.offset : place.offset + size]
-        before = states["h"][:-1] if sequences.way > 0 else states["h"][1:]
+        before = states["h"][:-1] if sequences.direction > 0 else states["h"][1:]
         flat = before.reshape(-1, before.shape[-1])
         if sequences.places is None:
             return flat
@@ -180,10 +180,10 @@ class Gradients:
         sequences = self.sequences
         if "z" in self.found:
             self._scatter("z", span, gates)
-        ih = self.given.get("ih")
+        ih = self.operands.get("ih")
         if ih is None:
             return
-        x = self.given["x"]
+        x = self.operands["x"]
         assert x is not None
         if "x" in self.found:
             if sequences.places is None:

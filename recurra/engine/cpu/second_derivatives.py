@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from recurra.cells import Cell, Norms, State, Weights
-from recurra.cells.shipped import is_untouched
-from recurra.engine.around import input_part
+from recurra.cells.builtin_code import is_untouched
 from recurra.engine.request import Masks, Request
 from recurra.engine.trace import Signature, Variant
-from recurra.engine.trace.knowing import still
+from recurra.engine.trace.signature_cache import still
 from recurra.engine.unroll import unroll_steps
+from recurra.engine.wrappers import input_part
 from recurra.errors import RecurraError
 
 Inputs = Mapping[str, Tensor | None]
@@ -29,7 +29,7 @@ Inputs = Mapping[str, Tensor | None]
 class Reference:
     """The function that the loops compute, in operators of PyTorch.
 
-    The tensors go in by the names of `recurra.engine.cpu.run`: "x" or "z", "ih", "hh", "s.h", "p.k", "gain.i", "k.c".
+    The tensors have the names of `recurra.engine.cpu.autograd`: "x" or "z", "ih", "hh", "s.h", "p.k", "gain.i", "k.c".
     """
 
     cell: Cell
@@ -40,15 +40,15 @@ class Reference:
     """int64 (B,)."""
     reverse: bool
 
-    def outputs(self, given: Inputs) -> tuple[Tensor, ...]:
+    def outputs(self, operands: Inputs) -> tuple[Tensor, ...]:
         """Y before any projection of what the layer emits, (T, B, size of h), the last states, and the gates shown.
 
         Raises:
             RecurraError: the step has changed since the forward pass.
         """
-        request = self._request(given)
+        request = self._request(operands)
         self._check(request.weights.hh.dtype)
-        z = given.get("z")
+        z = operands.get("z")
         if z is None:
             x = request.x if self.lengths is None else request.x.masked_fill(~request.present, 0)
             z = input_part(self.cell, request.weights, x)  # (T, B, G·H)
@@ -63,14 +63,14 @@ class Reference:
                 "Change it after the last backward()"
             )
 
-    def _request(self, given: Inputs) -> Request:
+    def _request(self, operands: Inputs) -> Request:
         def tensor(name: str) -> Tensor:
-            present = given[name]
+            present = operands[name]
             assert present is not None
             return present
 
         cell, variant = self.cell, self.variant
-        norms, b_hh = None, given["b_hh"]
+        norms, b_hh = None, operands["b_hh"]
         if variant.normalised:
             pairs = [
                 (tensor(f"gain.state.{name}"), tensor(f"shift.state.{name}"))
@@ -78,26 +78,26 @@ class Reference:
             ]
             gains = torch.cat([tensor("hh").new_empty(0), *(tensor(f"gain.{gate}") for gate in cell.recurrent)])
             norms = Norms(gains, gains, tuple(pairs))  # the first is of the input's part, and in z already
-            shifts = [tensor(f"shift.{gate}") for gate in cell.recurrent if f"shift.{gate}" in given]
+            shifts = [tensor(f"shift.{gate}") for gate in cell.recurrent if f"shift.{gate}" in operands]
             b_hh = torch.cat(shifts) if shifts else None
         x = tensor("z" if variant.normalised else "x")
         vectors = tuple(tensor(f"p.{name}") for name in cell.vectors)
         # With z the matrix of the input is not read, but its rows say how many units there are.
         ih = x[0, 0, :, None] if variant.normalised else tensor("ih")
-        weights = Weights(ih, tensor("hh"), given.get("b_ih"), b_hh, given["hr"], vectors, norms)
+        weights = Weights(ih, tensor("hh"), operands.get("b_ih"), b_hh, operands["hr"], vectors, norms)
         state = State(**{name: tensor(f"s.{name}") for name in cell.states})
-        masks = Masks(given.get("m.h"), self._zoneout(given))
+        masks = Masks(operands.get("m.h"), self._zoneout(operands))
         return Request(cell, x, state, weights, self.lengths, self.reverse, masks, variant.shown)
 
-    def _zoneout(self, given: Inputs) -> tuple[Tensor | None, ...]:
-        masks = (given.get(f"k.{name}") for name in self.cell.states)
+    def _zoneout(self, operands: Inputs) -> tuple[Tensor | None, ...]:
+        masks = (operands.get(f"k.{name}") for name in self.cell.states)
         shaped = tuple(k if k is None or k.dim() == 3 else k[None, None] for k in masks)  # (T, B, size) or (1, 1, size)
         return shaped if self.variant.zoned else ()
 
 
 def reference_gradients(
     reference: Reference,
-    given: Inputs,
+    operands: Inputs,
     incoming: Sequence[Tensor | None],
     wanted: Mapping[str, bool],
     *,
@@ -107,17 +107,17 @@ def reference_gradients(
 
     Args:
         reference: the function.
-        given: what went in.
+        operands: what went in.
         incoming: the loss's derivative by each output, None where it is 0.
         wanted: of which inputs a gradient is asked for.
-        create_graph: whether the gradients are functions of `given` and `incoming` for autograd.
+        create_graph: whether the gradients are functions of `operands` and `incoming` for autograd.
     """
     with torch.enable_grad():
         # Aliases: one tensor may have gone in under two names, and each has its own gradient.
-        inputs = {name: _alias(tensor, create_graph, wanted[name]) for name, tensor in given.items()}
+        inputs = {name: _alias(tensor, create_graph, wanted[name]) for name, tensor in operands.items()}
         outputs = zip(reference.outputs(inputs), incoming, strict=True)
         reached = [(output, gradient) for output, gradient in outputs if gradient is not None and output.requires_grad]
-        names = [name for name in given if wanted[name]]
+        names = [name for name in operands if wanted[name]]
         if not reached or not names:
             return dict.fromkeys(names)
         gradients = torch.autograd.grad(
@@ -132,14 +132,14 @@ def reference_gradients(
 
 def differentiable(
     reference: Reference,
-    given: Inputs,
+    operands: Inputs,
     incoming: Sequence[Tensor | None],
     wanted: Mapping[str, bool],
     gradients: Sequence[Tensor | None],
 ) -> list[Tensor | None]:
-    """The gradients that the loops computed, as functions of `given` and `incoming` for autograd."""
-    call = _Call(reference, tuple(given), dict(wanted), tuple(gradients))
-    return list(_Gradients.apply(call, *given.values(), *incoming))
+    """The gradients that the loops computed, as functions of `operands` and `incoming` for autograd."""
+    call = _Call(reference, tuple(operands), dict(wanted), tuple(gradients))
+    return list(_Gradients.apply(call, *operands.values(), *incoming))
 
 
 @dataclass(frozen=True)
@@ -170,8 +170,8 @@ class _Gradients(torch.autograd.Function):
         names, again, needed = ctx.names, torch.is_grad_enabled(), ctx.needs_input_grad[1:]
         with torch.enable_grad():
             tensors = [_alias(t, again, need) for t, need in zip(ctx.saved_tensors, needed, strict=True)]
-            given = dict(zip(names, tensors, strict=False))
-            first = reference_gradients(ctx.reference, given, tensors[len(names) :], ctx.wanted, create_graph=True)
+            operands = dict(zip(names, tensors, strict=False))
+            first = reference_gradients(ctx.reference, operands, tensors[len(names) :], ctx.wanted, create_graph=True)
             pairs = zip((first.get(name) for name in names), directions, strict=True)
             reached = [(g, v) for g, v in pairs if g is not None and v is not None and g.requires_grad]
             places = [place for place, need in enumerate(needed) if need]

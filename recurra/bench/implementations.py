@@ -34,7 +34,7 @@ class Batch(NamedTuple):
     """The gradient that comes back to y, (T, B, H): random, as the layers above would send it."""
 
 
-class Contestants(NamedTuple):
+class Implementations(NamedTuple):
     """The layers that are compared, by name, `recurra` first; all have the same weights."""
 
     engine: str
@@ -82,7 +82,7 @@ def _training(layer: nn.Module, x: Tensor, dy: Tensor, more: dict[str, Any]) -> 
     return torch.autograd.grad(layer(x, **more)[0], (x, *layer.parameters()), dy)
 
 
-def gather(cell: Cell, shape: Shape, kind: str, engine: str) -> Contestants:
+def gather(cell: Cell, shape: Shape, kind: str, engine: str) -> Implementations:
     """All contestants for a cell: recurra, the eager loop, torch.nn and jax.lax.scan where they have the cell.
 
     Where "auto" leaves the cell to torch.nn's kernel the compiled loops run beside, as "cpu".
@@ -95,20 +95,20 @@ def gather(cell: Cell, shape: Shape, kind: str, engine: str) -> Contestants:
     chosen = ours.explain(batch.x).engine
     if chosen == "native" and engine == "auto" and _runs(cpu := make_layer(cell, shape, "cpu"), batch.x):
         layers["cpu"] = cpu
-    namesake = torch_namesake(ours)
+    namesake = torch_equivalent(ours)
     if namesake is not None:
         layers["torch.nn"] = namesake
     calls = {name: timed_pass(layer, batch, kind) for name, layer in layers.items()}
     scan = _jax_scan(ours, batch, kind)
-    return Contestants(chosen, calls if scan is None else {**calls, "jax": scan})
+    return Implementations(chosen, calls if scan is None else {**calls, "jax": scan})
 
 
-def has_namesake(cell: Cell) -> bool:
+def has_torch_equivalent(cell: Cell) -> bool:
     """Whether torch.nn has a layer of exactly this cell."""
     return _namesake(cell) is not None
 
 
-def torch_namesake(layer: Recurrent) -> nn.Module | None:
+def torch_equivalent(layer: Recurrent) -> nn.Module | None:
     """torch.nn's layer of the same cell, with the same weights; None where it has none."""
     make = _namesake(layer.cell)
     if make is None:
