@@ -10,7 +10,7 @@ import torch
 from recurra.engine.cpu.support import traced_for
 from recurra.engine.request import Request
 from recurra.engine.run import choose
-from recurra.engine.trace import Op, Programs, Value
+from recurra.engine.trace import Kind, Op, Operand, Programs, Value
 
 
 class Explained(NamedTuple):
@@ -44,17 +44,17 @@ def _kept(request: Request, engine: str) -> str:
     programs = traced_for(request)[0].programs
     values = [_formula(programs, name) for name in programs.kept]
     T, B = request.x.shape[:2]
-    numbers = sum(programs.kept_width(name) for name in programs.kept) + len(programs.kept_sums)
+    numbers = sum(programs.recorded.widths[name] for name in programs.kept) + len(programs.kept_sums)
     numbers += sum(tensor.shape[-1] for tensor in request.state)
     size = numbers * T * B * request.x.element_size() / 2**20
     sums = [f"{len(programs.kept_sums)} sums a row"] if programs.kept_sums else []
     return f"of every step {', '.join([states, *values, *sums])}; {size:.1f} MiB"
 
 
-def _formula(programs: Programs, name: str, depth: int = 3) -> str:
+def _formula(programs: Programs, name: Operand, depth: int = 3) -> str:
     """A value in the notation of the cells: σ(x.i + u.i)."""
-    if name.startswith("a."):
-        return f"x.{name[2:]} + u.{name[2:]}"
+    if name.kind is Kind.PREACTIVATION:
+        return f"{Operand(Kind.INPUT, name.name)} + {Operand(Kind.RECURRENT, name.name)}"
     op = programs.forward.operations.get(name)
     if op is None:
         return name
@@ -64,7 +64,7 @@ def _formula(programs: Programs, name: str, depth: int = 3) -> str:
 
 
 def _argument(programs: Programs, value: Value, depth: int) -> str:
-    return _formula(programs, value, depth) if isinstance(value, str) else f"{value:g}"
+    return _formula(programs, value, depth) if isinstance(value, Operand) else f"{value:g}"
 
 
 def _written(op: Op, arguments: list[str]) -> str:

@@ -6,6 +6,7 @@ of the weights: what a chunk needs for itself stays in the processor's caches, a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from recurra.engine.cpu.second_derivatives import Reference, differentiable, ref
 from recurra.engine.cpu.sequences import Sequences
 from recurra.engine.cpu.support import traced_for
 from recurra.engine.request import Request, Result
+from recurra.engine.trace import Kind, Operand
 from recurra.engine.wrappers import normalise
 
 
@@ -61,37 +63,44 @@ class _Plan:
 
 
 def _inputs(request: Request, loops: Kernel) -> tuple[list[str], list[Tensor | None]]:
-    """Every tensor that goes in, by name: those of `Recorded` where it has them; x or, normalised already, z."""
+    """Every tensor that enters the loops, by operand or by its name among the weights; x or, normalised already, z."""
     cell, weights, variant = loops.cell, request.weights, loops.variant
-    found: dict[str, Tensor | None] = {"hh": weights.hh, "b_hh": weights.b_hh, "hr": weights.hr}
+    tensors: dict[str, Tensor | None] = {"hh": weights.hh, "b_hh": weights.b_hh, "hr": weights.hr}
     if weights.norms is None:
-        found |= {"x": request.x, "ih": weights.ih, "b_ih": weights.b_ih}
+        tensors |= {"x": request.x, "ih": weights.ih, "b_ih": weights.b_ih}
     else:
-        x = request.x if request.lengths is None else request.x.masked_fill(~request.present, 0)
-        z = normalise(F.linear(x, weights.ih), weights.norms.ih, len(cell.gates))
-        found["z"] = z if weights.b_ih is None else z + weights.b_ih
-        found |= _by_gate("gain", cell.recurrent, weights.norms.hh)
-        found |= _by_gate("shift", cell.recurrent, weights.b_hh)
-        for name, (gain, shift) in zip(cell.formula.normalised, weights.norms.states, strict=True):
-            found |= {f"gain.state.{name}": gain, f"shift.state.{name}": shift}
-        found["b_hh"] = None
-    found |= {f"s.{name}": tensor for name, tensor in zip(cell.states, request.state, strict=True)}
-    found |= {f"p.{name}": tensor for name, tensor in zip(cell.vectors, weights.vectors, strict=True)}
+        tensors |= _normalised(request, loops)
+    tensors |= _by_name(Kind.STATE, cell.states, request.state)
+    tensors |= _by_name(Kind.VECTOR, cell.vectors, weights.vectors)
     if variant.dropped:
-        found["m.h"] = request.masks.h
+        tensors[Operand(Kind.DROPOUT_MASK, "h")] = request.masks.h
     T, B = request.x.shape[:2]
-    for state, kind, mask in zip(cell.states, variant.zoned, request.masks.zoneout, strict=False):
-        if kind and mask is not None:
-            width = loops.programs.recorded.widths[f"k.{state}"]
-            found[f"k.{state}"] = mask.expand(T, B, width) if kind == "step" else mask.reshape(1).expand(width)
+    for state, zoned, mask in zip(cell.states, variant.zoned, request.masks.zoneout, strict=False):
+        if zoned and mask is not None:
+            operand = Operand(Kind.ZONEOUT_MASK, state)
+            width = loops.programs.recorded.widths[operand]
+            tensors[operand] = mask.expand(T, B, width) if zoned == "step" else mask.reshape(1).expand(width)
     # The loops read memory, where a negative view (torch._neg_view, a conjugate's imaginary part) has other numbers.
-    return list(found), [tensor if tensor is None else tensor.resolve_neg() for tensor in found.values()]
+    return list(tensors), [tensor if tensor is None else tensor.resolve_neg() for tensor in tensors.values()]
 
 
-def _by_gate(name: str, gates: tuple[str, ...], stacked: Tensor | None) -> dict[str, Tensor]:
-    if stacked is None or not gates:
-        return {}
-    return {f"{name}.{gate}": part for gate, part in zip(gates, stacked.chunk(len(gates)), strict=True)}
+def _normalised(request: Request, loops: Kernel) -> dict[str, Tensor | None]:
+    """The normalised pre-activations of the input, and the gains and shifts of the other normalisations."""
+    cell, weights, norms = loops.cell, request.weights, request.weights.norms
+    assert norms is not None
+    x = request.x if request.lengths is None else request.x.masked_fill(~request.present, 0)
+    z = normalise(F.linear(x, weights.ih), norms.ih, len(cell.gates))
+    tensors: dict[str, Tensor | None] = {"z": z if weights.b_ih is None else z + weights.b_ih, "b_hh": None}
+    for kind, stacked in ((Kind.GAIN, norms.hh), (Kind.SHIFT, weights.b_hh)):
+        if stacked is not None and cell.recurrent:
+            tensors |= _by_name(kind, cell.recurrent, stacked.chunk(len(cell.recurrent)))
+    for name, (gain, shift) in zip(cell.formula.normalised, norms.states, strict=True):
+        tensors |= {Operand(Kind.GAIN, f"state.{name}"): gain, Operand(Kind.SHIFT, f"state.{name}"): shift}
+    return tensors
+
+
+def _by_name(kind: Kind, names: Sequence[str], tensors: Sequence[Tensor]) -> dict[str, Tensor]:
+    return {Operand(kind, name): tensor for name, tensor in zip(names, tensors, strict=True)}
 
 
 def _has_no_memory(tensor: Tensor | None) -> bool:
@@ -109,12 +118,12 @@ class _Loops(torch.autograd.Function):
     def forward(ctx: Any, plan: _Plan, *tensors: Tensor | None) -> tuple[Tensor, ...]:
         """Runs all chunks; keeps what the backward pass reads, unless it is to be computed again."""
         operands = dict(zip(plan.names, tensors, strict=True))
-        wanted = any(ctx.needs_input_grad)
-        pass_ = Forward.forward_pass(plan.loops, plan.sequences, operands, plan.recompute, keep=wanted)
-        y, last, shown = pass_.run()
+        keep = any(ctx.needs_input_grad)
+        forward = Forward(plan.loops, plan.sequences, operands, plan.recompute, keep=keep)
+        y, last, shown = forward.run()
         ctx.plan = plan
-        if wanted:
-            saved = pass_.saved()
+        if keep:
+            saved = forward.saved()
             ctx.saved_names = list(saved)
             ctx.save_for_backward(*tensors, *saved.values(), y)
         ctx.set_materialize_grads(False)

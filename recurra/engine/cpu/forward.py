@@ -8,96 +8,134 @@ import torch
 from torch import Tensor
 
 from recurra.engine.cpu.kernel import Kernel
-from recurra.engine.cpu.operands import Weights, fixed_arrays, input_bias, steps_of, tensor_of
-from recurra.engine.cpu.sequences import Sequences, Span, sharing, start_states
+from recurra.engine.cpu.memory import INPUT_BIAS, INPUT_PART
+from recurra.engine.cpu.operands import (
+    Operands,
+    fixed_arrays,
+    input_bias,
+    packed_weights,
+    steps_of,
+    tensor_of,
+)
+from recurra.engine.cpu.sequences import Chunk, Sequences, sharing, start_states
 from recurra.engine.cpu.workspace import buffer
+from recurra.engine.trace import Kind, Operand
+
+
+class ForwardChunk:
+    """The forward loop over one chunk of time; the backward pass runs it too where it computes states again.
+
+    Args:
+        loops: the compiled loops.
+        sequences: rows and steps.
+        operands: the tensors that enter the call.
+        remember: whether packed matrices are kept for the next call.
+    """
+
+    def __init__(self, loops: Kernel, sequences: Sequences, operands: Operands, *, remember: bool = False) -> None:
+        self.loops, self.sequences, self.operands = loops, sequences, operands
+        self.memory = loops.memory["forward"]
+        self.like = tensor_of(operands, Operand(Kind.STATE, "h"))
+        self.share = sharing(loops, sequences.B)
+        self.fixed = packed_weights(loops, operands, self.like, "forward", remember=remember)
+        self.fixed |= fixed_arrays(operands, self.memory)
+        for name, (layout, size, _) in self.memory.arrays.items():
+            if layout == "row" and name not in self.fixed:
+                self.fixed[name] = buffer(self.like, sequences.B, size)
+        if INPUT_BIAS in self.memory.arrays:
+            self.fixed[INPUT_BIAS] = input_bias(loops, operands, self.like)
+
+    def run(
+        self, chunk: Chunk, states: Mapping[str, Tensor], kept: Mapping[str, Tensor], gates: Mapping[str, Tensor]
+    ) -> None:
+        """Computes the steps of a chunk.
+
+        Args:
+            chunk: which.
+            states: by name (steps + 1, B, size), the first of them (backwards in time the last) filled.
+            kept: the arrays of what is kept, a chunk's rows.
+            gates: the arrays (T, B, H) of the gates that are shown.
+        """
+        arrays = {**self.fixed, **kept, INPUT_PART: self._input_part(chunk)}
+        arrays |= {Operand(Kind.STATE, state): tensor for state, tensor in states.items()}
+        arrays |= {name: tensor[chunk.start : chunk.stop] for name, tensor in gates.items()}
+        arrays |= steps_of(self.fixed, self.memory, chunk)
+        rows = self.sequences.rows.chunk(chunk.start, chunk.stop)
+        self.loops.run("forward", arrays, rows, self.sequences.direction, self.share)
+
+    def _input_part(self, chunk: Chunk) -> Tensor:
+        """The gates' pre-activations by the input, (n, G·H), in memory of their own."""
+        z, n = self.operands.get("z"), chunk.last - chunk.first
+        if z is not None:
+            return self.sequences.gather(z.detach(), chunk)
+        ih = tensor_of(self.operands, "ih")
+        Z = buffer(self.like, n, len(ih))
+        return torch.mm(self.sequences.gather(tensor_of(self.operands, "x"), chunk), ih.t(), out=Z)
 
 
 class Forward:
-    """One forward pass: its buffers, and what is put into them chunk by chunk."""
+    """One forward pass: its buffers, filled chunk by chunk.
 
-    def __init__(
-        self,
-        loops: Kernel,
-        sequences: Sequences,
-        operands: Mapping[str, Tensor | None],
-        *,
-        spans: list[Span],
-        keep: bool,
-        remember: bool = False,
-    ) -> None:
+    Args:
+        loops: the compiled loops.
+        sequences: rows and steps.
+        operands: the tensors that enter the call.
+        recompute: steps that the backward pass computes again at a time; 0 to keep all.
+        keep: whether there will be a backward pass.
+    """
+
+    def __init__(self, loops: Kernel, sequences: Sequences, operands: Operands, recompute: int, *, keep: bool) -> None:
         self.loops, self.sequences, self.operands = loops, sequences, operands
-        self.spans, self.keep = spans, keep
-        self.memory = loops.memory["forward"]
-        first = operands["s.h"]
-        assert first is not None
-        self.like = first.detach()
-        self.share = sharing(loops, sequences.B)
-        self.weights = Weights(loops, operands, self.like, "forward", remember=remember)
-        self.most = max(span.last - span.first for span in spans)
-        self.fixed = {**self.weights.arrays, **fixed_arrays(operands, self.memory.kinds)}
-        B = sequences.B
-        for name, kind in self.memory.kinds.items():
-            if kind == "row" and name not in self.fixed:
-                self.fixed[name] = buffer(self.like, B, self.memory.sizes[name])
-        if "bias" in self.memory.kinds:
-            self.fixed["bias"] = input_bias(loops, operands, self.like)
-
-    @classmethod
-    def forward_pass(
-        cls, loops: Kernel, sequences: Sequences, operands: Mapping[str, Tensor | None], recompute: int, *, keep: bool
-    ) -> Forward:
-        """The forward pass of a call."""
-        spans, all_of_it = sequences.spans(recompute), keep and not recompute
-        made = cls(loops, sequences, operands, spans=spans, keep=all_of_it, remember=not keep)
-        return made._prepare(boundary=keep and recompute > 0)
-
-    def _prepare(self, *, boundary: bool) -> Forward:
-        sequences, like, states = self.sequences, self.like, self.loops.cell.states
-        T, B, total = sequences.T, sequences.B, self.spans[-1].last
+        self.chunk = ForwardChunk(loops, sequences, operands, remember=not keep)
+        self.chunks, self.keep = sequences.chunks(recompute), keep and not recompute
+        memory, like, states = self.chunk.memory, self.chunk.like, loops.cell.states
+        T, B = sequences.T, sequences.B
         make = like.new_empty if sequences.lengths is None else like.new_zeros
         # y is the user's: memory of its own, and 0 where there is no step.
-        self.S = {"h": make(T + 1, B, self.memory.sizes["s.h"])}
+        self.S = {"h": make(T + 1, B, memory.size(Operand(Kind.STATE, "h")))}
         for state in states[1:] if self.keep else ():
-            self.S[state] = buffer(like, T + 1, B, self.memory.sizes[f"s.{state}"])
-        self.kept = {
-            name: buffer(like, total if self.keep else self.most, self.memory.sizes[name])
-            for name in self.memory.kinds
-            if name == "R" or name.startswith("kept")
-        }
-        self.shown = {name: make(T, B, size) for name, size in self.memory.sizes.items() if name[:2] == "g."}
-        self.boundary: dict[str, list[Tensor]] | None = {state: [] for state in states} if boundary else None
-        return self
+            self.S[state] = buffer(like, T + 1, B, memory.size(Operand(Kind.STATE, state)))
+        rows = self.chunks[-1].last if self.keep else max(chunk.last - chunk.first for chunk in self.chunks)
+        self.kept = {name: buffer(like, rows, memory.size(name)) for name in memory.kept}
+        self.gates = {name: make(T, B, memory.size(name)) for name in memory.holding(Kind.GATE)}
+        # Of other states than h, which y holds, what each chunk starts from: enough to compute the chunk again.
+        self.starts: dict[str, list[Tensor]] | None = {s: [] for s in states[1:]} if keep and recompute else None
 
     def run(self) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Y (T, B, size), the last states, the gates."""
         sequences, states = self.sequences, self.loops.cell.states
-        direction, lengths = sequences.direction, sequences.lengths
-        initial = {state: tensor_of(self.operands, f"s.{state}") for state in states}
+        initial = {state: tensor_of(self.operands, Operand(Kind.STATE, state)) for state in states}
         last = {state: tensor.clone() for state, tensor in initial.items()}
         for state, S in self.S.items():
             start_states(S, initial[state], 0, sequences.T, sequences)
-        carry = initial
-        for span in sequences.in_time(self.spans):
-            chunk = {state: self._states(state, span, carry, initial) for state in states}
-            if self.boundary is not None:
-                for state in states:
-                    if state != "h":
-                        self.boundary[state].append(carry[state].clone())
-            self.step(span, chunk, {name: self._kept(tensor, span) for name, tensor in self.kept.items()}, self.shown)
-            end = -1 if direction > 0 else 0
-            carry = {state: tensor[end] for state, tensor in chunk.items()}
-            if lengths is None:
-                last = carry
-            elif direction > 0:
-                rows = sequences.ending(span)
-                for state in states:
-                    last[state][rows] = chunk[state][lengths[rows] - span.start, rows]
-        if lengths is not None and direction < 0:
-            has = lengths > 0
-            last = {state: torch.where(has[:, None], carry[state], last[state]) for state in states}
-        final = [tensor.clone() for tensor in last.values()]
-        return self._y(), final, list(self.shown.values())
+        carried = initial
+        for chunk in sequences.in_time(self.chunks):
+            arrays = {state: self._states(state, chunk, carried, initial) for state in states}
+            for state, starts in (self.starts or {}).items():
+                starts.append(carried[state].clone())
+            kept = {
+                name: tensor[chunk.first : chunk.last] if self.keep else tensor for name, tensor in self.kept.items()
+            }
+            self.chunk.run(chunk, arrays, kept, self.gates)
+            end = -1 if sequences.direction > 0 else 0
+            carried = {state: tensor[end] for state, tensor in arrays.items()}
+            self._take_last(last, carried, arrays, chunk)
+        if sequences.lengths is not None and sequences.direction < 0:
+            has_steps = (sequences.lengths > 0)[:, None]
+            last = {state: torch.where(has_steps, carried[state], last[state]) for state in states}
+        return self._y(), [tensor.clone() for tensor in last.values()], list(self.gates.values())
+
+    def _take_last(
+        self, last: dict[str, Tensor], carried: Mapping[str, Tensor], arrays: Mapping[str, Tensor], chunk: Chunk
+    ) -> None:
+        """Takes the last state of the rows that end in a chunk; backwards in time all rows end with the first step."""
+        lengths = self.sequences.lengths
+        if lengths is None:
+            last.update(carried)
+        elif self.sequences.direction > 0:
+            rows = self.sequences.ending(chunk)
+            for state, tensor in arrays.items():
+                last[state][rows] = tensor[lengths[rows] - chunk.start, rows]
 
     def _y(self) -> Tensor:
         S, sequences = self.S["h"], self.sequences
@@ -107,50 +145,26 @@ class Forward:
         if sequences.direction > 0:
             return y
         if sequences.lengths is not None:
-            # Where a row begins stands what it begins from.
+            # Where a row begins, its initial state stands.
             y = y.clone()
             short = sequences.lengths < sequences.T
             y[sequences.lengths[short], short.nonzero().squeeze(1)] = 0
         return y
 
-    def _states(self, state: str, span: Span, carry: dict[str, Tensor], initial: dict[str, Tensor]) -> Tensor:
+    def _states(self, state: str, chunk: Chunk, carried: Mapping[str, Tensor], initial: Mapping[str, Tensor]) -> Tensor:
         """(steps + 1, B, size) of a chunk, with what it starts from in its place."""
         if state in self.S:
-            return self.S[state][span.start : span.stop + 1]
-        chunk = buffer(self.like, span.stop - span.start + 1, *carry[state].shape)
-        chunk[0 if self.sequences.direction > 0 else -1] = carry[state]
+            return self.S[state][chunk.start : chunk.stop + 1]
+        states = buffer(self.chunk.like, chunk.stop - chunk.start + 1, *carried[state].shape)
+        states[0 if self.sequences.direction > 0 else -1] = carried[state]
         if self.sequences.direction < 0 and self.sequences.lengths is not None:
-            start_states(chunk, initial[state], span.start, span.stop, self.sequences)
-        return chunk
-
-    def _kept(self, tensor: Tensor, span: Span) -> Tensor:
-        return tensor[span.first : span.last] if self.keep else tensor
-
-    def step(
-        self, span: Span, states: Mapping[str, Tensor], kept: Mapping[str, Tensor], shown: Mapping[str, Tensor]
-    ) -> None:
-        """One chunk."""
-        arrays = {**self.fixed, **kept, "Z": self._input_part(span)}
-        arrays |= {f"s.{state}": tensor for state, tensor in states.items()}
-        arrays |= {name: tensor[span.start : span.stop] for name, tensor in shown.items()}
-        arrays |= steps_of(self.fixed, self.memory.kinds, span)
-        rows = self.sequences.rows.chunk(span.start, span.stop)
-        self.loops.run("forward", arrays, rows, self.sequences.direction, self.share)
-
-    def _input_part(self, span: Span) -> Tensor:
-        """The gates' pre-activations by the input, (n, G·H), in memory of their own."""
-        z, n = self.operands.get("z"), span.last - span.first
-        if z is not None:
-            return self.sequences.gather(z.detach(), span)
-        ih = tensor_of(self.operands, "ih")
-        Z = buffer(self.like, n, len(ih))
-        return torch.mm(self.sequences.gather(tensor_of(self.operands, "x"), span), ih.t(), out=Z)
+            start_states(states, initial[state], chunk.start, chunk.stop, self.sequences)
+        return states
 
     def saved(self) -> dict[str, Tensor]:
-        """What the backward pass is given."""
-        found = {f"s.{state}": tensor for state, tensor in self.S.items()}
+        """What the backward pass reads, by operand or array; "start.NAME" where it computes states again."""
+        saved: dict[str, Tensor] = {Operand(Kind.STATE, state): tensor for state, tensor in self.S.items()}
         if self.keep:
-            found |= self.kept
-        if self.boundary is not None:
-            found |= {f"start.{state}": torch.stack(t) for state, t in self.boundary.items() if t}
-        return found
+            saved |= self.kept
+        saved |= {f"start.{state}": torch.stack(starts) for state, starts in (self.starts or {}).items() if starts}
+        return saved

@@ -85,7 +85,7 @@ class Kernel:
 
     def run(self, which: str, arrays: Mapping[str, Tensor], rows: Rows, direction: int, sharing: Sharing) -> None:
         """Runs a loop over a chunk of time, on contiguous arrays by name."""
-        pointers = [arrays[name].data_ptr() for name in self.memory[which].kinds]
+        pointers = [arrays[name].data_ptr() for name in self.memory[which].arrays]
         counter = torch.zeros(1, dtype=torch.int64, device="cpu")
         tables = (rows.order, rows.numbers, rows.active, rows.offsets, counter)
         pointers += [table.data_ptr() for table in tables]

@@ -16,10 +16,11 @@ from llvmlite import ir
 
 from recurra.engine.cpu.barrier import barrier_function
 from recurra.engine.cpu.code import I32, I64, Code, Shape
-from recurra.engine.cpu.memory import Memory, Place
+from recurra.engine.cpu.memory import INPUT_PART, ZERO, Memory, Place, weights_of
 from recurra.engine.cpu.tile import Block, row_blocks, tile_function
-from recurra.engine.cpu.vectors import Step, Vectors
-from recurra.engine.trace import Pass, Product, Program
+from recurra.engine.cpu.vectors import LoopStep, RowValues
+from recurra.engine.trace import Kind, Operand, Pass, Product, Program
+from recurra.engine.trace.operand import D_NEW_H
 
 POINTERS = ("order", "numbers", "active", "offsets", "counter")
 """Arguments after the arrays, int64: the row of the batch of each row number (B,), 0 to B - 1, rows with a step (T,),
@@ -40,7 +41,7 @@ class Loop:
     def __init__(self, module: ir.Module, name: str, program: Program, memory: Memory, shape: Shape) -> None:
         self.name, self.program, self.memory, self.shape = name, program, memory, shape
         number = ir.FloatType() if shape.bits == 32 else ir.DoubleType()
-        arrays = list(memory.kinds)
+        arrays = list(memory.arrays)
         kinds = [number.as_pointer()] * len(arrays) + [I64.as_pointer()] * len(POINTERS) + [I64] * len(INTEGERS)
         self.function = function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), f"{name}_loop")
         function.linkage = "internal"
@@ -50,7 +51,7 @@ class Loop:
         self.array = {array: next(operands) for array in arrays}
         self.p = {name: next(operands) for name in (*POINTERS, *INTEGERS)}
         self.code = Code(ir.IRBuilder(function.append_basic_block("entry")), shape)
-        self.wait = barrier_function(module)
+        self.barrier = barrier_function(module)
 
     def write(self) -> None:
         """The function's body."""
@@ -67,22 +68,22 @@ class Loop:
                 for one in passes:
                     self._pass(one, level)
                 if not back or level + 1 < len(self.program.levels):
-                    b.call(self.wait, [p["counter"], p["shares"]])
+                    b.call(self.barrier, [p["counter"], p["shares"]])
 
         code.loop(code.index(0), p["T"], 1, step)
         b.ret_void()
-        self._write_doors()
+        self._write_entry_points()
 
-    def _write_doors(self) -> None:
+    def _write_entry_points(self) -> None:
         """`forward(arguments, part, parts)`, and `forward_team(arguments)` for a thread of a team of OpenMP's.
 
         The arguments lie in memory as int64: the arrays, `POINTERS`, T, B, way, whether units are shared rather than
         rows, and the addresses of `omp_get_thread_num` and `omp_get_num_threads`.
         """
         module, kinds = self.function.module, self.function.function_type.args
-        door = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64.as_pointer(), I64, I64]), self.name)
-        b = ir.IRBuilder(door.append_basic_block("entry"))
-        data, part, parts = door.args
+        entry = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64.as_pointer(), I64, I64]), self.name)
+        b = ir.IRBuilder(entry.append_basic_block("entry"))
+        data, part, parts = entry.args
         pointers = len(self.array) + len(POINTERS)
 
         def argument(builder: Any, place: int) -> Any:
@@ -100,7 +101,7 @@ class Loop:
         b2 = ir.IRBuilder(team.append_basic_block("entry"))
         ask = ir.FunctionType(I32, []).as_pointer()
         answers = [b2.call(b2.inttoptr(argument(b2, pointers + 4 + k), ask), []) for k in range(2)]
-        b2.call(door, [team.args[0], *(b2.sext(answer, I64) for answer in answers)])
+        b2.call(entry, [team.args[0], *(b2.sext(answer, I64) for answer in answers)])
         b2.ret_void()
 
     def _enter(self, t: Any, with_time: Any) -> None:
@@ -112,17 +113,17 @@ class Loop:
         before = b.add(t, b.select(with_time, code.index(0), code.index(1)))
         after = b.add(t, b.select(with_time, code.index(1), code.index(0)))
         self.base: dict[tuple[str, bool], Any] = {}
-        for array, kind in self.memory.kinds.items():
-            size, start = self.memory.sizes[array], self.array[array]
-            if kind == "packed":
+        for array, (layout, size, _) in self.memory.arrays.items():
+            start = self.array[array]
+            if layout == "packed":
                 self.base[array, False] = code.at(start, b.mul(offset, code.index(size)))
-            elif kind in ("state", "padded"):
-                steps = {False: before, True: after} if kind == "state" else {False: t}
+            elif layout in ("state", "padded"):
+                steps = {False: before, True: after} if layout == "state" else {False: t}
                 for new, place in steps.items():
                     self.base[array, new] = code.at(start, b.mul(place, b.mul(p["B"], code.index(size))))
             else:
                 self.base[array, False] = start
-        self.step = Step(code, self.program, self.memory, self.base, p["order"], p["first"], p["apart"])
+        self.step = LoopStep(code, self.program, self.memory, self.base, p["order"], p["first"], p["apart"])
 
     def _pass(self, one: Pass, level: int) -> None:
         if one.products and not one.sums:
@@ -173,23 +174,23 @@ class Loop:
         width = self.shape.width
 
         def row(i: Any) -> None:
-            vectors = Vectors(self.step, level, i, one)
+            values = RowValues(self.step, level, i, one)
             if block.lanes == width:
-                self.code.loop(j, end, width, lambda unit: vectors.store(one, unit, None))
+                self.code.loop(j, end, width, lambda unit: values.store(one, unit, None))
                 return
             whole = self.code.b.add(j, self.code.index((block.vectors - 1) * width))
             if block.vectors > 1:
-                self.code.loop(j, whole, width, lambda unit: vectors.store(one, unit, None))
-            vectors.store(one, whole, block.lanes)
+                self.code.loop(j, whole, width, lambda unit: values.store(one, unit, None))
+            values.store(one, whole, block.lanes)
 
         self.code.loop(self.code.index(0), self.rows, 1, row)
 
     def _products(self, one: Pass, j: Any, end: Any, block: Block) -> None:
         for product in one.products:
             offset = 0
-            for name in product.outputs:
+            for output in product.outputs:
                 for number, (place, k) in enumerate(self._runs(product)):
-                    tile = functools.partial(self._product, product, name, block, place, k, offset, number == 0)
+                    tile = functools.partial(self._product, product, output, block, place, k, offset, number == 0)
                     self.code.loop(j, end, self.shape.units, tile)
                     offset += k * self.shape.units
 
@@ -197,7 +198,7 @@ class Loop:
         """The inputs of a product as stretches of memory, as long as they can be."""
         runs: list[tuple[Place, int]] = []
         for name in product.inputs:
-            place, k = self.memory.places[name], self.memory.width_of(name)
+            place, k = self.memory.places[name], self.memory.widths[name]
             if runs and runs[-1][0].array == place.array and runs[-1][0].offset + runs[-1][1] == place.offset:
                 runs[-1] = (runs[-1][0], runs[-1][1] + k)
             else:
@@ -205,20 +206,21 @@ class Loop:
         return runs
 
     def _product(
-        self, product: Product, name: str, block: Block, place: Place, k: int, offset: int, first: bool, j: Any
+        self, product: Product, output: Operand, block: Block, place: Place, k: int, offset: int, first: bool, j: Any
     ) -> None:
         """The product of one stretch of inputs, for the tile of one output that begins at unit j."""
         code, b = self.code, self.code.b
-        inputs = sum(self.memory.width_of(one) for one in product.inputs)
+        inputs = sum(self.memory.widths[one] for one in product.inputs)
         # Weights lie as (tiles, outputs, inputs, units).
         tile = b.mul(j, code.index(inputs * len(product.outputs)))
-        weights = code.at(self.array[f"W{product.cut}"], tile, offset)
-        target = self.memory.places[name]
+        weights = code.at(self.array[weights_of(product.cut)], tile, offset)
+        target = self.memory.places[output]
         into = self._operand(target, j)
-        if not first or name == "d.h" or self.memory.places[name].array == "Z":
+        if not first or output == D_NEW_H or target.array == INPUT_PART:
             start = into
         else:
-            source = self.memory.places[f"b.{name}" if f"b.{name}" in self.memory.places else "zero"]
+            bias = Operand(Kind.PRODUCT_START, output)
+            source = self.memory.places[bias if bias in self.memory.places else ZERO]
             start = (code.at(self.base[source.array, False], source.offset, j), self.p["numbers"], code.index(0))
         operands = self._operand(place, code.index(0))
 
@@ -231,29 +233,29 @@ class Loop:
 
     def _operand(self, place: Place, j: Any) -> tuple[Any, Any, Any]:
         """Pointer, row index and row size of one step of an array, from unit j of a place on."""
-        kind = self.memory.kinds[place.array]
-        index = self.p["numbers"] if kind == "packed" else self.p["order"]
+        layout, size, _ = self.memory.arrays[place.array]
+        index = self.p["numbers"] if layout == "packed" else self.p["order"]
         pointer = self.code.at(self.base[place.array, place.after], place.offset, j)
-        return pointer, index, self.code.index(self.memory.sizes[place.array])
+        return pointer, index, self.code.index(size)
 
     # -- elementwise work, a row after the other
 
     def _row(self, one: Pass, level: int, i: Any) -> None:
         code, b, shape = self.code, self.code.b, self.shape
-        vectors = Vectors(self.step, level, i, one)
+        values = RowValues(self.step, level, i, one)
         low, high, whole, rest = self._share(one.width)
         full = one.width - one.width % shape.width
         start, end = (b.mul(value, code.index(shape.units)) for value in (low, high))
         end = b.select(b.icmp_signed("<", end, code.index(full)), end, code.index(full))
         sums = [code.const(0.0)] * len(one.sums)
-        sums = code.loop(start, end, shape.width, lambda j, *sums: vectors.run(one, j, None, sums), sums)
+        sums = code.loop(start, end, shape.width, lambda j, *sums: values.run(one, j, None, sums), sums)
         if full < one.width:
             lanes = one.width - full
             if one.sums:  # then no thread has units of its own
-                sums = vectors.run(one, code.index(full), lanes, tuple(sums))
+                sums = values.run(one, code.index(full), lanes, tuple(sums))
             else:
                 is_last = b.icmp_signed("==", high, code.index(whole + (rest > 0)))
                 with b.if_then(is_last):
-                    vectors.run(one, code.index(full), lanes, ())
-        for name, vector in zip(one.sums, sums, strict=True):
-            b.store(code.total(vector), vectors.rows.address(self.memory.places[f"r.{name}"]))
+                    values.run(one, code.index(full), lanes, ())
+        for total, vector in zip(one.sums, sums, strict=True):
+            b.store(code.total(vector), values.rows.address(self.memory.places[Operand(Kind.ROW_SUM, total)]))

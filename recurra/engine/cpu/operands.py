@@ -1,4 +1,8 @@
-"""What a call is given, as the loops read it: packed matrices, biases, vectors, masks."""
+"""The tensors of a call as the loops read them: packed matrices, biases, vectors, masks.
+
+The tensors that enter a call are known by their operands, and those that enter large products of torch's by the names
+"x", "z", "ih", "hh", "hr", "b_ih" and "b_hh".
+"""
 
 from __future__ import annotations
 
@@ -7,50 +11,59 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from recurra.engine.cpu.kernel import Kernel
+from recurra.engine.cpu.memory import ZERO, Memory, weights_of
 from recurra.engine.cpu.packing import packed
-from recurra.engine.cpu.sequences import Span
+from recurra.engine.cpu.sequences import Chunk
+from recurra.engine.trace.operand import PARAMETERS, Kind
+
+Operands = Mapping[str, Tensor | None]
+_MASKS = frozenset({Kind.DROPOUT_MASK, Kind.ZONEOUT_MASK})
 
 
-class Weights:
-    """The packed matrices and starts of one call."""
+def packed_weights(
+    loops: Kernel, operands: Operands, like: Tensor, which: str, *, remember: bool = False
+) -> dict[str, Tensor]:
+    """The packed matrices of one call and what the sums of its products begin with, by array.
 
-    def __init__(
-        self, loops: Kernel, operands: Mapping[str, Tensor | None], like: Tensor, which: str, *, remember: bool = False
-    ) -> None:
-        self.arrays: dict[str, Tensor] = {}
-        recurrent, variant = loops.cell.recurrent, loops.variant
-        for number, cut in enumerate(loops.programs.recorded.cuts):
-            matrix = operands[cut.matrix]
-            assert matrix is not None
-            hh = cut.matrix == "hh"
-            gates = tuple(recurrent.index(name[2:]) for name in cut.outputs) if hh else (0,)
-            width = variant.hidden if hh else variant.projected
-            self.arrays[f"W{number}"] = packed(matrix, which, loops.shape.units, width, gates, remember=remember)
-            if which == "forward":
-                bias = operands["b_hh"]
-                starts = like.new_zeros(len(gates), width)
-                if hh and bias is not None:
-                    starts.copy_(bias.detach().view(-1, width)[list(gates)])
-                self.arrays[f"b{number}"] = starts
-        if which == "backward":
-            self.arrays["zero"] = like.new_zeros(max(variant.hidden, variant.projected))
+    Args:
+        loops: the compiled loops.
+        operands: the tensors that enter the call.
+        like: whose number type the arrays have.
+        which: "forward" or "backward".
+        remember: whether the packed matrices are kept for the next call.
+    """
+    arrays: dict[str, Tensor] = {}
+    recurrent, variant = loops.cell.recurrent, loops.variant
+    for number, cut in enumerate(loops.programs.recorded.cuts):
+        matrix = operands[cut.matrix]
+        assert matrix is not None
+        hh = cut.matrix == "hh"
+        gates = tuple(recurrent.index(output.name) for output in cut.outputs) if hh else (0,)
+        width = variant.hidden if hh else variant.projected
+        arrays[weights_of(number)] = packed(matrix, which, loops.shape.units, width, gates, remember=remember)
+        if which == "forward":
+            bias = operands["b_hh"]
+            starts = like.new_zeros(len(gates), width)
+            if hh and bias is not None:
+                starts.copy_(bias.detach().view(-1, width)[list(gates)])
+            arrays[f"b{number}"] = starts
+    if which == "backward":
+        arrays[ZERO] = like.new_zeros(max(variant.hidden, variant.projected))
+    return arrays
 
 
-def fixed_arrays(operands: Mapping[str, Tensor | None], kinds: Mapping[str, str]) -> dict[str, Tensor]:
+def fixed_arrays(operands: Operands, memory: Memory) -> dict[str, Tensor]:
     """Vectors, gains and masks, as they lie in memory for all chunks."""
-    found = {}
-    for name in kinds:
-        if name.partition(".")[0] in ("p", "gain", "shift", "m", "k"):
-            found[name] = tensor_of(operands, name).contiguous()
-    return found
+    return {name: tensor_of(operands, name).contiguous() for name in memory.holding(*PARAMETERS, *_MASKS)}
 
 
-def steps_of(fixed: Mapping[str, Tensor], kinds: Mapping[str, str], span: Span) -> dict[str, Tensor]:
+def steps_of(fixed: Mapping[str, Tensor], memory: Memory, chunk: Chunk) -> dict[str, Tensor]:
     """The masks of a chunk's steps."""
-    return {name: t[span.start : span.stop] for name, t in fixed.items() if kinds.get(name) == "padded"}
+    padded = (name for name in fixed if name in memory.arrays and memory.arrays[name].layout == "padded")
+    return {name: fixed[name][chunk.start : chunk.stop] for name in padded}
 
 
-def input_bias(loops: Kernel, operands: Mapping[str, Tensor | None], like: Tensor) -> Tensor:
+def input_bias(loops: Kernel, operands: Operands, like: Tensor) -> Tensor:
     """What is added to x's pre-activations, (G·H,): b_ih, and b_hh of the gates that are read as x + u."""
     cell = loops.cell
     total = like.new_zeros(len(cell.gates), loops.variant.hidden)
@@ -63,8 +76,8 @@ def input_bias(loops: Kernel, operands: Mapping[str, Tensor | None], like: Tenso
     return total.view(-1)
 
 
-def tensor_of(operands: Mapping[str, Tensor | None], name: str) -> Tensor:
-    """One that is there, without its graph."""
+def tensor_of(operands: Operands, name: str) -> Tensor:
+    """A tensor that is there, without its graph."""
     tensor = operands[name]
     assert tensor is not None
     return tensor.detach()

@@ -16,7 +16,7 @@ from recurra.engine.request import Request
 _ROWS = 2048
 
 
-class Span(NamedTuple):
+class Chunk(NamedTuple):
     """A chunk of time: steps from start to before stop, and their rows in packed arrays."""
 
     start: int
@@ -55,27 +55,27 @@ class Sequences:
         places = (torch.arange(T, device="cpu")[:, None] * B + order)[has_step]
         return cls(T, B, direction, Rows(order, torch.arange(B, device="cpu"), active, offsets), lengths, places)
 
-    def spans(self, recompute: int) -> list[Span]:
+    def chunks(self, recompute: int) -> list[Chunk]:
         """The chunks in the order of time."""
         steps = recompute or max(1, _ROWS // self.B)
         borders = [*range(0, self.T, steps), self.T]
         offsets = [t * self.B for t in borders] if self.places is None else self.rows.offsets[borders].tolist()
-        return [Span(*edges) for edges in zip(borders, borders[1:], offsets, offsets[1:], strict=False)]
+        return [Chunk(*edges) for edges in zip(borders, borders[1:], offsets, offsets[1:], strict=False)]
 
-    def in_time(self, spans: list[Span]) -> list[Span]:
+    def in_time(self, chunks: list[Chunk]) -> list[Chunk]:
         """Chunks in the order in which this direction runs through them."""
-        return spans if self.direction > 0 else spans[::-1]
+        return chunks if self.direction > 0 else chunks[::-1]
 
-    def gather(self, tensor: Tensor, span: Span) -> Tensor:
+    def gather(self, tensor: Tensor, chunk: Chunk) -> Tensor:
         """The rows (n, size) of a chunk, of a tensor (T, B, size)."""
         if self.places is None:
-            return tensor[span.start : span.stop].reshape(span.last - span.first, -1)
-        return tensor.reshape(self.T * self.B, -1).index_select(0, self.places[span.first : span.last])
+            return tensor[chunk.start : chunk.stop].reshape(chunk.last - chunk.first, -1)
+        return tensor.reshape(self.T * self.B, -1).index_select(0, self.places[chunk.first : chunk.last])
 
-    def ending(self, span: Span) -> Tensor:
+    def ending(self, chunk: Chunk) -> Tensor:
         """The rows of the batch that end in a chunk (backwards in time: begin), int64."""
         assert self.lengths is not None
-        return ((self.lengths > span.start) & (self.lengths <= span.stop)).nonzero().squeeze(1)
+        return ((self.lengths > chunk.start) & (self.lengths <= chunk.stop)).nonzero().squeeze(1)
 
 
 @functools.lru_cache(maxsize=64)

@@ -10,15 +10,17 @@ import torch
 from torch import fx
 
 from recurra.engine.trace.decompositions import decompositions
+from recurra.engine.trace.operand import Kind, Operand
 
-Value = str | float
-"""The name of an input or of an earlier operation, or a number."""
+Value = Operand | float
+"""An input, the result of an earlier operation, or a number."""
 
 
 class Op(NamedTuple):
     """`name = kind(arguments)`, elementwise; or the sum of its argument over all units of a row, kind "sum"."""
 
-    name: str
+    name: Operand
+    """Its result."""
     kind: str
     arguments: tuple[Value, ...]
     width: int
@@ -81,29 +83,29 @@ _CONSTANTS: dict[str, Callable[[fx.Node], Any]] = {
 class Writer:
     """Writes a traced graph down, an operation after the other; equal ones once."""
 
-    def __init__(self, rows: int, widths: dict[str, int], dtype: torch.dtype) -> None:
+    def __init__(self, rows: int, widths: dict[Operand, int], dtype: torch.dtype) -> None:
         self.rows, self.dtype = rows, dtype
         self.widths = dict(widths)
-        """Of each input and operation by name."""
+        """Of each input and operation."""
         self.operations: list[Op] = []
-        self._known: dict[tuple[Any, ...], str] = {}
-        self._conditions: set[str] = set()
+        self._known: dict[tuple[Any, ...], Operand] = {}
+        self._conditions: set[Operand] = set()
         self._values: dict[fx.Node, Value] = {}
 
-    def write(self, graph: fx.Graph, names: list[str]) -> list[Value]:
-        """The values of the graph's outputs, given the names of its inputs in order."""
-        places = iter(names)
-        found: list[Value] = []
+    def write(self, graph: fx.Graph, inputs: list[Operand]) -> list[Value]:
+        """The values of the graph's outputs; `inputs` are its inputs in order."""
+        placeholders = iter(inputs)
+        outputs: list[Value] = []
         for node in graph.nodes:
             if node.op == "placeholder":
-                self._values[node] = next(places)
+                self._values[node] = next(placeholders)
             elif node.op == "output":
-                found = [0.0 if result is None else self._values[result] for result in node.args[0]]
+                outputs = [0.0 if result is None else self._values[result] for result in node.args[0]]
             elif node.op == "call_function":
                 self._values[node] = self._node(node)
             else:
                 self._values[node] = _held_number(node)
-        return found
+        return outputs
 
     def _node(self, node: fx.Node) -> Value:
         name = _operator(node)
@@ -155,7 +157,7 @@ class Writer:
     def _as_value(argument: Any) -> Value:
         if isinstance(argument, (bool, int, float)):
             return math.nan if argument != argument else float(argument)  # one NaN, which is equal to itself in tuples
-        if isinstance(argument, str):
+        if isinstance(argument, Operand):
             return argument
         raise Untraceable(f"an operator with the argument {argument!r}")
 
@@ -170,8 +172,8 @@ class Writer:
             return simple
         key = (kind, arguments)
         if key not in self._known:
-            name = f"{kind}{len(self.operations)}"
-            width = max((self.widths[a] for a in arguments if isinstance(a, str)), default=0)
+            name = Operand(Kind.RESULT, f"{kind}{len(self.operations)}")
+            width = max((self.widths[a] for a in arguments if isinstance(a, Operand)), default=0)
             self.operations.append(Op(name, kind, arguments, width))
             self._known[key], self.widths[name] = name, width
             if kind in CONDITIONS:
@@ -197,11 +199,11 @@ class Writer:
             # One number a row, spread over the units before: its sum is that number times their count.
             total = self.emit("mul", value, float(shape[1]))
         else:
-            total = f"sum{len(self.operations)}"
-            key = ("sum", value)
+            key = ("sum", (value,))
             if key not in self._known:
-                self.operations.append(Op(total, "sum", (value,), 0))
-                self._known[key], self.widths[total] = total, 0
+                result = Operand(Kind.RESULT, f"sum{len(self.operations)}")
+                self.operations.append(Op(result, "sum", (value,), 0))
+                self._known[key], self.widths[result] = result, 0
             total = self._known[key]
         return self.emit("div", total, float(shape[1])) if name == "aten.mean" else total
 

@@ -12,7 +12,8 @@ from recurra.engine.trace.operations import Untraceable
 from recurra.engine.trace.program import Programs, plan
 from recurra.engine.trace.signature import Outline, Signature
 from recurra.engine.trace.signature_cache import signature_of, still
-from recurra.engine.trace.tracer import Subject, Variant, record
+from recurra.engine.trace.subject import Subject
+from recurra.engine.trace.tracer import Variant, record
 
 _MOST = 1024
 _Key = tuple[Signature, Variant, torch.dtype]

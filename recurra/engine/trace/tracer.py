@@ -1,29 +1,34 @@
-"""From a cell's step, with what stands around it, to one list of operations: the new state and every derivative.
+"""From a cell's step, with its wrappers, to one list of operations: the new state and every derivative.
 
-PyTorch differentiates the step (`torch.func.vjp`) and writes it down (`make_fx`); nothing is differentiated by hand.
-Matrix products are not elementwise: the list is cut there. What a product gives is an input of the list, what enters it
-an output, and the other way round for derivatives.
+PyTorch differentiates the step (`torch.func.vjp`) and traces it (`make_fx`); nothing is differentiated by hand.
+Matrix products are not elementwise: the list is cut there. The output of a product is an input of the list, the input
+of a product an output, and the other way round for derivatives.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from recurra.cells import Cell, Gates, State
 from recurra.cells.builtin_code import is_untouched
-from recurra.cells.cell import Formula
+from recurra.engine.trace.operand import Kind, Operand
 from recurra.engine.trace.operations import Op, Untraceable, Value, Writer, traced_graph
-from recurra.engine.trace.signature import Outline
+from recurra.engine.trace.subject import Subject
 from recurra.engine.wrappers import normalise, recurrent_part, vectors_of, zone_out
+
+Tensors = dict[Operand, Tensor]
+OnProduct = Callable[[str, tuple[Operand, ...], Tensor, Tensors], None]
+"""Called at each product with the matrix, "hh" or "hr", its outputs, its input, and the tensors by operand."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What stands around a cell's formula, and the sizes: with the cell, all that a compiled form depends on."""
+    """The wrappers of a cell's formula, and the sizes: with the cell, all that a compiled form depends on."""
 
     hidden: int
     """H."""
@@ -36,74 +41,30 @@ class Variant:
     zoned: tuple[str, ...] = ()
     """For each state "step" where its zoneout is (T, B, size), "unit" where it is (size,), "" where it has none."""
     shown: bool = False
-    """Whether the gates come out."""
+    """Whether the gates are returned."""
 
 
 class Cut(NamedTuple):
-    """A matrix product, outputs = W operand."""
+    """A matrix product, outputs = W input."""
 
     matrix: str
     """"hh" or "hr"."""
-    outputs: tuple[str, ...]
-    """What it gives, a name for each block of rows of W: "u.i" of gate i, or "w.0"."""
-    operand: str
-    """What enters it: the state itself, "s.h", or something computed, "v.0"."""
+    outputs: tuple[Operand, ...]
+    """One for each block of rows of W: RECURRENT of a gate, or PROJECTED."""
+    input: Operand
+    """STATE h itself, or a PRODUCT_INPUT."""
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A step written down.
-
-    Inputs by name: "x.i" the input's part of gate i, "u.i" and "w.0" what products give, "s.c" the old state, "p.k" a
-    vector of the cell, "gain.i" and "shift.i" of a normalised product, "gain.c" and "shift.c" of a normalised state,
-    "m.h" the mask of what enters products, "k.c" of zoneout; backwards "d.c" the loss's derivative by the new state,
-    "dg.i" by a gate that comes out, "dv.0" by what enters a product.
-
-    Outputs: "n.c" the new state, "g.i" a gate, "v.0"; backwards "d" and the name of an input, such as "dx.i", "ds.c".
-    """
+    """A step as operations, with the operands that it reads and writes (see `Kind`)."""
 
     operations: tuple[Op, ...]
-    widths: dict[str, int]
+    widths: dict[Operand, int]
     """Of every input and operation."""
-    outputs: dict[str, Value]
+    outputs: dict[Operand, Value]
+    """NEW_STATE, GATE and PRODUCT_INPUT; and the derivative of every input."""
     cuts: tuple[Cut, ...]
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A cell to write down, whose names and formula stay as they were when it was looked at."""
-
-    outline: Outline
-    cell: Cell
-
-    @property
-    def gates(self) -> tuple[str, ...]:
-        """As the cell's."""
-        return self.outline.gates
-
-    @property
-    def recurrent(self) -> tuple[str, ...]:
-        """As the cell's."""
-        return self.outline.recurrent
-
-    @property
-    def states(self) -> tuple[str, ...]:
-        """As the cell's."""
-        return self.outline.states
-
-    @property
-    def vectors(self) -> tuple[str, ...]:
-        """As the cell's."""
-        return self.outline.vectors
-
-    @property
-    def formula(self) -> Formula:
-        """As it was."""
-        return self.outline.formula
-
-    def step(self, x: Any, u: Any, s: Any, p: Any) -> tuple[State, Gates]:
-        """The cell's step."""
-        return self.cell.step(x, u, s, p)
 
 
 def record(cell: Cell | Subject, variant: Variant, dtype: torch.dtype = torch.float32) -> Recorded:
@@ -113,155 +74,186 @@ def record(cell: Cell | Subject, variant: Variant, dtype: torch.dtype = torch.fl
         Untraceable: an operator without a rule, a mixture of rows, or a decision that depends on numbers.
     """
     if isinstance(cell, Cell):
-        parts = cell.gates, cell.recurrent, cell.states, cell.vectors
-        cell = Subject(Outline(*parts, cell.formula), cell)
-    found: list[tuple[str, tuple[str, ...], bool]] = []
-    widths = _inputs(cell, variant)
+        cell = Subject.of(cell)
     rows = 2 if variant.hidden != 2 and variant.projected != 2 else 3
-    values = _values(widths, rows, dtype)
-
-    def discover(matrix: str, outputs: tuple[str, ...], v: Tensor, env: dict[str, Tensor]) -> None:
-        if any(set(outputs) & set(other) for _, other, _ in found):
-            raise Untraceable(f"two products of one gate, {', '.join(name[2:] for name in outputs)}")
-        if matrix == "hr":
-            widths[outputs[0]] = variant.projected
-            env[outputs[0]] = torch.full((rows, variant.projected), 0.3, device="cpu")
-        found.append((matrix, outputs, v is env["s.h"]))
-
-    _step(cell, variant, dict(values), discover)
-    cuts, operands = _cuts(found)
-    primals = list(widths)
-    shown = [f"g.{name}" for name in cell.formula.shown] if variant.shown else []
-    made = [*(f"n.{state}" for state in cell.states), *shown, *operands]
-    cotangents = {**{f"d{name}" if name[0] != "n" else f"d{name[1:]}": 0 for name in made}}
-    for name in cotangents:
-        group, _, member = name.partition(".")
-        if group == "dv":
-            cut = next(cut for cut in cuts if cut.operand == f"v.{member}")
-            wide = cut.matrix == "hr" or not variant.projected
-            cotangents[name] = variant.hidden if wide else variant.projected
-        else:
-            cotangents[name] = widths[f"s.{member}"] if group == "d" else variant.hidden
-
-    def joint(*given: Tensor) -> tuple[Tensor, ...]:
-        def outputs(*inputs: Tensor) -> tuple[Tensor, ...]:
-            taken: list[Tensor] = []
-
-            def take(matrix: str, names: tuple[str, ...], v: Tensor, env: dict[str, Tensor]) -> None:
-                if v is not env["s.h"]:
-                    taken.append(v)
-
-            new, gates = _step(cell, variant, dict(zip(primals, inputs, strict=True)), take)
-            return (*new, *(gates if variant.shown else ()), *taken)
-
-        out, pull = torch.func.vjp(outputs, *given[: len(primals)])  # type: ignore[misc]
-        return (*out, *pull(tuple(given[len(primals) :])))
-
-    all_widths = {**widths, **cotangents}
-    writer = Writer(rows, all_widths, dtype)
-    results = writer.write(traced_graph(joint, [*_values(all_widths, rows, dtype).values()]), list(all_widths))
-    outputs = dict(zip([*made, *(f"d{name}" for name in primals)], results, strict=True))
-    if any(isinstance(outputs[operand], float) for operand in operands):
+    inputs = _inputs(cell, variant)
+    cuts = _find_cuts(cell, variant, inputs, rows, dtype)
+    inputs |= {output: variant.projected for cut in cuts for output in cut.outputs if output.kind is Kind.PROJECTED}
+    results = _results(cell, variant, cuts)
+    widths = inputs | _derivative_widths(variant, inputs, results, cuts)
+    writer = Writer(rows, widths, dtype)
+    joint = _step_and_derivative(cell, variant, list(inputs))
+    values = writer.write(traced_graph(joint, [*_example(widths, rows, dtype).values()]), list(widths))
+    outputs = dict(zip([*results, *(operand.derivative for operand in inputs)], values, strict=True))
+    if any(isinstance(outputs[cut.input], float) for cut in cuts if cut.input in outputs):
         raise Untraceable("a product with a constant")
     if not is_untouched(type(cell.cell)):
-        _check_sizes(cell, variant, widths, rows, dtype)
+        _check_sizes(cell, variant, inputs, rows, dtype)
     return Recorded(tuple(writer.operations), writer.widths, outputs, cuts)
 
 
-def _values(widths: dict[str, int], rows: int, dtype: torch.dtype) -> dict[str, Tensor]:
+def _inputs(cell: Subject, variant: Variant) -> dict[Operand, int]:
+    """What the step reads and how wide it is, but for the outputs of projections."""
+    H = variant.hidden
+    narrow = variant.projected or H
+    state = H if cell.formula.reads_h else narrow
+    widths = {Operand(Kind.INPUT, gate): H for gate in cell.gates}
+    widths |= {Operand(Kind.RECURRENT, gate): H for gate in cell.recurrent}
+    widths |= {Operand(Kind.STATE, name): state if name == "h" else H for name in cell.states}
+    widths |= {Operand(Kind.VECTOR, name): H for name in cell.vectors}
+    if variant.normalised:
+        names = [*cell.recurrent, *(f"state.{name}" for name in cell.formula.normalised)]
+        widths |= {Operand(Kind.GAIN, name): H for name in names}
+        shifted = names if variant.bias else names[len(cell.recurrent) :]
+        widths |= {Operand(Kind.SHIFT, name): H for name in shifted}
+    if variant.dropped:
+        widths[Operand(Kind.DROPOUT_MASK, "h")] = narrow
+    for name, zoned in zip(cell.states, variant.zoned, strict=False):
+        if zoned:
+            widths[Operand(Kind.ZONEOUT_MASK, name)] = widths[Operand(Kind.STATE, name)]
+    return widths
+
+
+def _find_cuts(
+    cell: Subject, variant: Variant, inputs: dict[Operand, int], rows: int, dtype: torch.dtype
+) -> tuple[Cut, ...]:
+    """The products of a step in order, found by running it once."""
+    cuts: list[Cut] = []
+    computed = 0
+
+    def on_product(matrix: str, outputs: tuple[Operand, ...], v: Tensor, tensors: Tensors) -> None:
+        nonlocal computed
+        if any(set(outputs) & set(cut.outputs) for cut in cuts):
+            raise Untraceable(f"two products of one gate, {', '.join(output.name for output in outputs)}")
+        if matrix == "hr":
+            tensors[outputs[0]] = torch.full((rows, variant.projected), 0.3, device="cpu")
+        read = Operand(Kind.STATE, "h")
+        if v is not tensors[read]:
+            read = Operand(Kind.PRODUCT_INPUT, str(computed))
+            computed += 1
+        cuts.append(Cut(matrix, outputs, read))
+
+    _step(cell, variant, _example(inputs, rows, dtype), on_product)
+    return tuple(cuts)
+
+
+def _results(cell: Subject, variant: Variant, cuts: tuple[Cut, ...]) -> list[Operand]:
+    """What the step returns: new states, gates that are shown, computed inputs of products."""
+    shown = [Operand(Kind.GATE, name) for name in cell.formula.shown] if variant.shown else []
+    computed = [cut.input for cut in cuts if cut.input.kind is Kind.PRODUCT_INPUT]
+    return [*(Operand(Kind.NEW_STATE, state) for state in cell.states), *shown, *computed]
+
+
+def _derivative_widths(
+    variant: Variant, inputs: dict[Operand, int], results: list[Operand], cuts: tuple[Cut, ...]
+) -> dict[Operand, int]:
+    """The derivatives of the loss with respect to what the step returns, which its backward step reads."""
+    widths: dict[Operand, int] = {}
+    for result in results:
+        width = variant.hidden
+        if result.kind is Kind.NEW_STATE:
+            width = inputs[Operand(Kind.STATE, result.name)]
+        elif result.kind is Kind.PRODUCT_INPUT:
+            cut = next(cut for cut in cuts if cut.input == result)
+            width = variant.hidden if cut.matrix == "hr" or not variant.projected else variant.projected
+        widths[result.derivative] = width
+    return widths
+
+
+def _step_and_derivative(cell: Subject, variant: Variant, inputs: list[Operand]) -> Callable[..., tuple[Tensor, ...]]:
+    """A function of the inputs and the derivatives of the results, to the results and the derivatives of the inputs."""
+
+    def joint(*tensors: Tensor) -> tuple[Tensor, ...]:
+        def step(*values: Tensor) -> tuple[Tensor, ...]:
+            products: list[Tensor] = []
+
+            def on_product(matrix: str, outputs: tuple[Operand, ...], v: Tensor, tensors: Tensors) -> None:
+                if v is not tensors[Operand(Kind.STATE, "h")]:
+                    products.append(v)
+
+            new, gates = _step(cell, variant, dict(zip(inputs, values, strict=True)), on_product)
+            return (*new, *(gates if variant.shown else ()), *products)
+
+        results, pull = torch.func.vjp(step, *tensors[: len(inputs)])  # type: ignore[misc]
+        return (*results, *pull(tuple(tensors[len(inputs) :])))
+
+    return joint
+
+
+def _example(widths: dict[Operand, int], rows: int, dtype: torch.dtype) -> Tensors:
+    """A tensor (rows, width) for each operand, each with a number of its own."""
     return {
-        name: torch.full((rows, width), 0.1 + 0.01 * k, dtype=dtype, device="cpu")
-        for k, (name, width) in enumerate(widths.items())
+        operand: torch.full((rows, width), 0.1 + 0.01 * k, dtype=dtype, device="cpu")
+        for k, (operand, width) in enumerate(widths.items())
     }
 
 
-def _check_sizes(cell: Subject, variant: Variant, widths: dict[str, int], rows: int, dtype: torch.dtype) -> None:
+def _check_sizes(cell: Subject, variant: Variant, widths: dict[Operand, int], rows: int, dtype: torch.dtype) -> None:
     """A formula may ask for the number of rows, or for the shape of a vector, which are not what they are in a trace.
 
     Raises:
         Untraceable: the step is another one for another number of rows, or with vectors of one axis.
     """
 
-    def written(rows: int, axes: int) -> list[Op]:
-        values = _values(widths, rows, dtype)
-        values |= {name: tensor[0] for name, tensor in values.items() if name[:2] == "p." and axes == 1}
+    def operations(rows: int, axes: int) -> list[Op]:
+        values = _example(widths, rows, dtype)
+        if axes == 1:
+            values |= {operand: tensor[0] for operand, tensor in values.items() if operand.kind is Kind.VECTOR}
 
-        def outputs(*given: Tensor) -> tuple[Tensor, ...]:
-            new, gates = _step(cell, variant, dict(zip(values, given, strict=True)), lambda *product: None)
+        def step(*tensors: Tensor) -> tuple[Tensor, ...]:
+            new, gates = _step(cell, variant, dict(zip(values, tensors, strict=True)), lambda *product: None)
             return (*new, *gates)
 
         writer = Writer(rows, widths, dtype)
-        writer.write(traced_graph(outputs, list(values.values())), list(values))
+        writer.write(traced_graph(step, list(values.values())), list(values))
         return writer.operations
 
-    if written(rows, 2) != written(rows + 3, 1):
+    if operations(rows, 2) != operations(rows + 3, 1):
         raise Untraceable("its step asks for the shape of its tensors, the number of rows say")
 
 
-def _inputs(cell: Subject, variant: Variant) -> dict[str, int]:
-    """The names and widths of what the step reads, but for what projections give."""
-    H = variant.hidden
-    narrow = variant.projected or H
-    state = H if cell.formula.reads_h else narrow
-    widths = {**{f"x.{gate}": H for gate in cell.gates}, **{f"u.{gate}": H for gate in cell.recurrent}}
-    widths |= {f"s.{name}": state if name == "h" else H for name in cell.states}
-    widths |= {f"p.{name}": H for name in cell.vectors}
-    if variant.normalised:
-        names = [*cell.recurrent, *(f"state.{name}" for name in cell.formula.normalised)]
-        widths |= {f"gain.{name}": H for name in names}
-        widths |= {f"shift.{name}": H for name in (names if variant.bias else names[len(cell.recurrent) :])}
-    if variant.dropped:
-        widths["m.h"] = narrow
-    widths |= {f"k.{name}": widths[f"s.{name}"] for name, kind in zip(cell.states, variant.zoned, strict=False) if kind}
-    return widths
-
-
-def _cuts(found: list[tuple[str, tuple[str, ...], bool]]) -> tuple[tuple[Cut, ...], list[str]]:
-    """The products with their operands named, and the names of the computed ones in order."""
-    cuts: list[Cut] = []
-    operands: list[str] = []
-    for matrix, outputs, raw in found:
-        if not raw:
-            operands.append(f"v.{len(operands)}")
-        cuts.append(Cut(matrix, outputs, "s.h" if raw else operands[-1]))
-    return tuple(cuts), operands
-
-
-def _step(cell: Subject, variant: Variant, env: dict[str, Tensor], take: Any) -> tuple[State, Gates]:
-    """The step with its surroundings; `take` is told of each product in order."""
-    count = 0
+def _step(cell: Subject, variant: Variant, tensors: Tensors, on_product: OnProduct) -> tuple[State, Gates]:
+    """The step with its wrappers on tensors by operand; the outputs of products are among them."""
+    projections = 0
 
     def product(gates: tuple[str, ...], v: Tensor) -> list[Tensor]:
-        take("hh", tuple(f"u.{gate}" for gate in gates), v, env)
-        return [env[f"u.{gate}"] for gate in gates]
+        outputs = tuple(Operand(Kind.RECURRENT, gate) for gate in gates)
+        on_product("hh", outputs, v, tensors)
+        return [tensors[output] for output in outputs]
 
     def project(v: Tensor) -> Tensor:
-        nonlocal count
-        name = f"w.{count}"
-        count += 1
-        take("hr", (name,), v, env)
-        return env[name]
+        nonlocal projections
+        output = Operand(Kind.PROJECTED, str(projections))
+        projections += 1
+        on_product("hr", (output,), v, tensors)
+        return tensors[output]
 
-    def shape(gate: str, u: Tensor) -> Tensor:
-        made = normalise(u, env[f"gain.{gate}"])
-        return made + env[f"shift.{gate}"] if variant.bias else made
+    def normalised(gate: str, u: Tensor) -> Tensor:
+        scaled = normalise(u, tensors[Operand(Kind.GAIN, gate)])
+        return scaled + tensors[Operand(Kind.SHIFT, gate)] if variant.bias else scaled
+
+    def by_name(kind: Kind, names: tuple[str, ...]) -> dict[str, Tensor]:
+        return {name: tensors[Operand(kind, name)] for name in names}
 
     reads_h = cell.formula.reads_h
-    fed = project if variant.projected else None
     recurrence = recurrent_part(
-        cell.recurrent, cell.formula, product, fed, env.get("m.h"), shape if variant.normalised else None
+        cell.recurrent,
+        cell.formula,
+        product,
+        project if variant.projected else None,
+        tensors.get(Operand(Kind.DROPOUT_MASK, "h")),
+        normalised if variant.normalised else None,
     )
-    state = State(**{name: env[f"s.{name}"] for name in cell.states})
-    norms = (
-        [(env[f"gain.state.{name}"], env[f"shift.state.{name}"]) for name in cell.formula.normalised]
-        if (variant.normalised)
-        else None
-    )
-    vectors = vectors_of(cell.vectors, cell.formula, [env[f"p.{name}"] for name in cell.vectors], norms)
-    x = Gates(**{gate: env[f"x.{gate}"] for gate in cell.gates})
-    new, shown = cell.step(x, recurrence(state.h), state, vectors)
+    state = State(**by_name(Kind.STATE, cell.states))
+    norms = None
+    if variant.normalised:
+        names = tuple(f"state.{name}" for name in cell.formula.normalised)
+        norms = list(zip(by_name(Kind.GAIN, names).values(), by_name(Kind.SHIFT, names).values(), strict=True))
+    vectors = vectors_of(cell.vectors, cell.formula, list(by_name(Kind.VECTOR, cell.vectors).values()), norms)
+    x = Gates(**by_name(Kind.INPUT, cell.gates))
+    new, gates = cell.step(x, recurrence(state.h), state, vectors)
     if variant.projected and not reads_h:
         new = State(**{**new._asdict(), "h": project(new.h)})
     if any(variant.zoned):
-        new = zone_out(new, state, [env.get(f"k.{name}") for name in cell.states])
-    return new, shown
+        new = zone_out(new, state, [tensors.get(Operand(Kind.ZONEOUT_MASK, name)) for name in cell.states])
+    return new, gates
