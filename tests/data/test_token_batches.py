@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recurra.data.token_batches import TokenBatches
+from recurra.data.batching import TokenBatches
 from recurra.errors import InputError
 
 LENGTHS = np.random.default_rng(0).integers(1, 40, 500)

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from recurra.data.batching import TokenBatches
 from recurra.data.partial_spans import CODED, CODED_LETTERS, unsure_words
-from recurra.data.token_batches import TokenBatches
 from recurra.tasks.tagger.batch import Batch, Forms, make_batch
 from recurra.tasks.tagger.char_cache import spellings
 from recurra.tasks.tagger.corpus import Coded, TaggedCorpus

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from recurra.data.batching import TokenBatches
 from recurra.data.pairs import Pair
-from recurra.data.token_batches import TokenBatches
 from recurra.decoding import BeamOptions
 from recurra.tasks.translator.batch import Batch, make_batch
 from recurra.tasks.translator.corpus import Facts, PairCorpus

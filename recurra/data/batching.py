@@ -1,12 +1,18 @@
-"""Batches of sequences by their number of tokens, of similar lengths, in another order each epoch."""
+"""Sequences in batches of like length, and padded.
+
+`TokenBatches` is for training: shuffled each epoch, with a place to return to. `by_length` is for everything else: each
+sequence once, the longest first.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from recurra.errors import InputError
 
@@ -112,3 +118,44 @@ class TokenBatches(Generic[T]):
             if state.get(name) != value:
                 raise InputError(f"cannot continue: the data had {name}={state.get(name)}, now {name}={value}.")
         self._start_epoch(int(state["epoch"]), position=int(state["position"]))
+
+
+def by_length(lengths: Sequence[int] | Ids, *, tokens: int, rows: int = 1) -> Iterator[list[int]]:
+    """The numbers of sequences in batches of like length, the longest first.
+
+    Args:
+        lengths: steps of each; sequences without steps come in no batch.
+        tokens: of a batch at most, padding included; a longer sequence is a batch by itself.
+        rows: how many rows of a batch a sequence takes, such as the hypotheses of a beam.
+    """
+    sizes = np.asarray(lengths, dtype=np.int64)
+    order = np.argsort(-sizes, kind="stable")
+    order = order[sizes[order] > 0].tolist()
+    start = 0
+    while start < len(order):
+        count = max(1, tokens // (int(sizes[order[start]]) * rows))
+        yield order[start : start + count]
+        start += count
+
+
+def pad(rows: Sequence[npt.NDArray[Any]], value: float = 0, *, length: int | None = None) -> Tensor:
+    """Rows (T_b, *width) as one tensor (T, B, *width), time first, `value` past each row's end.
+
+    Args:
+        rows: one or more, of one number type.
+        value: the padding.
+        length: T; the longest row's where None.
+    """
+    lengths = np.array([len(row) for row in rows], dtype=np.int64)
+    T = int(lengths.max(initial=0)) if length is None else length
+    first = np.asarray(rows[0])
+    padded = np.full((T, len(rows), *first.shape[1:]), value, dtype=first.dtype)
+    for place, row in enumerate(rows):
+        padded[: len(row), place] = row
+    return torch.from_numpy(padded)
+
+
+def mask(lengths: Tensor, steps: int | None = None) -> Tensor:
+    """Bool (T, B), True where there is data, of int64 lengths (B,)."""
+    T = int(lengths.max()) if steps is None else steps
+    return torch.arange(T, device=lengths.device)[:, None] < lengths
