@@ -14,7 +14,6 @@ where an option may hold nothing.
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from typing import Any, NamedTuple
 from recurra.errors import InputError, RecurraError, nearest, rename_options
 from recurra.files import replace_file
 from recurra.tasks import Task
-from recurra.tasks.fields import check_names, field_names, optional_names, read_fields
+from recurra.tasks.fields import check_names, field_names, optional_names, read_fields, to_plain
 from recurra.training import TrainingOptions
 
 _LENGTHS = ("steps", "epochs", "max_minutes")
@@ -89,7 +88,7 @@ def write_recipe(path: Path, task: Task, recipe: Recipe) -> None:
     if recipe.init_from is not None:
         content["init_from"] = str(recipe.init_from)
     for name, group in recipe.options.items():
-        content[name] = {key: _plain(value) for key, value in dataclasses.asdict(group).items()}
+        content[name] = {key: _plain(value) for key, value in to_plain(group).items()}
     replace_file(path, tomli_w.dumps(content).encode())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter, Token
 
 from recurra.errors import InputError
+from recurra.tasks.fields import option_fields
 
 
 def with_options(
@@ -34,19 +35,23 @@ def with_options(
 
 
 def _parameters(kind: type, group: Group, defaults: Mapping[str, Any]) -> list[inspect.Parameter]:
-    import docstring_parser
-
-    help_of = {item.arg_name: item.description or "" for item in docstring_parser.parse_from_object(kind).params}
-    hints = typing.get_type_hints(kind)
     return [
         inspect.Parameter(
-            field.name,
+            name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=defaults.get(field.name, field.default),
-            annotation=Annotated[hints[field.name], _told(hints[field.name], group, help_of[field.name])],
+            default=defaults.get(name, field.default),
+            annotation=Annotated[field.hint, _told(field.hint, group, _help_of(field.owner)[name])],
         )
-        for field in dataclasses.fields(kind)
+        for name, field in option_fields(kind).items()
     ]
+
+
+@functools.cache
+def _help_of(kind: type) -> dict[str, str]:
+    """The docstring of each field of a class."""
+    import docstring_parser
+
+    return {item.arg_name: item.description or "" for item in docstring_parser.parse_from_object(kind).params}
 
 
 def _told(hint: Any, group: Group, help_text: str) -> Parameter:

@@ -1,4 +1,8 @@
-"""Options out of files and keywords: each field known by name, each value of its kind."""
+"""Options out of files and keywords: each field known by name, each value of its kind.
+
+A field of an options class may itself be an options class, such as `RecurrentOptions` in a task's network options. Its
+fields count as those of the class that holds it: options are flat wherever a user meets them.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from recurra.errors import InputError, nearest
 from recurra.tasks.cell_names import is_cell, name_of
@@ -28,12 +32,60 @@ def read_fields(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
         InputError: a name that is no field, a field that is missing, a value of another kind, or one that the class
             refuses.
     """
-    hints = typing.get_type_hints(kind)
-    check_names(values, hints, where=where)
-    missing = [name for name in _required(kind) if name not in values]
+    fields = option_fields(kind)
+    check_names(values, fields, where=where)
+    missing = [name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in values]
     if missing:
         raise InputError(f"{where}: {', '.join(missing)} missing")
-    return kind(**{name: _value(name, value, hints[name], where) for name, value in values.items()})
+    own, nested = dict[str, Any](), dict[str, dict[str, Any]]()
+    for name, value in values.items():
+        field = fields[name]
+        target = own if field.group is None else nested.setdefault(field.group, {})
+        target[name] = _value(name, value, field.hint, where)
+    for group, changes in nested.items():
+        own[group] = dataclasses.replace(_default(kind, group), **changes)
+    return kind(**own)
+
+
+class OptionField(NamedTuple):
+    """One option."""
+
+    hint: Any
+    default: Any
+    """`dataclasses.MISSING` where there is none."""
+    owner: type
+    """The class whose docstrings describe it."""
+    group: str | None
+    """The field of the outer class that holds `owner`; None for the outer class itself."""
+
+
+def option_fields(kind: type) -> dict[str, OptionField]:
+    """The options of a class by name, those of classes that it holds in their place."""
+    hints, found = typing.get_type_hints(kind), dict[str, OptionField]()
+    for field in dataclasses.fields(kind):
+        hint = hints[field.name]
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            default = _default(kind, field.name)
+            for name, inner in option_fields(hint).items():
+                found[name] = inner._replace(default=getattr(default, name), group=field.name)
+        else:
+            found[field.name] = OptionField(hint, _default(kind, field.name), kind, None)
+    return found
+
+
+def _default(kind: type, name: str) -> Any:
+    """The default of a field; `dataclasses.MISSING` where it has none."""
+    field: dataclasses.Field[Any] = kind.__dataclass_fields__[name]  # type: ignore[attr-defined]
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def to_plain(options: Any) -> dict[str, Any]:
+    """The values of options by name, flat, as `read_fields` takes them."""
+    fields = option_fields(type(options))
+    return {
+        name: getattr(options if field.group is None else getattr(options, field.group), name)
+        for name, field in fields.items()
+    }
 
 
 def check_names(given: Iterable[str], known: Iterable[str], *, where: str) -> None:
@@ -49,20 +101,13 @@ def check_names(given: Iterable[str], known: Iterable[str], *, where: str) -> No
 
 
 def field_names(kind: type) -> list[str]:
-    """The names of a dataclass's fields, in order."""
-    return [field.name for field in dataclasses.fields(kind)]
-
-
-def _required(kind: Any) -> list[str]:
-    """The names of a dataclass's fields that have no default."""
-    none = dataclasses.MISSING
-    return [field.name for field in dataclasses.fields(kind) if field.default is none and field.default_factory is none]
+    """The names of the options of a class, in order."""
+    return list(option_fields(kind))
 
 
 def optional_names(kind: type) -> frozenset[str]:
-    """The names of a dataclass's fields that may hold nothing."""
-    hints = typing.get_type_hints(kind)
-    return frozenset(name for name, hint in hints.items() if type(None) in typing.get_args(hint))
+    """The names of the options that may hold nothing."""
+    return frozenset(name for name, field in option_fields(kind).items() if type(None) in typing.get_args(field.hint))
 
 
 def _value(name: str, value: Any, hint: Any, where: str) -> Any:

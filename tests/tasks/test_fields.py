@@ -1,6 +1,7 @@
 """Options out of plain values: lists of one, items of their kind, cells by name, bounds."""
 
 import math
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import own_cells
@@ -9,7 +10,7 @@ import pytest
 from recurra.cells import LSTM, Cell
 from recurra.errors import InputError
 from recurra.tasks.cell_names import make_cell
-from recurra.tasks.fields import read_fields
+from recurra.tasks.fields import field_names, option_fields, optional_names, read_fields, to_plain
 from recurra.tasks.language_model import NetworkOptions, TextOptions, WindowOptions
 from recurra.training import TrainingOptions
 
@@ -87,3 +88,46 @@ def test_a_seed_fits_into_64_bits():
 def test_penalties_are_finite(name, value):
     with pytest.raises(InputError, match=f"{name}={value}: expected a finite number of 0 or more"):
         WindowOptions(**{name: value})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """A stack."""
+
+    layers: int = 1
+    """How many."""
+    cell: str | None = None
+    """Which."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A network that holds a stack."""
+
+    width: int = 4
+    """How wide."""
+    stack: Stack = field(default_factory=lambda: Stack(layers=3))
+    kinds: list[str] = field(default_factory=list)
+    """Which kinds."""
+
+
+def test_options_that_hold_options_are_flat_for_users():
+    assert field_names(Network) == ["width", "layers", "cell", "kinds"]
+    assert optional_names(Network) == {"cell"}
+    assert {name: one.default for name, one in option_fields(Network).items()} == {
+        "width": 4, "layers": 3, "cell": None, "kinds": [],
+    }  # fmt: skip
+    assert read_fields(Network, {}, where="here") == Network()
+    made = read_fields(Network, {"layers": 2, "kinds": "a"}, where="here")
+    assert made == Network(stack=Stack(layers=2), kinds=["a"])
+    assert to_plain(made) == {"width": 4, "layers": 2, "cell": None, "kinds": ["a"]}
+    assert read_fields(Network, to_plain(made), where="here") == made
+
+
+def test_errors_of_inner_options_name_them_as_the_user_does():
+    with pytest.raises(InputError, match=r"here: layers='two', expected a whole number"):
+        read_fields(Network, {"layers": "two"}, where="here")
+    with pytest.raises(InputError, match="here: there is no option 'layer'. Did you mean 'layers'"):
+        read_fields(Network, {"layer": 2}, where="here")
+    with pytest.raises(InputError, match="there is no option 'stack'"):
+        read_fields(Network, {"stack": 2}, where="here")

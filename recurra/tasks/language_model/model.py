@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from recurra.cells import Cell
 from recurra.data import Tokenizer, encode, load_tokenizer, open_text
 from recurra.errors import InputError
 from recurra.tasks.cell_names import stored_cell
-from recurra.tasks.fields import read_fields
+from recurra.tasks.fields import read_fields, to_plain
 from recurra.tasks.language_model.evaluation import loss_by_position, nats_in_order
 from recurra.tasks.language_model.generation import make_generation_options, write
 from recurra.tasks.language_model.network import Network
@@ -47,11 +46,11 @@ class LanguageModel:
 
     def config(self) -> dict[str, Any]:
         """The network's options, as JSON can hold them."""
-        return {"vocabulary": self.tokenizer.size, "network": dataclasses.asdict(self.options)}
+        return {"vocabulary": self.tokenizer.size, "network": to_plain(self.options)}
 
     def settings(self) -> dict[str, Any]:
         """The options of training that this model settles, for a run that starts from it."""
-        return {**dataclasses.asdict(self.options), "unit": self.tokenizer.name}
+        return {**to_plain(self.options), "unit": self.tokenizer.name}
 
     def files(self) -> dict[str, str]:
         """The task's own files: the unit's."""

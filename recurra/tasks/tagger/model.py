@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,6 +9,7 @@ from typing import Any, ClassVar
 from recurra.cells import Cell
 from recurra.data.sentences import Sentence
 from recurra.errors import InputError
+from recurra.tasks.fields import to_plain
 from recurra.tasks.tagger.batch import Forms
 from recurra.tasks.tagger.codec import Codec
 from recurra.tasks.tagger.corpus import TaggedCorpus
@@ -67,14 +67,14 @@ class Tagger:
         """What rebuilds the tagger beside its vocabulary, as JSON can hold it."""
         return {
             "layout": self.layout.config(),
-            "network": dataclasses.asdict(self.options),
+            "network": to_plain(self.options),
             "scheme": self.scheme,
             **self.pretrained.config(),
         }
 
     def settings(self) -> dict[str, Any]:
         """The options of training that this tagger settles, for a run that starts from it."""
-        return {**dataclasses.asdict(self.options), "vectors": None, "max_vectors": None, "language_model": None}
+        return {**to_plain(self.options), "vectors": None, "max_vectors": None, "language_model": None}
 
     def files(self) -> dict[str, str]:
         """The task's own files: the vocabulary, the words that have vectors, the language model's unit."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -18,7 +17,7 @@ from recurra.data import open_pairs
 from recurra.decoding import BeamOptions, SamplingOptions, row_seed
 from recurra.errors import InputError
 from recurra.tasks.cell_names import stored_cell
-from recurra.tasks.fields import check_names, field_names, read_fields
+from recurra.tasks.fields import check_names, field_names, read_fields, to_plain
 from recurra.tasks.translator.batch import make_batch
 from recurra.tasks.translator.evaluation import EvaluationOptions, evaluate
 from recurra.tasks.translator.inference import Translation, draw, forced, search
@@ -82,7 +81,7 @@ class Translator:
     def config(self) -> dict[str, Any]:
         """What rebuilds the translator beside its vocabulary, as JSON can hold it."""
         sizes = [self.vocabulary.source.size, self.vocabulary.target.size]
-        return {"network": dataclasses.asdict(self.options), "growth": self.max_length_ratio, "sizes": sizes}
+        return {"network": to_plain(self.options), "growth": self.max_length_ratio, "sizes": sizes}
 
     def settings(self) -> dict[str, Any]:
         """The options of training that this translator settles, for a run that starts from it."""
@@ -90,7 +89,7 @@ class Translator:
             "source_unit": self.vocabulary.source.tokenizer.name,
             "target_unit": self.vocabulary.target.tokenizer.name,
         }
-        return {**dataclasses.asdict(self.options), **tokenizers}
+        return {**to_plain(self.options), **tokenizers}
 
     def files(self) -> dict[str, str]:
         """The task's own files: both vocabularies."""
