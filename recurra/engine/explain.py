@@ -1,4 +1,4 @@
-"""What would run a request, why, and what it would keep for the backward pass, in words."""
+"""Reports which engine runs a request, why, and what it keeps for the backward pass."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recurra.engine.trace import Kind, Op, Operand, Programs, Value
 
 
 class Explained(NamedTuple):
-    """One direction of one layer."""
+    """The report for one direction of one layer."""
 
     engine: str
     why: str
@@ -25,13 +25,13 @@ class Explained(NamedTuple):
 
 
 def explain(request: Request, engine: str = "auto") -> Explained:
-    """What `run` would do with the request."""
-    request = replace(request, known={})
+    """Reports what `run` would do with the request, without running it."""
+    request = replace(request, call_cache={})
     chosen, why = choose(request, engine)
-    return Explained(chosen, why, _kept(request, chosen))
+    return Explained(chosen, why, _describe_kept(request, chosen))
 
 
-def _kept(request: Request, engine: str) -> str:
+def _describe_kept(request: Request, engine: str) -> str:
     if not torch.is_grad_enabled():
         return "nothing, no gradient is wanted"
     states = f"the {'states' if len(request.cell.states) > 1 else 'state'} {', '.join(request.cell.states)}"
@@ -42,7 +42,7 @@ def _kept(request: Request, engine: str) -> str:
     if engine == "unroll":
         return "every intermediate result, by PyTorch's autograd"
     programs = traced_for(request)[0].programs
-    values = [_formula(programs, name) for name in programs.kept]
+    values = [_format(programs, name) for name in programs.kept]
     T, B = request.x.shape[:2]
     numbers = sum(programs.recorded.widths[name] for name in programs.kept) + len(programs.kept_sums)
     numbers += sum(tensor.shape[-1] for tensor in request.state)
@@ -51,8 +51,8 @@ def _kept(request: Request, engine: str) -> str:
     return f"of every step {', '.join([states, *values, *sums])}; {size:.1f} MiB"
 
 
-def _formula(programs: Programs, name: Operand, depth: int = 3) -> str:
-    """A value in the notation of the cells: σ(x.i + u.i)."""
+def _format(programs: Programs, name: Operand, depth: int = 3) -> str:
+    """A value in the notation of the cells, such as σ(x.i + u.i)."""
     if name.kind is Kind.PREACTIVATION:
         return f"{Operand(Kind.INPUT, name.name)} + {Operand(Kind.RECURRENT, name.name)}"
     op = programs.forward.operations.get(name)
@@ -60,14 +60,14 @@ def _formula(programs: Programs, name: Operand, depth: int = 3) -> str:
         return name
     if depth == 0:
         return "…"
-    return _written(op, [_argument(programs, argument, depth - 1) for argument in op.arguments])
+    return _format_op(op, [_format_argument(programs, argument, depth - 1) for argument in op.arguments])
 
 
-def _argument(programs: Programs, value: Value, depth: int) -> str:
-    return _formula(programs, value, depth) if isinstance(value, Operand) else f"{value:g}"
+def _format_argument(programs: Programs, value: Value, depth: int) -> str:
+    return _format(programs, value, depth) if isinstance(value, Operand) else f"{value:g}"
 
 
-def _written(op: Op, arguments: list[str]) -> str:
+def _format_op(op: Op, arguments: list[str]) -> str:
     signs = {"add": "+", "sub": "-", "mul": "·", "div": "/"}
     if op.kind in signs:
         return "(" + f" {signs[op.kind]} ".join(arguments) + ")"

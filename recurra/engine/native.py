@@ -1,7 +1,7 @@
-"""torch.nn's own kernels, where a request fits them exactly: oneDNN or cuDNN for LSTM, ATen's loops for the rest.
+"""torch.nn's kernels, for requests that they compute exactly: oneDNN or cuDNN for LSTM, ATen's loops for the others.
 
-They are an oracle for every other engine, and faster than the reference. On a CPU only LSTM without lengths and
-without projection has a kernel of its own; everything else there is a loop of small operators inside ATen.
+They serve as an oracle for the other engines, and are faster than the unrolled steps. On a CPU only LSTM without
+lengths and without projection has a fused kernel; everything else is a loop of small operators within ATen.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from recurra.engine.request import Request, Result
 
 
 def why_not(request: Request) -> str | None:
-    """Why torch.nn cannot run the request, in words; None where it can."""
+    """The reason why torch.nn cannot run the request; None if it can."""
     if _kernel(request.cell) is None:
         return f"torch.nn has no kernel for {request.cell}"
-    around = _around(request)
-    if around is not None:
-        return around
+    obstacle = _unsupported_option(request) or _unsupported_context(request)
+    if obstacle is not None:
+        return obstacle
     if request.weights.hr is not None and type(request.cell) is not LSTM:
         return "torch.nn projects LSTM only"
     if len(request.x) == 0:
@@ -34,8 +34,8 @@ def why_not(request: Request) -> str | None:
     return None
 
 
-def _around(request: Request) -> str | None:
-    """What stands around the cell, or around the call, that torch's kernels do not know."""
+def _unsupported_option(request: Request) -> str | None:
+    """A wrapper of the cell that torch's kernels lack."""
     if request.weights.norms is not None:
         return "torch.nn has no layer normalisation inside"
     if request.masks.h is not None:
@@ -44,6 +44,11 @@ def _around(request: Request) -> str | None:
         return "torch.nn has no zoneout"
     if request.keep:
         return "torch.nn does not show its gates"
+    return None
+
+
+def _unsupported_context(request: Request) -> str | None:
+    """A mode of PyTorch, or a kind of batch, in which torch's kernels do not run."""
     if torch._C._are_functorch_transforms_active():
         return "torch.nn's kernels have no rule for torch.func"
     if request.lengths is not None and torch.compiler.is_compiling():
@@ -55,21 +60,21 @@ def _around(request: Request) -> str | None:
         return "oneDNN's LSTM does not run under autocast"
     compiling = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
     if type(request.cell) is LSTM and on_cpu and compiling and torch.is_grad_enabled():
-        # Where x needs no gradient AOTAutograd drops the workspace that the kernel's backward pass reads.
+        # If x needs no gradient, AOTAutograd drops the workspace that the kernel's backward pass reads.
         return "oneDNN's LSTM has no backward pass in a compiled graph"
     return None
 
 
 def native(request: Request) -> Result:
-    """Runs the request in torch.nn's kernel; `why_not` must have found nothing."""
+    """Runs the request in torch.nn's kernel; `why_not` must have returned None."""
     kernel, weights = _kernel(request.cell), request.weights
     assert kernel is not None
     parameters = [weights.ih, weights.hh, weights.b_ih, weights.b_hh, weights.hr]
     flat = [tensor for tensor in parameters if tensor is not None]
     start = tuple(tensor[None] for tensor in request.state)  # (1, B, H) each
     hx = start if len(start) > 1 else start[0]
-    # cuDNN keeps what the backward pass needs only when told that it is training; no dropout is asked of it here.
-    # A trace is checked without gradients and must be the same then.
+    # cuDNN keeps what the backward pass needs only with training=True; dropout is 0. A trace is checked again without
+    # gradients and must not differ then.
     training = torch.is_grad_enabled() or torch.jit.is_tracing()  # type: ignore[attr-defined]
     settings = (weights.b_ih is not None, 1, 0.0, training, False)
     if request.lengths is None:
@@ -85,7 +90,7 @@ def _ragged(request: Request, kernel: Callable[..., Any], flat: list[Tensor], se
     x = request.x.masked_fill(~present, 0)
     if request.reverse:
         x = _flip(x, request.lengths)
-    # Packing wants one step at least of each row: a row of none is run on zeros, and its result thrown away below.
+    # Packing needs at least one step per row: an empty row is run on zeros, and its result is discarded below.
     packed = pack_padded_sequence(x, lengths.clamp(min=1), enforce_sorted=False)
     rows, back = packed.sorted_indices, packed.unsorted_indices
     assert rows is not None
@@ -100,7 +105,7 @@ def _ragged(request: Request, kernel: Callable[..., Any], flat: list[Tensor], se
 
 
 def _flip(x: Tensor, lengths: Tensor) -> Tensor:
-    """Turns each row of x (T, B, …) about within its own length; the padding stays where it is."""
+    """Reverses each row of x (T, B, …) within its length; the padding stays at the end."""
     steps = torch.arange(len(x), device=x.device)[:, None]  # (T, 1)
     lengths = lengths.to(x.device)  # (B,)
     source = torch.where(steps < lengths, lengths - 1 - steps, steps)  # (T, B)
@@ -112,7 +117,7 @@ def _state(cell: Cell, last: list[Tensor]) -> State:
 
 
 def _kernel(cell: Cell) -> Callable[..., Any] | None:
-    """The kernel of exactly this cell: one derived from ours, or whose code was replaced, may have another formula."""
+    """The kernel of exactly this cell: a subclass, or a cell whose code was replaced, may have another formula."""
     if not is_untouched(type(cell)) or "step" in cell.__dict__:
         return None
     if type(cell) is LSTM and cell.activation in ("tanh", torch.tanh):

@@ -1,4 +1,4 @@
-"""Less memory for long sequences on any engine: states at some steps are kept, what lies between is computed again."""
+"""Less memory for long sequences on any engine: only some states are kept, the steps between are recomputed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from recurra.cells import Gates, State
 from recurra.cells.builtin_code import is_untouched
 from recurra.engine.request import Masks, Request, Result
 from recurra.engine.trace import Signature
-from recurra.engine.trace.signature_cache import computed_now
+from recurra.engine.trace.signature_cache import current_signature
 from recurra.errors import RecurraError
 
 
 def in_pieces(request: Request, engine: Callable[[Request], Result]) -> Result:
-    """The request in pieces of `recompute` steps, none of which keeps more than the state that it starts from."""
+    """Runs the request in pieces of `recompute` steps, each of which keeps only its initial state."""
     T, steps = len(request.x), request.recompute
     starts = list(range(0, T, steps))
     formula = _Formula(request)
@@ -36,21 +36,21 @@ def in_pieces(request: Request, engine: Callable[[Request], Result]) -> Result:
 
 
 class _Formula:
-    """The formula of a forward pass, which the backward pass computes again."""
+    """The formula of a forward pass, to check that the backward pass recomputes the same one."""
 
     def __init__(self, request: Request) -> None:
         self._cell, self._dtype = request.cell, request.x.dtype
         self._hidden = request.weights.ih.shape[0] // len(request.cell.gates)
-        self._then = self._now()
+        self._at_forward = self._signature()
 
-    def _now(self) -> Signature | None:
-        shipped = is_untouched(type(self._cell)) or torch.compiler.is_compiling()
-        return None if shipped else computed_now(self._cell, self._hidden, self._dtype)
+    def _signature(self) -> Signature | None:
+        is_fixed = is_untouched(type(self._cell)) or torch.compiler.is_compiling()
+        return None if is_fixed else current_signature(self._cell, self._hidden, self._dtype)
 
     def check(self) -> None:
-        """Raises where the cell's step is another one by now."""
-        now = self._now()
-        if now != self._then:
+        """Raises an error if the cell's step has changed since the forward pass."""
+        current = self._signature()
+        if current != self._at_forward:
             raise RecurraError(
                 f"{type(self._cell).__name__}: its step has changed between the forward pass and the backward pass, "
                 "which computes it again. Change it after backward(), or make the layer with recompute=False"
@@ -60,7 +60,7 @@ class _Formula:
 def _run(
     piece: Request, engine: Callable[[Request], Result], formula: _Formula, done: set[str], *tensors: Tensor
 ) -> Result:
-    del tensors  # the piece holds them; named for the checkpoint, which asks them whether a gradient is wanted
+    del tensors  # arguments so that `checkpoint` sees whether a gradient is needed; the piece holds them too
     if "forward" in done:
         formula.check()
     done.add("forward")

@@ -1,6 +1,6 @@
-"""The one door to the engines: picks one by a fixed table, and says why.
+"""The entry point of the engines: chooses one from a fixed table, with a reason.
 
-The choice depends on the request alone, never on a timing, so that a run repeats to the bit.
+The choice depends only on the request, never on a timing, so that a run is reproducible to the bit.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from recurra.errors import InputError, nearest
 
 ENGINES = ("auto", "cpu", "native", "unroll")
 
-# Multiplications and additions of the recurrent products from which compiling a formula, once, is worth it.
+# Multiplications and additions of the recurrent products above which it pays to compile a formula.
 _WORTH_COMPILING = 2e7
 
 
@@ -36,7 +36,7 @@ def choose(request: Request, engine: str = "auto") -> Choice:
     """The engine for a request.
 
     Raises:
-        InputError: no engine has that name, or the one asked for cannot run the request.
+        InputError: no engine has that name, or the engine cannot run the request.
     """
     if engine not in ENGINES:
         raise InputError(f"there is no engine {engine!r}. {nearest(engine, ENGINES)}")
@@ -51,11 +51,11 @@ def choose(request: Request, engine: str = "auto") -> Choice:
 
 
 def _automatic(request: Request) -> Choice:
-    """The fixed table: compiled loops where they pay, torch's kernels where they fit, the reference."""
+    """The fixed table: compiled loops if they pay, torch's kernels if they fit, else the unrolled steps."""
     on_cpu = request.x.device.type == "cpu"
     no_native = native.why_not(request)
     if len(request.x) == 1 and on_cpu:
-        # oneDNN reorders the weights at every call: 4.0 ms for one step at H = 512 against 0.2 ms of a plain step.
+        # oneDNN reorders the weights at every call: 4.0 ms for one step at H = 512, against 0.2 ms for a plain step.
         return Choice("unroll", no_native or "one step alone is faster without preparing weights for a kernel")
     if on_cpu and request.x.dtype == torch.float32:
         little = _work(request) < _WORTH_COMPILING
@@ -75,9 +75,9 @@ def _work(request: Request) -> float:
 
 
 def engines_for(cell: Cell) -> tuple[str, ...]:
-    """The engines that run a cell at least on a plain batch, by name."""
+    """The names of the engines that run a cell on a plain batch."""
     H, G, R = 1, len(cell.gates), len(cell.recurrent)
-    zeros = partial(torch.zeros, dtype=torch.float32, device="cpu")  # whatever the defaults of the process are
+    zeros = partial(torch.zeros, dtype=torch.float32, device="cpu")  # independent of torch's defaults
     vectors = tuple(zeros(H) for _ in cell.vectors)
     weights = Weights(zeros(G, 1), zeros(R, H), zeros(G), zeros(R), vectors=vectors)
     request = Request(cell, zeros(2, 1, 1), State(**{name: zeros(1, H) for name in cell.states}), weights)
@@ -93,14 +93,15 @@ def engines_for(cell: Cell) -> tuple[str, ...]:
 
 
 def run(request: Request, engine: str = "auto") -> Result:
-    """Runs the request on the engine named, or on the one `choose` picks."""
-    request = replace(request, known={})
+    """Runs the request on the named engine, or on the one that `choose` returns."""
+    request = replace(request, call_cache={})
     chosen = choose(request, engine).engine
-    # The matrix that multiplies h may be a function of the parameter; engines see the matrix, gradients the parameter.
+    # The matrix that multiplies h may be a function of the parameter: engines receive the matrix, and autograd passes
+    # the gradient on to the parameter.
     hh = request.cell.recurrent_weight(request.weights.hh)
     request = replace(request, weights=request.weights._replace(hh=hh))
     if chosen == "cpu":
-        from recurra.engine.cpu.autograd import cpu  # brings the compiler
+        from recurra.engine.cpu.autograd import cpu  # imports the compiler
 
         return cpu(request)
     loop = native.native if chosen == "native" else unroll

@@ -1,4 +1,4 @@
-"""The reference: a cell's step in a plain loop over time. It defines what every other engine must compute."""
+"""The reference engine: a cell's step in a loop over time, which defines the results of all engines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def unroll(request: Request) -> Result:
     """Runs the request step by step in PyTorch operators: any cell, device, dtype and order of derivative."""
     weights, x = request.weights, request.x
     if request.lengths is not None:
-        # What stands in the padding must not reach a gradient as 0 · NaN.
+        # NaN in the padding must not reach a gradient as 0 · NaN.
         x = x.masked_fill(~request.present, 0)
     formula = formula_of(request)
     result = unroll_steps(request, formula, input_part(request.cell, weights, x))
@@ -29,15 +29,15 @@ def unroll(request: Request) -> Result:
 
 
 def unroll_steps(request: Request, formula: Formula, z: Tensor) -> Result:
-    """The steps alone.
+    """Runs only the steps, without the input's product and a projection of the output.
 
     Args:
-        request: whose x is read only for its shape.
-        formula: what the step uses.
+        request: the request; only the shape of its x is read.
+        formula: the properties of the step.
         z: the pre-activations of the input, (T, B, G·H).
 
     Returns:
-        y (T, B, size of h): not projected where the formula reads h itself.
+        y (T, B, size of h), not projected if the formula reads h itself.
     """
     cell, weights, masks, x = request.cell, request.weights, request.masks, request.x
     present = None if request.lengths is None else request.present.unbind(0)
@@ -58,7 +58,7 @@ def unroll_steps(request: Request, formula: Formula, z: Tensor) -> Result:
         emitted.append(new.h)
         if request.keep:
             kept.append(shown)
-        # A row that has ended keeps its state; in reverse it keeps the initial one until its end is reached.
+        # A row that has ended keeps its state; in reverse it keeps the initial state until its last step is reached.
         state = new if present is None else where(present[t], new, state)
     if request.reverse:
         emitted.reverse()
@@ -68,10 +68,10 @@ def unroll_steps(request: Request, formula: Formula, z: Tensor) -> Result:
 
 
 def formula_of(request: Request) -> Formula:
-    """What the step uses, as far as the request asks for it: without a projection and norms any step is run as it is.
+    """The properties of the step that the request depends on: only a projection and norms need the present ones.
 
     Raises:
-        InputError: the state is not as wide as the formula needs it with a projection.
+        InputError: with a projection, the state has not the width that the formula needs.
     """
     cell, weights = request.cell, request.weights
     if weights.hr is None and weights.norms is None:
@@ -84,7 +84,7 @@ def formula_of(request: Request) -> Formula:
 
 
 def misfit(request: Request, formula: Formula) -> str | None:
-    """What a layer made for another formula of the cell lacks for this one; None where it fits."""
+    """Why a layer that was created for another formula of the cell does not fit this one; None if it fits."""
     weights = request.weights
     if weights.hr is not None:
         H = weights.ih.shape[0] // len(request.cell.gates)
@@ -101,7 +101,7 @@ def _order(steps: int, reverse: bool) -> range:
 
 
 def _by_step(zoneout: tuple[Tensor | None, ...], x: Tensor) -> list[tuple[Tensor | None, ...]] | None:
-    """The masks of each step, (B, size) a state; None where no state is zoned out."""
+    """The zoneout masks of each step, (B, size) per state; None without zoneout."""
     if not zoneout:
         return None
     T = len(x)
@@ -110,7 +110,7 @@ def _by_step(zoneout: tuple[Tensor | None, ...], x: Tensor) -> list[tuple[Tensor
 
 
 def _projected(formula: Formula, weights: Weights, new: State) -> State:
-    """The state with W_hr h for h, unless the formula reads its own h: then h stays as it is, H wide."""
+    """The state with W_hr h in place of h, unless the formula reads its own h, which stays H wide."""
     if weights.hr is None or formula.reads_h:
         return new
     return State(**{**new._asdict(), "h": F.linear(new.h, weights.hr)})

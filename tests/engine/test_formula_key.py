@@ -11,8 +11,8 @@ from test_conformance import change, make
 
 from recurra.cells import CELLS, LSTM, Cell, Elman, Gates, State, find_cell
 from recurra.engine import choose, run
-from recurra.engine.trace.signature import Stage
 from recurra.engine.trace.signature_cache import signature_of
+from recurra.engine.trace.step_probe import StepProbe
 
 SCALE = 1.5
 
@@ -333,7 +333,7 @@ def test_a_replaced_function_of_a_shipped_cell_is_the_one_that_runs(monkeypatch)
 def test_an_untouched_cell_of_the_package_is_not_run_again(name, monkeypatch):
     cell, runs = find_cell(name), []
     signature_of(cell, 5, torch.float64)
-    monkeypatch.setattr(Stage, "run", lambda stage, cell: runs.append(1))
+    monkeypatch.setattr(StepProbe, "run", lambda stage, cell: runs.append(1))
     signature_of(cell, 5, torch.float64)
     assert not runs
 
@@ -392,7 +392,7 @@ def test_a_change_of_what_the_step_uses_is_seen(monkeypatch):
     weights = make("user's leaky", T=3, B=4, H=5).weights
     request = change(request, weights=weights)
     for direction in (0, 1, 0):
-        monkeypatch.setattr(Shifting, "way", direction)
+        monkeypatch.setattr(Shifting, "direction", direction)
         agree(request)
         compiled, reference = run(request, "cpu").kept, run(request, "unroll").kept
         assert compiled._fields == reference._fields == (("n",) if direction else ("a",))

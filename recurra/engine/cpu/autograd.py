@@ -1,7 +1,8 @@
-"""The compiled loops as a differentiable function: a request in, y and the last state out.
+"""The compiled loops as a differentiable function of a request, which returns y and the last state.
 
-Time runs in chunks. The input's part of a chunk is one large product of torch's, and so are, backwards, the gradients
-of the weights: what a chunk needs for itself stays in the processor's caches, and memory holds only what is kept.
+Time is divided into chunks. The input's pre-activations of a chunk are one large product of torch's, and so are the
+gradients of the weights in the backward pass: temporary values of a chunk stay in the processor's caches, and only kept
+values are written to memory.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ def cpu(request: Request) -> Result:
     """Runs a request in compiled code."""
     formula, variant = traced_for(request)
     loops, weights = kernel_of(formula, variant, request.x.dtype), request.weights
-    cell = loops.cell  # as the loops know it, whatever becomes of the request's
+    cell = loops.cell  # the names at the time of the trace; the request's cell may change
     names, tensors = _inputs(request, loops)
     sequences = Sequences.of(request)
     reference = Reference(request.cell, formula.signature, variant, sequences.lengths, request.reverse)
-    plan = _Plan(loops, sequences, tuple(names), len(cell.states), _piece(request), reference)
+    plan = _Plan(loops, sequences, tuple(names), len(cell.states), _steps_recomputed(request), reference)
     outputs = _Loops.apply(plan, *tensors)
     n = len(cell.states)
     y, last, shown = outputs[0], State(**dict(zip(cell.states, outputs[1 : n + 1], strict=True))), outputs[n + 1 :]
@@ -44,26 +45,26 @@ def cpu(request: Request) -> Result:
     return Result(y, last, kept if kept is not None or not request.keep else Gates())
 
 
-def _piece(request: Request) -> int:
-    """Steps to compute again at a time; 0 where all is kept."""
+def _steps_recomputed(request: Request) -> int:
+    """Steps that the backward pass recomputes at a time; 0 if everything is kept."""
     return request.recompute if request.recompute < len(request.x) and torch.is_grad_enabled() else 0
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is not a tensor that gradients flow to."""
+    """The arguments of a call that are not tensors."""
 
     loops: Kernel
     sequences: Sequences
     names: tuple[str, ...]
-    """Of the tensors that go in."""
+    """Names of the tensors, in their order."""
     states: int
     recompute: int
     reference: Reference
 
 
 def _inputs(request: Request, loops: Kernel) -> tuple[list[str], list[Tensor | None]]:
-    """Every tensor that enters the loops, by operand or by its name among the weights; x or, normalised already, z."""
+    """Every tensor that enters the loops, by operand or name; x or, with layer normalisation, z."""
     cell, weights, variant = loops.cell, request.weights, loops.variant
     tensors: dict[str, Tensor | None] = {"hh": weights.hh, "b_hh": weights.b_hh, "hr": weights.hr}
     if weights.norms is None:
@@ -80,7 +81,7 @@ def _inputs(request: Request, loops: Kernel) -> tuple[list[str], list[Tensor | N
             operand = Operand(Kind.ZONEOUT_MASK, state)
             width = loops.programs.recorded.widths[operand]
             tensors[operand] = mask.expand(T, B, width) if zoned == "step" else mask.reshape(1).expand(width)
-    # The loops read memory, where a negative view (torch._neg_view, a conjugate's imaginary part) has other numbers.
+    # The loops read memory directly, where a negative view (torch._neg_view) has the opposite sign.
     return list(tensors), [tensor if tensor is None else tensor.resolve_neg() for tensor in tensors.values()]
 
 
@@ -104,7 +105,7 @@ def _by_name(kind: Kind, names: Sequence[str], tensors: Sequence[Tensor]) -> dic
 
 
 def _has_no_memory(tensor: Tensor | None) -> bool:
-    """Whether a gradient stands for many, as those of `is_grads_batched=True` and of `torch.func` do."""
+    """Whether a tensor is a batch of gradients, as with `is_grads_batched=True` and in `torch.func`."""
     functorch = torch._C._functorch
     return tensor is not None and (
         functorch.is_functorch_wrapped_tensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
@@ -112,11 +113,11 @@ def _has_no_memory(tensor: Tensor | None) -> bool:
 
 
 class _Loops(torch.autograd.Function):
-    """y (T, B, H), the last states, and the gates if asked for."""
+    """y (T, B, H), the last states, and the gates if requested."""
 
     @staticmethod
     def forward(ctx: Any, plan: _Plan, *tensors: Tensor | None) -> tuple[Tensor, ...]:
-        """Runs all chunks; keeps what the backward pass reads, unless it is to be computed again."""
+        """Runs all chunks, and saves what the backward pass reads."""
         operands = dict(zip(plan.names, tensors, strict=True))
         keep = any(ctx.needs_input_grad)
         forward = Forward(plan.loops, plan.sequences, operands, plan.recompute, keep=keep)
@@ -131,22 +132,22 @@ class _Loops(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *incoming: Tensor | None) -> tuple[Any, ...]:
-        """The gradients of all that went in."""
+        """The gradients of all inputs."""
         plan: _Plan = ctx.plan
-        tensors = ctx.saved_tensors  # asked for once: hooks on saved tensors unpack at every access
+        tensors = ctx.saved_tensors  # read once: hooks on saved tensors unpack at every access
         n = len(plan.names)
         operands = dict(zip(plan.names, tensors[:n], strict=True))
-        wanted = dict(zip(plan.names, ctx.needs_input_grad[1:], strict=True))
+        requires_grad = dict(zip(plan.names, ctx.needs_input_grad[1:], strict=True))
         if any(map(_has_no_memory, incoming)):  # many gradients in one call
-            again = torch.is_grad_enabled()
-            by_name = reference_gradients(plan.reference, operands, incoming, wanted, create_graph=again)
+            create_graph = torch.is_grad_enabled()
+            by_name = reference_gradients(plan.reference, operands, incoming, requires_grad, create_graph=create_graph)
             return (None, *(by_name.get(name) for name in plan.names))
         saved = dict(zip(ctx.saved_names, (t.contiguous() for t in tensors[n:-1]), strict=True))
         dy, *further = (None if t is None else t.detach().resolve_neg() for t in incoming)
         with torch.no_grad():
-            gradients = Backward(plan.loops, plan.sequences, operands, saved, wanted, plan.recompute)
-            found = gradients.run(dy, further[: plan.states], further[plan.states :])
-        results = [found.get(name) if wanted[name] else None for name in plan.names]
+            gradients = Backward(plan.loops, plan.sequences, operands, saved, requires_grad, plan.recompute)
+            by_operand = gradients.run(dy, further[: plan.states], further[plan.states :])
+        results = [by_operand.get(name) if requires_grad[name] else None for name in plan.names]
         if torch.is_grad_enabled():
-            results = differentiable(plan.reference, operands, incoming, wanted, results)
+            results = differentiable(plan.reference, operands, incoming, requires_grad, results)
         return (None, *results)

@@ -24,9 +24,9 @@ class Backward:
         loops: the compiled loops.
         sequences: rows and steps.
         operands: the tensors that entered the forward pass.
-        saved: what it saved.
-        needed: for which of the operands a gradient is asked for.
-        recompute: steps between the states that were saved; 0 where all were.
+        saved: the tensors that it saved.
+        needed: whether each operand needs a gradient.
+        recompute: steps between the saved states; 0 if all were saved.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Backward:
         self.like = saved[Operand(Kind.STATE, "h")]
         self.chunks = sequences.chunks(recompute)
         self.share = sharing(loops, sequences.B)
-        self.again = ForwardChunk(loops, sequences, operands) if recompute else None
+        self.recomputed = ForwardChunk(loops, sequences, operands) if recompute else None
         self.fixed = packed_weights(loops, operands, self.like, "backward") | fixed_arrays(operands, self.memory)
         self.per_step: dict[str, Tensor] = {}
         rows = max(chunk.last - chunk.first for chunk in self.chunks)
@@ -57,8 +57,8 @@ class Backward:
 
         Args:
             dy: the derivative with respect to y, (T, B, size); zero where None.
-            dlast: with respect to the last states.
-            dgates: with respect to the gates that are shown.
+            dlast: the derivatives with respect to the last states.
+            dgates: the derivatives with respect to the returned gates.
         """
         self._start(dy, dlast, dgates)
         order = list(enumerate(self.sequences.in_time(self.chunks)))
@@ -75,7 +75,7 @@ class Backward:
         return gradients
 
     def _start(self, dy: Tensor | None, dlast: Sequence[Tensor | None], dgates: Sequence[Tensor | None]) -> None:
-        """The derivatives that the loop reads, and what it begins its sums with."""
+        """Sets the derivatives that the loop reads, and the initial values of its sums."""
         T, B, memory = self.sequences.T, self.sequences.B, self.memory
 
         def filled(derivative: Tensor | None, *shape: int) -> Tensor:
@@ -86,18 +86,18 @@ class Backward:
             self.per_step[name] = filled(derivative, T, B, memory.size(name))
         for state, derivative in zip(self.loops.cell.states, dlast, strict=True):
             name = Operand(Kind.D_NEW_STATE, state)
-            # The loop writes into it.
+            # A copy, because the loop overwrites it at every step.
             self.fixed[name] = filled(derivative, B, memory.size(name)).clone()
         for name, (layout, size, holds) in memory.arrays.items():
             if layout == "row" and name not in self.fixed:
-                # Sums over the steps begin at 0; the rest is written before it is read.
+                # Sums over the steps begin at 0; the other arrays are written before they are read.
                 make = self.like.new_zeros if holds in D_PARAMETERS else self.like.new_empty
                 self.fixed[name] = make(B, size)
 
     def _states_and_kept(self, chunk: Chunk, number: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The states (steps + 1, B, size) and the kept values of a chunk, saved or computed again."""
+        """The states (steps + 1, B, size) and the kept values of a chunk, saved or recomputed."""
         names = self.loops.cell.states
-        if self.again is None:
+        if self.recomputed is None:
             saved = {name: self.saved[Operand(Kind.STATE, name)] for name in names}
             states = {name: tensor[chunk.start : chunk.stop + 1] for name, tensor in saved.items()}
             return states, {name: self.saved[name][chunk.first : chunk.last] for name in self.memory.kept}
@@ -105,13 +105,13 @@ class Backward:
         rows = chunk.last - chunk.first
         kept = {name: buffer(self.like, rows, self.memory.size(name)) for name in self.memory.kept}
         T, B = self.sequences.T, self.sequences.B
-        forward = self.again.memory
+        forward = self.recomputed.memory
         gates = {name: self.like.new_empty(T, B, forward.size(name)) for name in forward.holding(Kind.GATE)}
-        self.again.run(chunk, states, kept, gates)
+        self.recomputed.run(chunk, states, kept, gates)
         return states, kept
 
     def _start_states(self, name: str, chunk: Chunk, number: int) -> Tensor:
-        """(steps + 1, B, size), filled where the steps of a chunk begin."""
+        """A state array (steps + 1, B, size) of a chunk with its initial state filled in."""
         sequences, operand = self.sequences, Operand(Kind.STATE, name)
         states = buffer(self.like, chunk.stop - chunk.start + 1, sequences.B, self.memory.size(operand))
         start = 0 if sequences.direction > 0 else -1

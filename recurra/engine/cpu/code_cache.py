@@ -1,4 +1,4 @@
-"""Compiled code kept in the user's cache folder: a formula is compiled once on a machine, not once a process."""
+"""Compiled code in the user's cache folder: a formula is compiled once per machine, not once per process."""
 
 from __future__ import annotations
 
@@ -13,34 +13,35 @@ _HASH = hashlib.sha256
 
 
 def cache_folder() -> Path:
-    """Where compiled code is kept: `recurra/kernels` in the user's cache folder of this system."""
+    """The folder of compiled code: `recurra/kernels` in the user's cache folder."""
     home = Path.home()
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
     elif sys.platform == "darwin":
         base = home / "Library" / "Caches"
     else:
-        said = Path(os.environ.get("XDG_CACHE_HOME", ""))
-        base = said if said.is_absolute() else home / ".cache"  # as its specification says
+        configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        # The XDG specification: a relative path is invalid and ignored.
+        base = configured if configured.is_absolute() else home / ".cache"
     return base / "recurra" / "kernels"
 
 
 def load(key: str) -> bytes | None:
-    """The code kept under a key; None where there is none, or where it is not what was kept."""
-    with contextlib.suppress(OSError, RuntimeError):  # no home, no right to read: then it is compiled
+    """The code saved under a key; None if there is none, or if the file is damaged."""
+    with contextlib.suppress(OSError, RuntimeError):  # no home folder, or no permission: the code is compiled
         path = cache_folder() / f"{key}.o"
         if not _is_ours(path.parent):
             return None
-        found = path.read_bytes()
+        content = path.read_bytes()
         size = _HASH().digest_size
-        if _HASH(found[size:]).digest() == found[:size]:
-            return found[size:]
+        if _HASH(content[size:]).digest() == content[:size]:
+            return content[size:]
     return None
 
 
 def save(key: str, code: bytes) -> None:
-    """Keeps code under a key, whole or not at all: another process may be doing the same."""
-    # A cache that cannot be written, on a full disk say, costs time later and nothing else.
+    """Saves code under a key. The file appears complete: another process may read or write it at the same time."""
+    # If the cache cannot be written, for example on a full disk, the code is compiled again in the next process.
     with contextlib.suppress(OSError, RuntimeError):
         folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -58,8 +59,8 @@ def save(key: str, code: bytes) -> None:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether nobody else can write there: what lies there is run."""
+    """Whether only this user can write to the folder, whose files are executed."""
     if not hasattr(os, "getuid"):
         return True
-    about = folder.stat()
-    return about.st_uid == os.getuid() and not about.st_mode & 0o022
+    status = folder.stat()
+    return status.st_uid == os.getuid() and not status.st_mode & 0o022

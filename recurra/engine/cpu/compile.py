@@ -1,4 +1,4 @@
-"""LLVM IR to functions of this process, for the processor it runs on."""
+"""Compiles LLVM IR to functions of this process, for its processor."""
 
 from __future__ import annotations
 
@@ -14,52 +14,52 @@ from llvmlite import binding as llvm
 from llvmlite import ir
 
 from recurra.engine.cpu import code_cache
-from recurra.engine.cpu.code import Shape
+from recurra.engine.cpu.tile_shape import TileShape
 
 
 @functools.cache
 def _initialise() -> None:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    llvm.initialize_native_asmparser()  # for the pause in `wait`
+    llvm.initialize_native_asmparser()  # for the pause instruction in `barrier`
 
 
 def _features() -> str:
-    # LLVM prefers half of a 512-bit machine's vectors, for the sake of programs that use few of them.
+    # By default LLVM uses 256-bit vectors on 512-bit machines, which suits programs with few vector operations.
     return str(llvm.get_host_cpu_features().flatten()) + ",-prefer-256-bit"
 
 
 def _machine() -> Any:
-    """This processor. One for each module: whoever runs the module's code frees it."""
+    """A target machine for this processor. One per module: the execution engine of the module frees it."""
     _initialise()
     target = llvm.Target.from_triple(llvm.get_process_triple())
     return target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=_features(), opt=3, jit=True)
 
 
 @functools.cache
-def machine_shape(bits: int) -> Shape:
-    """The tile for this processor: as many accumulators as its vector registers hold beside what feeds them."""
+def machine_shape(bits: int) -> TileShape:
+    """The tile for this processor: as many accumulators as its registers hold besides the operands."""
     features = llvm.get_host_cpu_features()
     if features.get("avx512f"):
-        return Shape(bits, 512 // bits, vectors=4, rows=6)  # 24 of 32 registers
+        return TileShape(bits, 512 // bits, vectors=4, rows=6)  # 24 of 32 registers
     if features.get("avx2") and features.get("fma"):
-        return Shape(bits, 256 // bits, vectors=2, rows=6)  # 12 of 16
+        return TileShape(bits, 256 // bits, vectors=2, rows=6)  # 12 of 16
     if features.get("neon") or "aarch64" in llvm.get_process_triple():
-        return Shape(bits, 128 // bits, vectors=4, rows=6)  # 24 of 32
-    return Shape(bits, 128 // bits, vectors=2, rows=4)
+        return TileShape(bits, 128 // bits, vectors=4, rows=6)  # 24 of 32
+    return TileShape(bits, 128 // bits, vectors=2, rows=4)
 
 
 class Compiled:
-    """A module's functions, callable with addresses and whole numbers; a call releases the interpreter's lock.
+    """The functions of a module, called with addresses and integers; a call releases the interpreter's lock.
 
     Args:
-        write: writes the module; not called where its code is in the user's cache.
-        what: all that the module is written from, but for the machine, this package and the compiler; None for a module
-            that is not worth keeping.
+        write: writes the module; not called if its code is in the user's cache.
+        source: everything that the module depends on, except the machine, this package and the compiler; None for a
+            module that is not cached.
     """
 
-    def __init__(self, write: Callable[[], ir.Module], what: str | None = None) -> None:
-        key = None if what is None else _key(what)
+    def __init__(self, write: Callable[[], ir.Module], source: str | None = None) -> None:
+        key = None if source is None else _key(source)
         code = None if key is None else code_cache.load(key)
         if code is None:
             code = _compile(write())
@@ -72,11 +72,11 @@ class Compiled:
         self._engine.finalize_object()
 
     def address(self, name: str) -> int:
-        """Where the function `name` lies."""
+        """The address of the function `name`."""
         return int(self._engine.get_function_address(name))
 
     def function(self, name: str, pointers: int, integers: int) -> Callable[..., None]:
-        """The function `name`, which takes so many pointers and then so many int64."""
+        """The function `name` of `pointers` pointers and `integers` int64."""
         kinds = [ctypes.c_void_p] * pointers + [ctypes.c_int64] * integers
         return ctypes.CFUNCTYPE(None, *kinds)(self.address(name))
 
@@ -92,15 +92,15 @@ def _compile(module: ir.Module) -> bytes:
     return bytes(machine.emit_object(parsed))
 
 
-def _key(what: str) -> str:
+def _key(source: str) -> str:
     machine = (llvm.get_process_triple(), llvm.get_host_cpu_name(), _features())
     versions = (llvmlite.__version__, llvm.llvm_version_info, _own_source())
-    return hashlib.sha256(repr((what, machine, versions)).encode()).hexdigest()
+    return hashlib.sha256(repr((source, machine, versions)).encode()).hexdigest()
 
 
 @functools.cache
 def _own_source() -> str:
-    """A hash of what writes the code: a version number would not change while one works on it."""
+    """A hash of this folder's source: a version number does not change during development."""
     folder = Path(__file__).parent
     total = hashlib.sha256()
     for path in sorted(folder.glob("*.py")):

@@ -1,7 +1,7 @@
-"""The exponential and what derives from it, as vectors: exp, expm1, sigmoid, tanh.
+"""The exponential and related functions on vectors: exp, expm1, sigmoid, tanh.
 
-All reduce their argument to x = n ln 2 + r with a whole number n and |r| <= ln 2 / 2, and end in 2ⁿ times a short
-series in r. Errors are stated in ulp: units of float32's spacing at the exact result, 2⁻¹⁴⁹ where that is subnormal.
+All reduce their argument to x = n ln 2 + r with an integer n and |r| <= ln 2 / 2, and multiply a short series in r by
+2ⁿ. Errors are stated in ulp: units of float32's spacing at the exact result, 2⁻¹⁴⁹ where that is subnormal.
 They hold for all numbers of float32 (`tests/engine/test_maths.py`). float64 uses the C library's functions.
 """
 
@@ -19,14 +19,14 @@ from recurra.engine.cpu.scalar import call_library
 _SERIES = (0.0013882516535788, 0.0083665472176033, 0.0416672007135903, 0.1666654344363200, 0.4999999814960637)
 # exp r = (v + r) / (v - r), v = r coth(r / 2) = 2 + r² (... + r² ...): the largest relative error is 5e-10.
 _COTH = (-0.0027659842350983, 0.1666661772994987)
-# ln 2 in two parts. The first has so few bits that its product with n is exact.
+# ln 2 in two parts. The first has few enough bits that its product with n is exact.
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
-# ln 2 as the nearest number of float32 and what it lacks: n times that is added late, off the longest chain.
+# ln 2 as the nearest float32 and the remainder, whose product with n is added late, off the longest dependency chain.
 _LN2, _LN2_REST = 0.693147182464599609375, math.log(2) - 0.693147182464599609375
 _LOG2_E = 1.4426950408889634
-# A number beyond 2²³ has no places behind the point: adding it rounds to a whole number, which its last bits hold.
+# A float32 above 2²³ has no fractional bits: adding it rounds to an integer, which the last bits of the sum hold.
 _ROUNDER = 1.5 * 2.0**23
-_MANTISSA, _BIAS = 23, 127  # of float32: bits, and what 2⁰ has in the exponent's bits
+_MANTISSA, _BIAS = 23, 127  # of float32: bits of the mantissa, and the exponent's bits of 2⁰
 
 
 def exp(code: Code, x: Any) -> Any:
@@ -34,9 +34,9 @@ def exp(code: Code, x: Any) -> Any:
     if code.shape.bits == 64:
         return call_library("exp", code, x)
     b = code.b
-    bits, r = _reduced(code, held(code, x, -104.0, 89.0), 2 * _BIAS)
+    bits, r = _reduced(code, clamp(code, x, -104.0, 89.0), 2 * _BIAS)
     series = _horner(code, r, (*_SERIES, 1.0, 1.0))
-    # In two halves: 2ⁿ itself would be beyond the normal numbers where the result still is not.
+    # In two factors: 2ⁿ alone may overflow, or be subnormal, where the result is a normal number.
     half = b.ashr(bits, _integers(code, 1))
     return b.fmul(b.fmul(series, _power_of_2(code, half)), _power_of_2(code, b.sub(bits, half)))
 
@@ -46,12 +46,12 @@ def expm1(code: Code, x: Any) -> Any:
     if code.shape.bits == 64:
         return call_library("expm1", code, x)
     b = code.b
-    # Half of the result, because 2ⁿ may be beyond the largest number where the result is not.
-    bits, r = _reduced(code, held(code, x, -20.0, 89.0), _BIAS - 1)
+    # Half of the result, because 2ⁿ may overflow where the result does not.
+    bits, r = _reduced(code, clamp(code, x, -20.0, 89.0), _BIAS - 1)
     part = code.fma(b.fmul(r, r), _horner(code, r, _SERIES), r)
     scale = _power_of_2(code, bits)
     half = code.fma(scale, part, b.fsub(scale, code.const(0.5)))
-    # There the result is x to the last bit, -0 and subnormal numbers included.
+    # Below 2⁻²⁵ the result is x to the last bit, -0 and subnormal numbers included.
     is_small = b.fcmp_ordered("<", code.call("llvm.fabs", x), code.const(2.0**-25))
     return b.select(is_small, x, b.fadd(half, half))
 
@@ -62,10 +62,10 @@ def sigmoid(code: Code, x: Any) -> Any:
     if code.shape.bits == 64:
         tail, one = call_library("exp", code, b.fneg(code.call("llvm.fabs", x))), code.const(1.0)
         return b.fdiv(b.select(b.fcmp_ordered("<", x, code.const(0.0)), tail, one), b.fadd(one, tail))
-    # With exp r = above / below: σ = 2ⁿ above / (2ⁿ above + below). n goes down to -150, so that both are taken 2²⁴
-    # times, and the division alone rounds to subnormal numbers. Above 17.4 the nearest number is 1.
+    # With exp r = above / below: σ = 2ⁿ above / (2ⁿ above + below). n reaches -150, so that both are multiplied by 2²⁴
+    # and only the division rounds to subnormal numbers. Above 17.4 the nearest float32 is 1.
     shift = 24
-    x = held(code, x, -104.0, 18.0)
+    x = clamp(code, x, -104.0, 18.0)
     bits, n = _rounded(code, x, _LOG2_E, _BIAS + shift)
     r = code.fma(n, code.const(-_LN2), x)
     r2 = b.fmul(r, r)
@@ -80,9 +80,9 @@ def tanh(code: Code, x: Any) -> Any:
     if code.shape.bits == 64:
         return call_library("tanh", code, x)
     b, one = code.b, code.const(1.0)
-    # Of 2 x = n ln 2 + 2 r, and s = 2ⁿ: exp 2 x = s (v + r) / (v - r), v = r coth r, so that
-    # tanh x = ((s - 1) v + (s + 1) r) / ((s + 1) v + (s - 1) r): no difference of like numbers, and r / v where n = 0.
-    x = held(code, x, -9.02, 9.02)  # beyond that the nearest number is ±1
+    # With 2 x = n ln 2 + 2 r and s = 2ⁿ: exp 2 x = s (v + r) / (v - r), v = r coth r, so that
+    # tanh x = ((s - 1) v + (s + 1) r) / ((s + 1) v + (s - 1) r): no cancellation, and r / v where n = 0.
+    x = clamp(code, x, -9.02, 9.02)  # beyond it the nearest float32 is ±1
     bits, n = _rounded(code, x, 2 * _LOG2_E, _BIAS)
     r = code.fma(n, code.const(-_LN2 / 2), x)
     r2 = b.fmul(r, r)
@@ -93,15 +93,15 @@ def tanh(code: Code, x: Any) -> Any:
     return b.fdiv(above, code.fma(more, v, b.fneg(b.fmul(less, r))))
 
 
-def held(code: Code, x: Any, low: float, high: float) -> Any:
-    """X, or the end beyond which it lies; NaN stays NaN."""
+def clamp(code: Code, x: Any, low: float, high: float) -> Any:
+    """X limited to low … high; NaN stays NaN."""
     b = code.b
     x = b.select(b.fcmp_ordered("<", x, code.const(low)), code.const(low), x)
     return b.select(b.fcmp_ordered(">", x, code.const(high)), code.const(high), x)
 
 
 def _rounded(code: Code, x: Any, factor: float, bias: int) -> tuple[Any, Any]:
-    """Rounds x · factor to a whole number n: n + bias in the low bits of integers, and n as a number."""
+    """Rounds x · factor to an integer n; returns n + bias in the low bits of integers, and n as a float."""
     rounder = code.const(_ROUNDER + bias)
     total = code.fma(x, code.const(factor), rounder)
     return code.b.bitcast(total, code.integers), code.b.fsub(total, rounder)
@@ -110,16 +110,17 @@ def _rounded(code: Code, x: Any, factor: float, bias: int) -> tuple[Any, Any]:
 def _reduced(code: Code, x: Any, bias: int) -> tuple[Any, Any]:
     """For x = n ln 2 + r: n + bias in the low bits of integers, and r."""
     bits, n = _rounded(code, x, _LOG2_E, bias)
+    # Cody-Waite reduction: n · high is exact, so that r has nearly full precision although x and n ln 2 are close.
     return bits, code.fma(n, code.const(-_LN2_LOW), code.fma(n, code.const(-_LN2_HIGH), x))
 
 
 def _power_of_2(code: Code, bits: Any) -> Any:
-    """2ⁿ from integers whose low nine bits are n + 127, 1 to 254: into the exponent's place, the rest drops out."""
+    """2ⁿ from integers whose low nine bits are n + 127, 1 to 254: shifted into the exponent, the others drop out."""
     return code.b.bitcast(code.b.shl(bits, _integers(code, _MANTISSA)), code.vector)
 
 
 def _horner(code: Code, x: Any, coefficients: tuple[float, ...]) -> Any:
-    """The polynomial of x, coefficients from the highest power on."""
+    """The polynomial of x, coefficients from the highest power to the lowest."""
     result = code.const(coefficients[0])
     for coefficient in coefficients[1:]:
         result = code.fma(result, x, code.const(coefficient))

@@ -23,7 +23,7 @@ from recurra.engine.trace import Kind, Operand
 
 
 class ForwardChunk:
-    """The forward loop over one chunk of time; the backward pass runs it too where it computes states again.
+    """The forward loop over one chunk of time; also run by a backward pass that recomputes states.
 
     Args:
         loops: the compiled loops.
@@ -51,10 +51,10 @@ class ForwardChunk:
         """Computes the steps of a chunk.
 
         Args:
-            chunk: which.
-            states: by name (steps + 1, B, size), the first of them (backwards in time the last) filled.
-            kept: the arrays of what is kept, a chunk's rows.
-            gates: the arrays (T, B, H) of the gates that are shown.
+            chunk: the chunk.
+            states: by name (steps + 1, B, size), the first of them (in reverse the last) filled.
+            kept: the arrays of kept values, rows of the chunk.
+            gates: the arrays (T, B, H) of the returned gates.
         """
         arrays = {**self.fixed, **kept, INPUT_PART: self._input_part(chunk)}
         arrays |= {Operand(Kind.STATE, state): tensor for state, tensor in states.items()}
@@ -64,7 +64,7 @@ class ForwardChunk:
         self.loops.run("forward", arrays, rows, self.sequences.direction, self.share)
 
     def _input_part(self, chunk: Chunk) -> Tensor:
-        """The gates' pre-activations by the input, (n, G·H), in memory of their own."""
+        """The input's pre-activations of the gates, (n, G·H), in a separate buffer: products are added to them."""
         z, n = self.operands.get("z"), chunk.last - chunk.first
         if z is not None:
             return self.sequences.gather(z.detach(), chunk)
@@ -74,13 +74,13 @@ class ForwardChunk:
 
 
 class Forward:
-    """One forward pass: its buffers, filled chunk by chunk.
+    """One forward pass, whose buffers are filled chunk by chunk.
 
     Args:
         loops: the compiled loops.
         sequences: rows and steps.
         operands: the tensors that enter the call.
-        recompute: steps that the backward pass computes again at a time; 0 to keep all.
+        recompute: steps that the backward pass recomputes at a time; 0 to keep everything.
         keep: whether there will be a backward pass.
     """
 
@@ -91,18 +91,18 @@ class Forward:
         memory, like, states = self.chunk.memory, self.chunk.like, loops.cell.states
         T, B = sequences.T, sequences.B
         make = like.new_empty if sequences.lengths is None else like.new_zeros
-        # y is the user's: memory of its own, and 0 where there is no step.
+        # y is returned to the user: not a reused buffer, and 0 past a row's length.
         self.S = {"h": make(T + 1, B, memory.size(Operand(Kind.STATE, "h")))}
         for state in states[1:] if self.keep else ():
             self.S[state] = buffer(like, T + 1, B, memory.size(Operand(Kind.STATE, state)))
         rows = self.chunks[-1].last if self.keep else max(chunk.last - chunk.first for chunk in self.chunks)
         self.kept = {name: buffer(like, rows, memory.size(name)) for name in memory.kept}
         self.gates = {name: make(T, B, memory.size(name)) for name in memory.holding(Kind.GATE)}
-        # Of other states than h, which y holds, what each chunk starts from: enough to compute the chunk again.
+        # The states at the start of each chunk, from which the chunk is recomputed; h is in y already.
         self.starts: dict[str, list[Tensor]] | None = {s: [] for s in states[1:]} if keep and recompute else None
 
     def run(self) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Y (T, B, size), the last states, the gates."""
+        """Runs all chunks; returns y (T, B, size), the last states and the gates."""
         sequences, states = self.sequences, self.loops.cell.states
         initial = {state: tensor_of(self.operands, Operand(Kind.STATE, state)) for state in states}
         last = {state: tensor.clone() for state, tensor in initial.items()}
@@ -128,7 +128,7 @@ class Forward:
     def _take_last(
         self, last: dict[str, Tensor], carried: Mapping[str, Tensor], arrays: Mapping[str, Tensor], chunk: Chunk
     ) -> None:
-        """Takes the last state of the rows that end in a chunk; backwards in time all rows end with the first step."""
+        """Updates the last state of the rows that end in a chunk; in reverse all rows end with the first step."""
         lengths = self.sequences.lengths
         if lengths is None:
             last.update(carried)
@@ -140,19 +140,19 @@ class Forward:
     def _y(self) -> Tensor:
         S, sequences = self.S["h"], self.sequences
         part = S[1:] if sequences.direction > 0 else S[:-1]
-        # The same memory and no view: autograd lets people write into y, and notices where it was to be read again.
+        # The same memory, but not a view: users may then write into y in place, and autograd detects a conflict.
         y = S.new_empty(0).set_(S.untyped_storage(), part.storage_offset(), part.shape, part.stride())
         if sequences.direction > 0:
             return y
         if sequences.lengths is not None:
-            # Where a row begins, its initial state stands.
+            # In reverse the entry after a row's last step holds its initial state, which is not part of y.
             y = y.clone()
             short = sequences.lengths < sequences.T
             y[sequences.lengths[short], short.nonzero().squeeze(1)] = 0
         return y
 
     def _states(self, state: str, chunk: Chunk, carried: Mapping[str, Tensor], initial: Mapping[str, Tensor]) -> Tensor:
-        """(steps + 1, B, size) of a chunk, with what it starts from in its place."""
+        """The state array (steps + 1, B, size) of a chunk, with its initial state filled in."""
         if state in self.S:
             return self.S[state][chunk.start : chunk.stop + 1]
         states = buffer(self.chunk.like, chunk.stop - chunk.start + 1, *carried[state].shape)
@@ -162,7 +162,7 @@ class Forward:
         return states
 
     def saved(self) -> dict[str, Tensor]:
-        """What the backward pass reads, by operand or array; "start.NAME" where it computes states again."""
+        """The tensors that the backward pass reads, by operand or array; "start.NAME" if it recomputes states."""
         saved: dict[str, Tensor] = {Operand(Kind.STATE, state): tensor for state, tensor in self.S.items()}
         if self.keep:
             saved |= self.kept

@@ -22,11 +22,11 @@ from recurra.engine.trace import Programs, Signature, Traced, Variant, traced
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Which rows have a step when. `active` and `offsets` are a chunk's own, the rest is the same for all."""
+class ActiveRows:
+    """The rows that have each step. `active` and `offsets` belong to a chunk, `order` and `numbers` to the batch."""
 
     order: Tensor
-    """int64 (B,), the row of the batch of each row number; longest first."""
+    """int64 (B,), the row of the batch of each row number, by descending length."""
     numbers: Tensor
     """int64 (B,), 0 to B - 1."""
     active: Tensor
@@ -34,12 +34,12 @@ class Rows:
     offsets: Tensor
     """int64 (T + 1,), where each step begins in packed arrays."""
 
-    def chunk(self, start: int, stop: int) -> Rows:
-        """Steps from start to before stop."""
+    def chunk(self, start: int, stop: int) -> ActiveRows:
+        """The rows of the steps from `start` to `stop` - 1."""
         if (start, stop) == (0, len(self.active)):
             return self
         offsets = self.offsets[start : stop + 1]
-        return Rows(self.order, self.numbers, self.active[start:stop], offsets - offsets[0])
+        return ActiveRows(self.order, self.numbers, self.active[start:stop], offsets - offsets[0])
 
 
 class Sharing(NamedTuple):
@@ -53,8 +53,8 @@ class Kernel:
     """The forward and the backward loop of a cell for one size and one number type.
 
     Args:
-        formula: the step at one moment; it may change afterwards, and the kernel does not.
-        variant: the sizes, and what stands around the step.
+        formula: the traced step; the kernel does not follow later changes of the cell.
+        variant: the sizes and the wrappers of the step.
         dtype: float32 or float64.
     """
 
@@ -72,8 +72,9 @@ class Kernel:
             Loop(module, "backward", programs.backward, memories.backward, shape).write()
             return module
 
-        what = repr((programs.forward, programs.backward, memories, shape))
-        self._compiled = compiled = Compiled(write, what)  # owns the machine code
+        # The machine code depends on nothing else, apart from the processor and the source of this package.
+        source = repr((programs.forward, programs.backward, memories, shape))
+        self._compiled = compiled = Compiled(write, source)  # owns the machine code
         self._parts = {name: compiled.function(name, 1, 2) for name in self.memory}
         self._bodies = {name: compiled.address(f"{name}_team") for name in self.memory}
 
@@ -83,52 +84,55 @@ class Kernel:
         programs = (self.programs.forward, self.programs.backward)
         return any(one.sums for program in programs for level in program.levels for one in level)
 
-    def run(self, which: str, arrays: Mapping[str, Tensor], rows: Rows, direction: int, sharing: Sharing) -> None:
+    def run(self, which: str, arrays: Mapping[str, Tensor], rows: ActiveRows, direction: int, sharing: Sharing) -> None:
         """Runs a loop over a chunk of time, on contiguous arrays by name."""
         pointers = [arrays[name].data_ptr() for name in self.memory[which].arrays]
+        # A new counter per call: calls from several threads of Python run at the same time.
         counter = torch.zeros(1, dtype=torch.int64, device="cpu")
         tables = (rows.order, rows.numbers, rows.active, rows.offsets, counter)
         pointers += [table.data_ptr() for table in tables]
-        ours = team()
-        asked = (0, 0) if ours is None else (ours.thread_number, ours.threads)
-        whole = (len(rows.active), len(rows.order), direction, int(sharing.by_units), *asked)
-        data = array.array("q", (*pointers, *whole))
+        openmp = team()
+        thread_functions = (0, 0) if openmp is None else (openmp.thread_number, openmp.threads)
+        sizes = (len(rows.active), len(rows.order), direction, int(sharing.by_units), *thread_functions)
+        # In the order in which `Loop` reads its arguments; `data` must live until all threads have returned.
+        data = array.array("q", (*pointers, *sizes))
         run_parts(self._parts[which], self._bodies[which], data.buffer_info()[0], sharing.threads)
 
 
-_MOST = 256
+_MAX_KERNELS = 256
 _Key = tuple[Signature, Variant, torch.dtype]
 _kernels: dict[_Key, Kernel] = {}
 _locks: dict[_Key, threading.Lock] = {}
 
 
 def kernel_of(formula: Traced, variant: Variant, dtype: torch.dtype) -> Kernel:
-    """The kernel of a formula, made at its first use by one thread while others that want it wait."""
+    """The kernel of a formula, compiled at its first use by one thread while others that need it wait."""
     key = formula.signature, variant, dtype
-    found = _kernels.get(key)
-    if found is None:
+    cached = _kernels.get(key)
+    if cached is None:
+        # One lock per kernel: two formulas compile at the same time, one formula only once.
         with _locks.setdefault(key, threading.Lock()):
-            found = _kernels.get(key)
-            if found is None:
-                found = Kernel(formula, variant, dtype)
-                while len(_kernels) >= _MOST:
+            cached = _kernels.get(key)
+            if cached is None:
+                cached = Kernel(formula, variant, dtype)
+                while len(_kernels) >= _MAX_KERNELS:
                     _kernels.pop(next(iter(_kernels)), None)
-                _kernels[key] = found
+                _kernels[key] = cached
         _locks.pop(key, None)
-    return found
+    return cached
 
 
 def forget_kernels() -> None:
-    """Compiles or reads each kernel again at its next use."""
+    """Drops all kernels of this process; each is compiled, or read from the cache folder, at its next use."""
     _kernels.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_locks.clear)  # the threads that held them are not in the child
+    os.register_at_fork(after_in_child=_locks.clear)  # the threads that held the locks do not exist in the child
 
 
 def kernel(cell: Cell, variant: Variant, dtype: torch.dtype) -> Kernel:
-    """The kernel for a cell as its step is now.
+    """The kernel of a cell's present step.
 
     Raises:
         Untraceable: the step has no compiled form.

@@ -10,9 +10,9 @@ from llvmlite import ir
 from recurra.engine.cpu.code import Code
 from recurra.engine.cpu.scalar import call_library
 
-# log m = 2 artanh s, s = (m - 1) / (m + 1), for m from √½ to √2: odd series to s⁹; the next term is 1e-9.
+# log m = 2 artanh s with s = (m - 1) / (m + 1), for m from √½ to √2: the odd series up to s⁹; the next term is 1e-9.
 _SERIES = (2 / 9, 2 / 7, 2 / 5, 2 / 3)
-_LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # ln 2 in two parts: the first times a whole number is exact
+_LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # ln 2 in two parts: the first times an integer is exact
 _SMALLEST_NORMAL = 2.0**-126
 _SQRT_HALF = 0x3F3504F3  # the bits of √½
 _MANTISSA = 23
@@ -27,10 +27,10 @@ def log(code: Code, x: Any) -> Any:
     def whole(value: int) -> Any:
         return ir.Constant(integers, [value] * code.shape.width)
 
-    # Subnormal numbers have no exponent of their own: they are taken 2²³ times.
+    # Subnormal numbers have no exponent: they are multiplied by 2²³, which is subtracted from n below.
     is_small = b.fcmp_ordered("<", x, code.const(_SMALLEST_NORMAL))
     normal = b.select(is_small, b.fmul(x, code.const(2.0**_MANTISSA)), x)
-    # normal = m · 2ⁿ with m from √½ to √2: n are the exponent's bits after √½'s are taken off.
+    # normal = m · 2ⁿ with m from √½ to √2: n is the exponent of the bits after those of √½ are subtracted.
     bits = b.sub(b.bitcast(normal, integers), whole(_SQRT_HALF))
     n = b.sitofp(b.ashr(bits, whole(_MANTISSA)), code.vector)
     n = b.fsub(n, b.select(is_small, code.const(float(_MANTISSA)), code.const(0.0)))
@@ -39,7 +39,7 @@ def log(code: Code, x: Any) -> Any:
     s2, series = b.fmul(s, s), code.const(_SERIES[0])
     for c in _SERIES[1:]:
         series = code.fma(series, s2, code.const(c))
-    near = code.fma(b.fmul(series, s2), s, b.fadd(s, s))
+    near = code.fma(b.fmul(series, s2), s, b.fadd(s, s))  # log m = 2 s + s³ (2/3 + 2/5 s² + …)
     result = code.fma(n, code.const(_LN2_HIGH), code.fma(n, code.const(_LN2_LOW), near))
     result = b.select(b.fcmp_ordered("==", x, code.const(0.0)), code.const(-math.inf), result)
     result = b.select(b.fcmp_ordered("<", x, code.const(0.0)), code.const(math.nan), result)
@@ -52,8 +52,8 @@ def log1p(code: Code, x: Any) -> Any:
         return call_library("log1p", code, x)
     b, one = code.b, code.const(1.0)
     u = b.fadd(one, x)
-    # What rounding took from u, exactly: log (u + lost) is log u + lost / u. Of infinity it is NaN and not used.
+    # The rounding error of u, exactly: log(u + lost) = log u + lost / u. For infinity it is NaN and not used.
     lost = b.fsub(x, b.fsub(u, one))
     near = log(code, u)
     result = b.select(b.fcmp_ordered("!=", lost, code.const(0.0)), b.fadd(near, b.fdiv(lost, u)), near)
-    return b.select(b.fcmp_ordered("==", u, one), x, result)  # so that -0 stays what it is
+    return b.select(b.fcmp_ordered("==", u, one), x, result)  # so that -0 stays -0

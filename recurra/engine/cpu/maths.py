@@ -1,4 +1,4 @@
-"""The elementwise operations as vectors: one function for each kind that a traced formula may hold."""
+"""The elementwise operations on vectors: one function for each kind that a traced formula may contain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recurra.engine.cpu.logarithm import log, log1p
 from recurra.engine.cpu.scalar import library
 from recurra.engine.trace import Op
 
-# Rare in cells, so that the C library's functions serve.
+# Rare in cells, so that the slower functions of the C library suffice.
 _LIBRARY = (
     "erf", "erfc", "exp2", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh",
     "acosh", "atanh", "pow", "atan2", "hypot", "fmod",
@@ -24,12 +24,12 @@ def evaluate(code: Code, op: Op, *arguments: Any) -> Any:
 
 
 def rule(kind: str) -> Callable[..., Any]:
-    """The function of a kind of operation: of `Code` and vectors."""
+    """The function of a kind of operation, whose arguments are a `Code` and vectors."""
     return _RULES[kind]
 
 
 def _select(code: Code, sign: str, x: Any, end: float, yes: Any, no: Any) -> Any:
-    """Yes where x (sign) end, in an ordered comparison: NaN takes no."""
+    """`yes` where x (sign) end, else `no`; NaN selects `no`."""
     return code.b.select(code.b.fcmp_ordered(sign, x, code.const(end)), yes, no)
 
 
@@ -44,7 +44,7 @@ def _extreme(sign: str) -> Callable[..., Any]:
     def rule(code: Code, x: Any, y: Any) -> Any:
         b = code.b
         chosen = b.select(b.fcmp_ordered(sign, x, y), x, y)
-        return b.select(b.fcmp_unordered("!=", x, x), x, chosen)  # NaN of either side goes through
+        return b.select(b.fcmp_unordered("!=", x, x), x, chosen)  # NaN of either argument is returned
 
     return rule
 

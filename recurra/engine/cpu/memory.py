@@ -1,8 +1,8 @@
-"""Where everything lies that the loops read and write: an operand of a program to a place in an array.
+"""The memory of the loops: the array and the offset of every operand of a program.
 
 Layouts of arrays, for T steps, B rows, and n numbers in a row:
-  packed   (rows with a step, n), time after time, only rows that have not ended: gates, what is kept, derivatives
-  state    (T + 1, B, n), the first (or the last, backwards in time) of them what the rows start from
+  packed   (rows with a step, n), step by step without the rows that have ended: gates, kept values, derivatives
+  state    (T + 1, B, n), the first entry (in reverse the last) is the initial state
   padded   (T, B, n)
   row      (B, n)
   unit     (n,)
@@ -19,23 +19,23 @@ from recurra.engine.trace import Outline, Programs, Variant, store_width
 from recurra.engine.trace.operand import PARAMETERS, Kind, Operand
 
 INPUT_PART = "Z"
-"""The array of the input's pre-activations, one gate after the other."""
+"""The array of the input's pre-activations, gate by gate."""
 INPUT_BIAS = "bias"
 D_Y = "dY"
 """The derivative with respect to y."""
 ZERO = "zero"
-"""Zeros, for sums of products that begin with nothing."""
+"""Zeros, the initial sums of products without a bias."""
 _READ_BY_ROW = frozenset({Kind.D_INPUT, Kind.D_RECURRENT, Kind.D_PROJECTED})
-"""Derivatives of pre-activations: the gradients of weights are products of them."""
+"""Derivatives of pre-activations, of which the gradients of weights are products."""
 
 
 class Place(NamedTuple):
-    """Where the numbers of an operand lie in a row of an array."""
+    """The array of an operand and its offset in a row."""
 
     array: str
     offset: int = 0
     after: bool = False
-    """Of a state: the new one."""
+    """Whether it is the new state of a state array."""
 
 
 class Array(NamedTuple):
@@ -45,12 +45,12 @@ class Array(NamedTuple):
     size: int
     """Numbers in a row."""
     holds: Kind | None
-    """The kind of the operands in it; None for what is no operand."""
+    """The kind of the operands in it; None if the array holds no operand."""
 
 
 @dataclass
 class Memory:
-    """The arrays of a loop in the order of its arguments, and what lies where."""
+    """The arrays of a loop in the order of its arguments, and the places of operands."""
 
     arrays: dict[str, Array] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Memory:
     """Units of each operand."""
 
     def add(self, array: str, layout: str, operands: Iterable[tuple[str, int]]) -> None:
-        """An array of operands one after the other, each with its width."""
+        """Adds an array of operands, each with its width, in their order."""
         offset, holds = 0, None
         for operand, width in operands:
             self.places[operand], self.widths[operand] = Place(array, offset), width
@@ -68,11 +68,11 @@ class Memory:
             self.arrays[array] = Array(layout, offset, holds)
 
     def add_one(self, operand: str, layout: str, width: int) -> None:
-        """An array of one operand, under its name."""
+        """Adds an array of one operand, with its name."""
         self.add(operand, layout, [(operand, width)])
 
     def alias(self, operand: Operand, other: Operand) -> None:
-        """Another name for a place."""
+        """Gives an operand the place of another one."""
         self.places[operand], self.widths[operand] = self.places[other], self.widths[other]
 
     def size(self, array: str) -> int:
@@ -85,7 +85,7 @@ class Memory:
 
     @property
     def kept(self) -> list[str]:
-        """The arrays of what is kept for the backward pass."""
+        """The arrays of the values that are kept for the backward pass."""
         return self.holding(Kind.KEPT, Kind.KEPT_SUM)
 
     @property
@@ -96,7 +96,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Memories:
-    """Of both loops."""
+    """The memory of both loops."""
 
     forward: Memory
     backward: Memory
@@ -131,25 +131,26 @@ def weights_of(cut: int) -> str:
 
 
 def _lay_out_pre_activations(memory: Memory, cell: Outline, variant: Variant, programs: Programs) -> None:
-    """The input's pre-activations, and what is added to them."""
+    """The input's pre-activations and their bias."""
     memory.add(INPUT_PART, "packed", [(Operand(Kind.INPUT, gate), variant.hidden) for gate in cell.gates])
     if variant.bias and not variant.normalised:
         biases = [(Operand(Kind.INPUT_BIAS, gate), variant.hidden) for gate in cell.gates]
         memory.add(INPUT_BIAS, "unit", biases)
+    # The product of such a gate is added to x's pre-activation in place.
     for gate in programs.summed:
         memory.alias(Operand(Kind.PREACTIVATION, gate), Operand(Kind.INPUT, gate))
 
 
 def _lay_out_products(memory: Memory, programs: Programs) -> None:
-    """The outputs of products that are not added to the input's part."""
+    """The outputs of products that are not added to the input's pre-activations."""
     widths = programs.recorded.widths
     outputs = [output for cut in programs.recorded.cuts for output in cut.outputs]
-    apart = [output for output in outputs if output.kind is Kind.PROJECTED or output.name not in programs.summed]
-    _add_by_width(memory, "C", "row", [(output, widths[output]) for output in apart])
+    separate = [output for output in outputs if output.kind is Kind.PROJECTED or output.name not in programs.summed]
+    _add_by_width(memory, "C", "row", [(output, widths[output]) for output in separate])
 
 
 def _lay_out_shared(memory: Memory, cell: Outline, variant: Variant, programs: Programs) -> None:
-    """What both loops read: kept values, states, masks, vectors."""
+    """The arrays that both loops read: kept values, states, masks, vectors."""
     widths = programs.recorded.widths
     _add_by_width(memory, "kept", "packed", [(Operand(Kind.KEPT, value), widths[value]) for value in programs.kept])
     memory.add("R", "packed", [(Operand(Kind.KEPT_SUM, total), 1) for total in programs.kept_sums])
@@ -172,7 +173,7 @@ def _lay_out_shared(memory: Memory, cell: Outline, variant: Variant, programs: P
 
 
 def _lay_out_derivatives(memory: Memory, cell: Outline, variant: Variant, programs: Programs) -> None:
-    """What the backward loop alone reads and writes."""
+    """The arrays that only the backward loop reads and writes."""
     widths = programs.recorded.widths
     memory.add_one(D_Y, "padded", widths[Operand(Kind.STATE, "h")])
     for gate in cell.formula.shown if variant.shown else ():
@@ -191,16 +192,16 @@ def _lay_out_derivatives(memory: Memory, cell: Outline, variant: Variant, progra
 
 
 def _own_sums(programs: Programs, *, forward: bool) -> list[Operand]:
-    """Sums that only this loop computes."""
+    """The sums that only this loop computes."""
     program = programs.forward if forward else programs.backward
-    sums = (total for level in program.levels for one in level for total in one.sums)
+    sums = (total for level in program.levels for pass_ in level for total in pass_.sums)
     return [total for total in dict.fromkeys(sums) if total not in programs.kept_sums]
 
 
 def _lay_out_temporaries(memory: Memory, programs: Programs, *, forward_pass: bool) -> None:
-    """What one level of a step leaves to a later one."""
+    """The values that one level of a step stores for a later one."""
     program = programs.forward if forward_pass else programs.backward
-    stores = (operand for level in program.levels for one in level for operand in one.stores)
+    stores = (operand for level in program.levels for pass_ in level for operand in pass_.stores)
     temporaries = [operand for operand in dict.fromkeys(stores) if operand.kind is Kind.TEMPORARY]
     _add_by_width(memory, "T", "row", [(operand, programs.recorded.widths[operand.of]) for operand in temporaries])
 

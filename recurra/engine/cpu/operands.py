@@ -1,7 +1,7 @@
 """The tensors of a call as the loops read them: packed matrices, biases, vectors, masks.
 
-The tensors that enter a call are known by their operands, and those that enter large products of torch's by the names
-"x", "z", "ih", "hh", "hr", "b_ih" and "b_hh".
+Tensors are identified by their operands; those that only enter large products of torch's by the names "x", "z", "ih",
+"hh", "hr", "b_ih" and "b_hh".
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _MASKS = frozenset({Kind.DROPOUT_MASK, Kind.ZONEOUT_MASK})
 def packed_weights(
     loops: Kernel, operands: Operands, like: Tensor, which: str, *, remember: bool = False
 ) -> dict[str, Tensor]:
-    """The packed matrices of one call and what the sums of its products begin with, by array.
+    """The packed matrices of one call and the initial sums of its products, by array.
 
     Args:
         loops: the compiled loops.
         operands: the tensors that enter the call.
-        like: whose number type the arrays have.
+        like: a tensor with the dtype of the arrays.
         which: "forward" or "backward".
-        remember: whether the packed matrices are kept for the next call.
+        remember: whether to keep the packed matrices for the next call.
     """
     arrays: dict[str, Tensor] = {}
     recurrent, variant = loops.cell.recurrent, loops.variant
@@ -53,7 +53,7 @@ def packed_weights(
 
 
 def fixed_arrays(operands: Operands, memory: Memory) -> dict[str, Tensor]:
-    """Vectors, gains and masks, as they lie in memory for all chunks."""
+    """Vectors, gains and masks, contiguous, for all chunks."""
     return {name: tensor_of(operands, name).contiguous() for name in memory.holding(*PARAMETERS, *_MASKS)}
 
 
@@ -64,12 +64,13 @@ def steps_of(fixed: Mapping[str, Tensor], memory: Memory, chunk: Chunk) -> dict[
 
 
 def input_bias(loops: Kernel, operands: Operands, like: Tensor) -> Tensor:
-    """What is added to x's pre-activations, (G·H,): b_ih, and b_hh of the gates that are read as x + u."""
+    """The bias of the input's pre-activations, (G·H,): b_ih, plus b_hh of the gates that are read as x + u."""
     cell = loops.cell
     total = like.new_zeros(len(cell.gates), loops.variant.hidden)
     b_ih, b_hh = operands.get("b_ih"), operands.get("b_hh")
     if b_ih is not None:
         total.copy_(b_ih.detach().view_as(total))
+    # The product of such a gate adds to x's pre-activation in place, so that its bias can be added once for all steps.
     if b_hh is not None:
         for gate in loops.programs.summed:
             total[cell.gates.index(gate)] += b_hh.detach().view(len(cell.recurrent), -1)[cell.recurrent.index(gate)]
@@ -77,7 +78,7 @@ def input_bias(loops: Kernel, operands: Operands, like: Tensor) -> Tensor:
 
 
 def tensor_of(operands: Operands, name: str) -> Tensor:
-    """A tensor that is there, without its graph."""
+    """A tensor that must be present, detached."""
     tensor = operands[name]
     assert tensor is not None
     return tensor.detach()

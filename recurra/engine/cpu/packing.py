@@ -1,4 +1,4 @@
-"""Recurrent matrices in the order in which a tile reads them, packed once for each version of a parameter."""
+"""Recurrent matrices in the order in which a tile reads them, packed once per version of a parameter."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Matrices whose packed form is remembered.
-_MOST = 64
+# Packed matrices that are kept.
+_MAX_ENTRIES = 64
 
 
 class _Entry(NamedTuple):
@@ -28,42 +28,43 @@ def packed(matrix: Tensor, which: str, units: int, width: int, gates: tuple[int,
     """Blocks of a matrix (R · width, K), packed.
 
     Args:
-        matrix: the parameter itself, so that its version can be known.
-        which: "forward": (tiles of width, blocks, K, units), a tile's columns for k = 0, 1, …; "backward": (tiles of K,
-            blocks · width, units), for the product from the other side.
-        units: of a tile.
+        matrix: the parameter itself, whose version counter is compared.
+        which: "forward": (tiles of width, blocks, K, units), the columns of a tile for k = 0, 1, …; "backward": (tiles
+            of K, blocks · width, units), for the product with the transposed matrix.
+        units: units of a tile.
         width: rows of a block.
-        gates: which blocks.
-        remember: for the next call with the same numbers. While training the next call has others.
+        gates: the numbers of the blocks.
+        remember: keep the result for the next call. While training the next call has another version.
     """
     if not remember or matrix.is_inference():
         return _pack(matrix.detach(), which, units, width, gates)
     key = (id(matrix), which, units, gates)
     entry = _entries.get(key)
-    # A write through `.data` does not change the version: the numbers have the last word.
-    known = entry is not None and entry.matrix() is matrix and entry.version == matrix._version
-    if known and entry is not None and torch.equal(entry.copy, matrix.detach()):
+    # A write through `.data` does not change the version, so that the numbers are compared too.
+    is_current = entry is not None and entry.matrix() is matrix and entry.version == matrix._version
+    if is_current and entry is not None and torch.equal(entry.copy, matrix.detach()):
         return entry.packed
-    made = _pack(matrix.detach(), which, units, width, gates)
-    entry = _Entry(weakref.ref(matrix), matrix._version, matrix.detach().clone(), made)
+    result = _pack(matrix.detach(), which, units, width, gates)
+    entry = _Entry(weakref.ref(matrix), matrix._version, matrix.detach().clone(), result)
+    # Removed and inserted, so that the dictionary is in the order of packing and the oldest entry is dropped first.
     with _lock:
         _entries.pop(key, None)
-        while len(_entries) >= _MOST:
+        while len(_entries) >= _MAX_ENTRIES:
             del _entries[next(iter(_entries))]
         _entries[key] = entry
-    return made
+    return result
 
 
 def _pack(matrix: Tensor, which: str, units: int, width: int, gates: tuple[int, ...]) -> Tensor:
-    blocks = matrix.view(-1, width, matrix.shape[1])
+    blocks = matrix.view(-1, width, matrix.shape[1])  # (R, width, K)
     if gates != tuple(range(len(blocks))):
         blocks = blocks[list(gates)]
     count, _, k = blocks.shape
     if which == "forward":
-        columns = _pad(blocks.transpose(1, 2), units)  # (blocks, K, whole tiles)
-        return columns.view(count, k, -1, units).permute(2, 0, 1, 3).contiguous()
-    columns = _pad(blocks.reshape(count * width, k), units)  # (blocks · width, whole tiles)
-    return columns.view(count * width, -1, units).permute(1, 0, 2).contiguous()
+        columns = _pad(blocks.transpose(1, 2), units)  # (blocks, K, tiles · units)
+        return columns.view(count, k, -1, units).permute(2, 0, 1, 3).contiguous()  # (tiles, blocks, K, units)
+    columns = _pad(blocks.reshape(count * width, k), units)  # (blocks · width, tiles · units)
+    return columns.view(count * width, -1, units).permute(1, 0, 2).contiguous()  # (tiles, blocks · width, units)
 
 
 def _pad(tensor: Tensor, units: int) -> Tensor:

@@ -1,8 +1,8 @@
-"""Threads for compiled code, which runs outside the interpreter's lock.
+"""Threads for compiled code, which runs without the interpreter's lock.
 
-Where PyTorch's own threads can be had they are used: after each of its operations they look again and again for the
-next one, for some milliseconds, and threads of ours beside them would have half a core: half the speed, for small
-layers. Elsewhere (another system, after a fork) a small pool of our own does the same.
+PyTorch's OpenMP threads are used where possible: after each operation they spin for some milliseconds, and other
+threads would get half of each core meanwhile, which halves the speed of small layers. Elsewhere (on other systems,
+after a fork) a small thread pool is used.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import NamedTuple
 import torch
 
 Part = Callable[[int, int, int], None]
-"""Compiled code: where its arguments lie, which part of the work, of how many."""
+"""Compiled code: the address of its arguments, the number of a part of the work, the number of parts."""
 
 
 class Team(NamedTuple):
-    """OpenMP, as PyTorch has loaded it: three functions' addresses."""
+    """Three functions of the OpenMP library that PyTorch has loaded."""
 
     parallel: Callable[[int, int, int, int], None]
     thread_number: int
@@ -33,7 +33,7 @@ class Team(NamedTuple):
 
 _lock = threading.Lock()
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
-# Threads do not survive a fork: what was started here is of no use in a child.
+# Threads do not survive a fork: the team of this process cannot be used in a child.
 _process = os.getpid()
 
 
@@ -41,13 +41,13 @@ _process = os.getpid()
 def _team() -> Team | None:
     if not sys.platform.startswith("linux"):
         return None
-    torch.ones(1, device="cpu").sum()  # loads what it loads when it first computes
+    torch.ones(1, device="cpu").sum()  # the first operation loads the OpenMP library
     maps = Path("/proc/self/maps").read_text().splitlines()
     files = {line.split(None, 5)[5] for line in maps if len(line.split(None, 5)) == 6}
-    found = [name for name in files if Path(name).name.startswith(("libgomp", "libiomp", "libomp"))]
-    if len(found) != 1:  # none, or no telling which of them is PyTorch's
+    runtimes = [name for name in files if Path(name).name.startswith(("libgomp", "libiomp", "libomp"))]
+    if len(runtimes) != 1:  # none, or several, of which PyTorch's is unknown
         return None
-    library = ctypes.CDLL(found[0])
+    library = ctypes.CDLL(runtimes[0])
     if not hasattr(library, "GOMP_parallel"):
         return None
     parallel = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
@@ -59,32 +59,34 @@ def _team() -> Team | None:
 
 
 def team() -> Team | None:
-    """PyTorch's threads; None where they cannot be had."""
+    """PyTorch's threads; None if they are not available."""
     return _team() if os.getpid() == _process else None
 
 
 def run_parts(part: Part, body: int, data: int, parts: int) -> None:
-    """Runs the parts of a piece of work at the same time; correct after a fork and from several threads.
+    """Runs the parts of a piece of work at the same time; safe after a fork and from several threads.
 
     Args:
         part: runs one part.
-        body: address of a function that runs the part of the thread of the team that calls it.
-        data: where the arguments of both lie.
-        parts: how many.
+        body: address of a function that a thread of the team calls to run its part.
+        data: address of the arguments of both.
+        parts: number of parts.
     """
     if parts == 1:
         part(data, 0, 1)
         return
-    ours = team()
-    if ours is not None:
-        ours.parallel(body, data, parts, 0)
+    openmp = team()
+    if openmp is not None:
+        openmp.parallel(body, data, parts, 0)
         return
+    # A pool per number of parts, so that every part has a thread: parts wait for each other at barriers.
     key = (os.getpid(), parts - 1)
     with _lock:
         pool = _pools.get(key)
         if pool is None:
             pool = _pools[key] = ThreadPoolExecutor(parts - 1, thread_name_prefix="recurra")
-        # Under the lock: parts that wait for each other must all be taken before those of the next caller.
+        # Under the lock: all parts of one caller must be queued before those of the next. Otherwise two callers could
+        # each hold half of the threads and wait for the other half for ever.
         others = [pool.submit(part, data, number, parts) for number in range(1, parts)]
     part(data, 0, parts)
     for other in others:

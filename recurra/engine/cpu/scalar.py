@@ -1,4 +1,4 @@
-"""Functions of the C library on vectors, number by number: slow, accurate, for what cells rarely use."""
+"""Functions of the C library on vectors, number by number: slow but accurate, for functions that are rare in cells."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recurra.engine.cpu.code import I32, Code
 
 
 def library(name: str) -> Callable[..., Any]:
-    """The rule of a function of the C library, `name` of double, with an "f" behind it of float."""
+    """The rule for a function of the C library: `name` for double, `name` + "f" for float."""
     return functools.partial(call_library, name)
 
 
@@ -20,8 +20,8 @@ def call_library(name: str, code: Code, *vectors: Any) -> Any:
     """Calls the function `name` of the C library on each number of the vectors; within one ulp in glibc.
 
     Args:
-        name: its name for double, such as "exp" or "atan2".
-        code: where the calls are written.
+        name: the name for double, such as "exp" or "atan2".
+        code: the builder that writes the calls.
         *vectors: the arguments, each a vector.
     """
     number, width = code.number, code.shape.width

@@ -1,7 +1,7 @@
-"""Derivatives of the compiled loops that the loops do not have: of gradients, and of many gradients at once.
+"""Derivatives that the compiled loops lack: second derivatives, and batches of gradients.
 
-The reference computes them, from the tensors that went into the forward pass. Nothing here runs unless it is asked for
-by `create_graph=True` and a second backward pass, or by gradients that PyTorch has batched (`is_grads_batched=True`).
+They are computed by the unrolled steps in PyTorch, from the inputs of the forward pass. This code runs only with
+`create_graph=True` and a second backward pass, or with batched gradients (`is_grads_batched=True`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from recurra.cells import Cell, Norms, State, Weights
 from recurra.cells.builtin_code import is_untouched
 from recurra.engine.request import Masks, Request
 from recurra.engine.trace import Signature, Variant
-from recurra.engine.trace.signature_cache import still
+from recurra.engine.trace.signature_cache import is_unchanged
 from recurra.engine.unroll import unroll_steps
 from recurra.engine.wrappers import input_part
 from recurra.errors import RecurraError
@@ -34,14 +34,14 @@ class Reference:
 
     cell: Cell
     signature: Signature
-    """What the cell's step computed in the forward pass."""
+    """The signature of the cell's step in the forward pass."""
     variant: Variant
     lengths: Tensor | None
     """int64 (B,)."""
     reverse: bool
 
     def outputs(self, operands: Inputs) -> tuple[Tensor, ...]:
-        """Y before any projection of what the layer emits, (T, B, size of h), the last states, and the gates shown.
+        """Y (T, B, size of h) before a projection of the output, the last states, and the returned gates.
 
         Raises:
             RecurraError: the step has changed since the forward pass.
@@ -57,10 +57,10 @@ class Reference:
 
     def _check(self, dtype: torch.dtype) -> None:
         kind = type(self.cell)
-        if not is_untouched(kind) and not still(self.cell, self.variant.hidden, dtype, self.signature):
+        if not is_untouched(kind) and not is_unchanged(self.cell, self.variant.hidden, dtype, self.signature):
             raise RecurraError(
-                f"{kind.__name__}: its step has changed since the forward pass, whose second derivative is asked for. "
-                "Change it after the last backward()"
+                f"{kind.__name__}: its step has changed since the forward pass, whose second derivative is computed "
+                "now. Change it after the last backward()"
             )
 
     def _request(self, operands: Inputs) -> Request:
@@ -77,12 +77,12 @@ class Reference:
                 for name in self.signature.outline.formula.normalised
             ]
             gains = torch.cat([tensor("hh").new_empty(0), *(tensor(f"gain.{gate}") for gate in cell.recurrent)])
-            norms = Norms(gains, gains, tuple(pairs))  # the first is of the input's part, and in z already
+            norms = Norms(gains, gains, tuple(pairs))  # z is normalised already, so that the first gains are not read
             shifts = [tensor(f"shift.{gate}") for gate in cell.recurrent if f"shift.{gate}" in operands]
             b_hh = torch.cat(shifts) if shifts else None
         x = tensor("z" if variant.normalised else "x")
         vectors = tuple(tensor(f"p.{name}") for name in cell.vectors)
-        # With z the matrix of the input is not read, but its rows say how many units there are.
+        # With z the matrix of the input is not read, but its number of rows is: it has a row per unit and gate.
         ih = x[0, 0, :, None] if variant.normalised else tensor("ih")
         weights = Weights(ih, tensor("hh"), operands.get("b_ih"), b_hh, operands["hr"], vectors, norms)
         state = State(**{name: tensor(f"s.{name}") for name in cell.states})
@@ -99,25 +99,25 @@ def reference_gradients(
     reference: Reference,
     operands: Inputs,
     incoming: Sequence[Tensor | None],
-    wanted: Mapping[str, bool],
+    requires_grad: Mapping[str, bool],
     *,
     create_graph: bool = False,
 ) -> dict[str, Tensor | None]:
-    """The gradients of what went into the loops, by the reference.
+    """The gradients of the inputs of the loops, computed by the unrolled steps.
 
     Args:
         reference: the function.
-        operands: what went in.
-        incoming: the loss's derivative by each output, None where it is 0.
-        wanted: of which inputs a gradient is asked for.
-        create_graph: whether the gradients are functions of `operands` and `incoming` for autograd.
+        operands: the inputs.
+        incoming: the derivative of the loss by each output; None if it is 0.
+        requires_grad: whether each input needs a gradient.
+        create_graph: whether autograd can differentiate the gradients by `operands` and `incoming`.
     """
     with torch.enable_grad():
-        # Aliases: one tensor may have gone in under two names, and each has its own gradient.
-        inputs = {name: _alias(tensor, create_graph, wanted[name]) for name, tensor in operands.items()}
+        # Aliases: one tensor may be two inputs, each with its own gradient.
+        inputs = {name: _alias(tensor, create_graph, requires_grad[name]) for name, tensor in operands.items()}
         outputs = zip(reference.outputs(inputs), incoming, strict=True)
         reached = [(output, gradient) for output, gradient in outputs if gradient is not None and output.requires_grad]
-        names = [name for name in operands if wanted[name]]
+        names = [name for name in operands if requires_grad[name]]
         if not reached or not names:
             return dict.fromkeys(names)
         gradients = torch.autograd.grad(
@@ -134,64 +134,66 @@ def differentiable(
     reference: Reference,
     operands: Inputs,
     incoming: Sequence[Tensor | None],
-    wanted: Mapping[str, bool],
+    requires_grad: Mapping[str, bool],
     gradients: Sequence[Tensor | None],
 ) -> list[Tensor | None]:
-    """The gradients that the loops computed, as functions of `operands` and `incoming` for autograd."""
-    call = _Call(reference, tuple(operands), dict(wanted), tuple(gradients))
+    """The gradients that the loops computed, differentiable by `operands` and `incoming`."""
+    call = _Call(reference, tuple(operands), dict(requires_grad), tuple(gradients))
     return list(_Gradients.apply(call, *operands.values(), *incoming))
 
 
 @dataclass(frozen=True)
 class _Call:
-    """What is not a tensor that a second derivative flows to."""
+    """The arguments of `_Gradients` that are not differentiated."""
 
     reference: Reference
     names: tuple[str, ...]
-    wanted: dict[str, bool]
+    requires_grad: dict[str, bool]
     gradients: tuple[Tensor | None, ...]
     """In the order of `names`, as the loops computed them."""
 
 
 class _Gradients(torch.autograd.Function):
-    """The gradients as they are; their own derivatives are computed when somebody asks for them."""
+    """Returns gradients unchanged; their derivatives are computed in its backward pass."""
 
     @staticmethod
     def forward(ctx: Any, call: _Call, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
-        """The gradients, from what went into the loops and the derivatives by their outputs."""
-        ctx.reference, ctx.names, ctx.wanted = call.reference, call.names, call.wanted
+        """Returns the gradients; the tensors are the inputs of the loops and the derivatives by their outputs."""
+        ctx.reference, ctx.names, ctx.requires_grad = call.reference, call.names, call.requires_grad
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
         return call.gradients
 
     @staticmethod
     def backward(ctx: Any, *directions: Tensor | None) -> tuple[Any, ...]:
-        """The derivatives of the gradients by all that they depend on, along a direction for each gradient."""
-        names, again, needed = ctx.names, torch.is_grad_enabled(), ctx.needs_input_grad[1:]
+        """The derivatives of the gradients by the inputs and derivatives, times a direction for each gradient."""
+        names, create_graph, needed = ctx.names, torch.is_grad_enabled(), ctx.needs_input_grad[1:]
         with torch.enable_grad():
-            tensors = [_alias(t, again, need) for t, need in zip(ctx.saved_tensors, needed, strict=True)]
+            tensors = [_alias(t, create_graph, need) for t, need in zip(ctx.saved_tensors, needed, strict=True)]
             operands = dict(zip(names, tensors, strict=False))
-            first = reference_gradients(ctx.reference, operands, tensors[len(names) :], ctx.wanted, create_graph=True)
+            first = reference_gradients(
+                ctx.reference, operands, tensors[len(names) :], ctx.requires_grad, create_graph=True
+            )
             pairs = zip((first.get(name) for name in names), directions, strict=True)
             reached = [(g, v) for g, v in pairs if g is not None and v is not None and g.requires_grad]
-            places = [place for place, need in enumerate(needed) if need]
-            second: Sequence[Tensor | None] = [None] * len(places)
+            positions = [position for position, need in enumerate(needed) if need]
+            second: Sequence[Tensor | None] = [None] * len(positions)
             if reached:
                 second = torch.autograd.grad(
                     [gradient for gradient, _ in reached],
-                    [_needed(tensors[place]) for place in places],
+                    [_needed(tensors[position]) for position in positions],
                     [direction for _, direction in reached],
-                    create_graph=again,
+                    create_graph=create_graph,
                     allow_unused=True,
                 )
         results: list[Tensor | None] = [None] * len(tensors)
-        for place, gradient in zip(places, second, strict=True):
-            results[place] = gradient
+        for position, gradient in zip(positions, second, strict=True):
+            results[position] = gradient
         return (None, *results)
 
 
 def _alias(tensor: Tensor | None, in_graph: bool, needed: bool) -> Tensor | None:
-    """The same numbers as a tensor of its own: with the graph that made them, or as the start of another."""
+    """A new tensor of the same numbers: with their graph, or as a leaf of another graph."""
     if tensor is None:
         return None
     return tensor.view_as(tensor) if in_graph else tensor.detach().requires_grad_(needed)

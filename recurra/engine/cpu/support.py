@@ -1,4 +1,4 @@
-"""Which requests the compiled loops can run, told without compiling anything."""
+"""Which requests the compiled loops can run, decided without compiling anything."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor, nn
 
 from recurra.engine.request import Request
 from recurra.engine.trace import Signature, Traced, Untraceable, Variant, traced
-from recurra.engine.trace.isolation import is_apart
+from recurra.engine.trace.isolation import is_isolated
 from recurra.engine.trace.signature_cache import signature_of
 from recurra.engine.unroll import misfit
 
 
 def why_not(request: Request) -> str | None:
-    """Why the compiled loops cannot run the request, in words; None where they can."""
-    return _around(request) or _tensors(request) or _formula(request)
+    """The reason why the compiled loops cannot run the request; None if they can."""
+    return _context_obstacle(request) or _tensor_obstacle(request) or _formula_obstacle(request)
 
 
-def _tensors(request: Request) -> str | None:
+def _tensor_obstacle(request: Request) -> str | None:
     weights = request.weights
     norms = () if weights.norms is None else (weights.norms.ih, weights.norms.hh, *chain(*weights.norms.states))
     parts = (weights.ih, weights.hh, weights.b_ih, weights.b_hh, weights.hr, *weights.vectors, *norms)
@@ -37,9 +37,9 @@ def _tensors(request: Request) -> str | None:
     return None
 
 
-def _around(request: Request) -> str | None:
-    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
-    if traced or torch._C._are_functorch_transforms_active():
+def _context_obstacle(request: Request) -> str | None:
+    is_traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
+    if is_traced or torch._C._are_functorch_transforms_active():
         return "it cannot be traced or transformed by PyTorch"
     if torch._C._len_torch_dispatch_stack():
         return "a dispatch mode of PyTorch is active, which sees operators of PyTorch alone"
@@ -47,6 +47,7 @@ def _around(request: Request) -> str | None:
         return "it knows no autocast"
     if torch.autograd.forward_ad._current_level >= 0:
         return "it has no derivatives in forward mode"
+    # Masks are drawn beforehand and constant in the traced derivative.
     masks = (request.masks.h, *request.masks.zoneout)
     if any(mask is not None and mask.requires_grad for mask in masks):
         return "it gives no gradient by a mask"
@@ -54,7 +55,7 @@ def _around(request: Request) -> str | None:
 
 
 def variant_of(request: Request) -> Variant:
-    """What stands around the formula in this request, and the sizes.
+    """The wrappers of the formula in this request, and the sizes.
 
     Raises:
         Untraceable: the formula is not the same at every call.
@@ -73,7 +74,7 @@ def variant_of(request: Request) -> Variant:
 
 
 def traced_for(request: Request) -> tuple[Traced, Variant]:
-    """The programs of the request's formula as it is now, and what stands around it.
+    """The programs of the request's present formula, and the variant of it.
 
     Raises:
         Untraceable: it has no compiled form.
@@ -87,16 +88,16 @@ def _hidden(request: Request) -> int:
 
 
 def _signature(request: Request) -> Signature:
-    """What the step computes now, looked at once where a call says what belongs to it."""
-    known: dict[str, Any] = {} if request.known is None else request.known
-    if "signature" not in known:
-        known["signature"] = signature_of(request.cell, _hidden(request), request.x.dtype)
-    signature: Signature = known["signature"]
+    """The signature of the request's step, computed once per call."""
+    cache: dict[str, Any] = {} if request.call_cache is None else request.call_cache
+    if "signature" not in cache:
+        cache["signature"] = signature_of(request.cell, _hidden(request), request.x.dtype)
+    signature: Signature = cache["signature"]
     return signature
 
 
-def _formula(request: Request) -> str | None:
-    if is_apart():
+def _formula_obstacle(request: Request) -> str | None:
+    if is_isolated():
         return "it is called within the trace of another formula"
     try:
         problem = misfit(request, _signature(request).outline.formula)

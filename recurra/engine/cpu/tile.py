@@ -1,7 +1,7 @@
-"""The matrix product at the heart of a step: a tile of rows × units in registers, summed over k one after the other.
+"""The matrix product of a step: a tile of rows × units is held in registers and summed over k.
 
-Every element is one chain of additions in the order of k, whatever the rows beside it: a row's result does not depend
-on the batch around it. A tile is a function of its own, called for every gate, so that the code of a cell stays small.
+Every element is one chain of additions in the order of k, so that the result of a row does not depend on the other
+rows of the batch. A tile is a separate function, called for every gate, which keeps the code of a cell small.
 """
 
 from __future__ import annotations
@@ -11,63 +11,68 @@ from typing import Any, NamedTuple
 
 from llvmlite import ir
 
-from recurra.engine.cpu.code import I64, Code, Shape
+from recurra.engine.cpu.code import I64, Code
+from recurra.engine.cpu.tile_shape import TileShape
 
-# Steps of k written out in the loop's body: enough that the loop's own counting is lost among them.
+# Steps of k per iteration of the loop, so that the cost of the loop counter is negligible.
 _UNROLL = 4
 
 
-class Block(NamedTuple):
-    """Columns of a tile: vectors, and the numbers that count in the last of them."""
+class UnitBlock(NamedTuple):
+    """The units of a tile: a number of vectors, the last of which may be partly filled."""
 
     vectors: int
     lanes: int
+    """Numbers used in the last vector."""
 
 
-class Rows(NamedTuple):
-    """Where the rows of an operand lie: pointer + index[row] · stride, in numbers."""
+class RowBlock(NamedTuple):
+    """The rows of an operand in memory: row i begins at pointer + index[i] · stride, in numbers."""
 
     pointer: Any
     index: Any
     stride: Any
 
 
-def tile_function(module: ir.Module, shape: Shape, block: Block, count: int) -> ir.Function:
-    """A function of the module: C = S + A W for `count` rows, made once.
+def tile_function(module: ir.Module, shape: TileShape, block: UnitBlock, count: int) -> ir.Function:
+    """The function C = S + A W for `count` rows; written at the first call for a module, then reused.
 
-    Its arguments: rows of A, weights (k, units), K, rows of S (where the sums begin), rows of C, the first row and the
+    Its arguments: rows of A, weights (K, units), K, rows of S (the initial sums), rows of C, the first row and the
     distance to the next.
     """
     name = f"tile_{block.vectors}_{block.lanes}_{count}"
-    found = module.globals.get(name)
-    if found is not None:
-        return found
+    existing = module.globals.get(name)
+    if existing is not None:
+        return existing
     number = ir.FloatType() if shape.bits == 32 else ir.DoubleType()
     rows = [number.as_pointer(), I64.as_pointer(), I64]
     kinds = [*rows, number.as_pointer(), I64, *rows, *rows, I64, I64]
+    # Not inlined: a cell calls a tile for each gate and number of rows, and copies would multiply the size of its code.
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
     code = Code(ir.IRBuilder(function.append_basic_block("entry")), shape)
     operands = list(function.args)
     a, weights, k, start, into = (
-        Rows(*operands[:3]),
+        RowBlock(*operands[:3]),
         operands[3],
         operands[4],
-        Rows(*operands[5:8]),
-        Rows(*operands[8:11]),
+        RowBlock(*operands[5:8]),
+        RowBlock(*operands[8:11]),
     )
     first, step = operands[11:]
     numbers = [code.b.add(first, code.b.mul(step, code.index(row))) for row in range(count)]
 
-    def at(operand: Rows, row: Any) -> Any:
-        place = code.b.load(code.b.gep(operand.index, [row]))
-        return code.at(operand.pointer, code.b.mul(place, operand.stride))
+    # Threads that share rows take every n-th one, so the row numbers of a tile are `step` apart.
+    def at(operand: RowBlock, row: Any) -> Any:
+        row_number = code.b.load(code.b.gep(operand.index, [row]))
+        return code.at(operand.pointer, code.b.mul(row_number, operand.stride))
 
     def lanes(vector: int) -> int | None:
         return block.lanes if vector == block.vectors - 1 else None
 
     sources, starts, targets = ([at(operand, row) for row in numbers] for operand in (a, start, into))
+    # count · vectors accumulators, row by row; they stay in registers for the whole of K.
     sums = [code.load(code.at(s, v * shape.width), lanes(v)) for s in starts for v in range(block.vectors)]
     sums = _product(code, sources, weights, k, sums, block.vectors)
     for row, target in enumerate(targets):
@@ -78,33 +83,35 @@ def tile_function(module: ir.Module, shape: Shape, block: Block, count: int) -> 
 
 
 def _product(code: Code, rows: list[Any], weights: Any, k: Any, sums: list[Any], vectors: int) -> list[Any]:
-    """Sums + rows @ weights: a vector for each row and each vector of units."""
+    """Returns sums + rows @ weights, one vector per row and vector of units."""
     width = code.shape.width
 
-    def one(place: Any, *current: Any) -> list[Any]:
-        at = code.at(weights, code.b.mul(place, code.index(code.shape.units)))
+    def multiply_add(k_index: Any, *current: Any) -> list[Any]:
+        at = code.at(weights, code.b.mul(k_index, code.index(code.shape.units)))
+        # One load of the weights serves all rows of the tile. Packed weights are padded to whole tiles: no mask needed.
         columns = [code.load(code.at(at, vector * width)) for vector in range(vectors)]
         new = []
         for row, pointer in enumerate(rows):
-            number = code.splat(code.b.load(code.at(pointer, place)))
+            number = code.splat(code.b.load(code.at(pointer, k_index)))
             new += [code.fma(number, columns[v], current[row * vectors + v]) for v in range(vectors)]
         return new
 
-    def several(place: Any, *current: Any) -> list[Any]:
+    def unrolled(k_index: Any, *current: Any) -> list[Any]:
         new = list(current)
         for offset in range(_UNROLL):
-            new = one(code.b.add(place, code.index(offset)), *new)
+            new = multiply_add(code.b.add(k_index, code.index(offset)), *new)
         return new
 
+    # K rounded down to a multiple of _UNROLL, a power of two; the second loop adds the rest.
     whole = code.b.and_(k, code.index(-_UNROLL))
-    sums = code.loop(code.index(0), whole, _UNROLL, several, sums)
-    return code.loop(whole, k, 1, one, sums)
+    sums = code.loop(code.index(0), whole, _UNROLL, unrolled, sums)
+    return code.loop(whole, k, 1, multiply_add, sums)
 
 
 def row_blocks(code: Code, count: Any, body: Callable[[Any, int], None]) -> None:
-    """Calls body(row, how many) for blocks of rows from 0 to count, as even as they can be.
+    """Calls body(row, rows of the block) for blocks of rows from 0 to count, of nearly equal size.
 
-    16 rows in tiles of 6 are 6, 5 and 5: a tile of one or two rows would leave most of the machine idle.
+    16 rows in tiles of at most 6 are divided into 6, 5 and 5: a tile of one or two rows leaves most of a core idle.
     """
     b, most = code.b, code.shape.rows
     before = b.block
@@ -119,6 +126,7 @@ def row_blocks(code: Code, count: Any, body: Callable[[Any, int], None]) -> None
     left = b.sub(count, row)
     blocks = b.udiv(b.add(left, code.index(most - 1)), code.index(most))
     size = b.udiv(b.add(left, b.sub(blocks, code.index(1))), blocks)
+    # The rows of a tile are a constant of its code, so that each possible number has a case.
     switch = b.switch(size, none)
     b.position_at_end(none)
     b.unreachable()

@@ -1,4 +1,4 @@
-"""The gradients of the input and of the weights, as large products of torch's, chunk by chunk."""
+"""The gradients of the input and of the weights, as large products of torch's per chunk."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from recurra.engine.trace import Cut, Kind, Operand
 from recurra.engine.trace.operand import H
 
 
-class _Block(NamedTuple):
-    """Rows of a matrix whose derivatives lie next to each other."""
+class _RowBlock(NamedTuple):
+    """Rows of a matrix whose derivatives are adjacent in memory."""
 
     first_row: int
     array: str
@@ -31,7 +31,7 @@ class WeightGradients:
         loops: the compiled loops.
         sequences: rows and steps.
         operands: the tensors that entered the forward pass.
-        needed: for which of them a gradient is asked for.
+        needed: whether each operand needs a gradient.
         D: the arrays of the derivatives of a chunk's pre-activations, (rows, size).
     """
 
@@ -47,7 +47,7 @@ class WeightGradients:
         self.memory, self.cell = loops.memory["backward"], loops.cell
         self.sums = {name: tensor.new_zeros(tensor.shape[1]) for name, tensor in D.items()}
         self.gradients: dict[str, Tensor] = {}
-        # Parts of the weights' gradients that something was added to: the first product overwrites.
+        # Parts of the weights' gradients that hold sums already: the first product overwrites uninitialised memory.
         self._begun: set[tuple[str, int]] = set()
         for name in ("ih", "hh", "hr"):
             tensor = operands.get(name)
@@ -60,7 +60,7 @@ class WeightGradients:
                 self.gradients[name] = make(tensor.shape, dtype=tensor.dtype, device=tensor.device)
 
     def add(self, chunk: Chunk, states: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> None:
-        """Adds what the derivatives of a chunk's pre-activations contribute."""
+        """Adds the contribution of the derivatives of a chunk's pre-activations."""
         n = chunk.last - chunk.first
         for name, derivatives in self.D.items():
             self.sums[name] += derivatives[:n].sum(0)
@@ -86,13 +86,13 @@ class WeightGradients:
         return self.gradients
 
     def _of_gates(self, arrays: Mapping[str, Tensor]) -> Tensor:
-        """The part (…, G·H) of the input's gates: the first of the array of width H."""
+        """The part (…, G·H) of the input's gates: the first columns of the array of width H."""
         hidden = self.loops.variant.hidden
         return arrays[f"D{hidden}"][..., : len(self.cell.gates) * hidden]
 
-    def _blocks(self, cut: Cut) -> list[_Block]:
-        """The rows of a product's matrix, in as few blocks as the derivatives allow."""
-        blocks: list[_Block] = []
+    def _blocks(self, cut: Cut) -> list[_RowBlock]:
+        """The rows of a product's matrix; adjacent blocks are merged, for fewer and larger products."""
+        blocks: list[_RowBlock] = []
         for output in cut.outputs:
             stored = self.loops.programs.blocks[output.derivative]
             place, rows = self.memory.places[stored], self.memory.widths[stored]
@@ -103,18 +103,19 @@ class WeightGradients:
                 if follows and last.first_row + last.rows == first_row:
                     blocks[-1] = last._replace(rows=last.rows + rows)
                     continue
-            blocks.append(_Block(first_row, place.array, place.offset, rows))
+            blocks.append(_RowBlock(first_row, place.array, place.offset, rows))
         return blocks
 
     def _product_input(
         self, cut: Cut, chunk: Chunk, states: Mapping[str, Tensor], kept: Mapping[str, Tensor]
     ) -> Tensor:
-        """What entered a product, (n, size)."""
+        """The input of a product, (n, size)."""
         sequences = self.sequences
         if cut.input != H:
             operand = self.loops.programs.product_inputs[cut.input]
             place, size = self.memory.places[operand], self.memory.widths[operand]
             return kept[place.array][: chunk.last - chunk.first, place.offset : place.offset + size]
+        # A product at step t reads h of the step before, which in reverse is the entry after t.
         before = states["h"][:-1] if sequences.direction > 0 else states["h"][1:]
         flat = before.reshape(-1, before.shape[-1])  # (steps · B, size)
         if sequences.places is None:
@@ -145,7 +146,7 @@ class WeightGradients:
         self._begun.add((matrix, first_row))
 
     def _scatter(self, name: str, chunk: Chunk, rows: Tensor) -> None:
-        """Puts rows (n, size) where their steps lie in a gradient (T, B, size)."""
+        """Writes packed rows (n, size) to their steps in a gradient (T, B, size)."""
         gradient, places = self.gradients[name], self.sequences.places
         if places is None:
             gradient[chunk.start : chunk.stop].view(rows.shape).copy_(rows)

@@ -1,7 +1,7 @@
-"""Large buffers that are used again by the next call.
+"""Large buffers that the next call reuses.
 
-The operating system hands out memory page by page as it is first touched, 0.1 to 0.5 ms a megabyte: for a training step
-of a layer of 1,024 units a tenth of its time.
+The operating system maps memory page by page at the first access, which takes 0.1 to 0.5 ms per megabyte: a tenth of
+the time of a training step of a layer of 1,024 units.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# What may lie unused; more is given back to the system.
-_MOST_BYTES = 256 * 2**20
-# Smaller ones PyTorch's allocator has at hand.
-_LEAST_BYTES = 2**18
+# Unused memory that is kept; more is returned to the system.
+_MAX_FREE_BYTES = 256 * 2**20
+# Smaller buffers come from PyTorch's allocator, which keeps them itself.
+_MIN_BYTES = 2**18
 
 _lock = threading.Lock()
 _free: list[np.ndarray[Any, Any]] = []
-# A lease may end anywhere, in the middle of `_take` too: without the lock.
+# The garbage collector may end a lease anywhere, also within `_take`, where the lock is held: appending to a deque
+# needs no lock.
 _returned: collections.deque[np.ndarray[Any, Any]] = collections.deque()
 
 
 class _Lease(np.ndarray[Any, Any]):
-    """Memory of a block, which is free again when nobody holds it: a tensor's storage does."""
+    """A view of a block that returns the block when the last reference, that of a tensor's storage, is gone."""
 
     block: np.ndarray[Any, Any] | None = None
 
@@ -40,10 +41,10 @@ class _Lease(np.ndarray[Any, Any]):
 
 
 def buffer(like: Tensor, *shape: int) -> Tensor:
-    """A tensor of that shape with anything in it, of the number type of `like`; other memory than any tensor in use."""
+    """An uninitialised tensor of that shape in the dtype of `like`, which shares memory with no tensor in use."""
     count = math.prod(shape)
     size = count * like.element_size()
-    if size < _LEAST_BYTES:
+    if size < _MIN_BYTES:
         return like.new_empty(shape)
     block = _take(size)
     lease = block[:size].view(np.float32 if like.dtype == torch.float32 else np.float64).view(_Lease)
@@ -55,8 +56,9 @@ def _take(size: int) -> np.ndarray[Any, Any]:
     with _lock:
         while _returned:
             _free.append(_returned.popleft())
-        while sum(one.nbytes for one in _free) > _MOST_BYTES:
+        while sum(block.nbytes for block in _free) > _MAX_FREE_BYTES:
             _free.pop(0)
+        # The smallest block that fits, and none of more than twice the size: large blocks stay free for large requests.
         fitting = [place for place, block in enumerate(_free) if size <= block.nbytes <= 2 * size]
         if fitting:
             return _free.pop(min(fitting, key=lambda place: _free[place].nbytes))

@@ -1,4 +1,4 @@
-"""The values that a step may write to, described so that a change of them shows."""
+"""Snapshots of the values that a step may write to, to detect whether it does."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from torch import Tensor
 from recurra.cells import Cell
 from recurra.cells.reachable_code import Reached, is_settled, names_in
 
-# Values looked at, so that a step that names a whole program is examined in some milliseconds.
-_MOST = 5000
+# Limit of the values described, so that a step that refers to a whole program is examined in some milliseconds.
+_MAX_VALUES = 5000
 _EMPTY: tuple[Iterable[Any], ...] = ([], (), {}, set(), "", range(0), {}.items())
 _ITERATORS = tuple(type(iter(one)) for one in _EMPTY)
 
 
 def contents(cell: Cell, reached: Reached) -> dict[str, Any]:
-    """What a step can write to, by name: the cell, its classes, and what its functions name or hold."""
+    """Describes what a step can write to, by name: the cell, its classes, globals and closures of its functions."""
     walk = _Walk()
     parts = {f"self.{name}": walk.describe(value) for name, value in vars(cell).items() if name != "_formula"}
     for kind in type(cell).__mro__:
@@ -32,26 +32,26 @@ def contents(cell: Cell, reached: Reached) -> dict[str, Any]:
             parts |= {f"{kind.__name__}.{name}": walk.describe(value) for name, value in members.items()}
     for function, code, _, _ in reached.functions:
         names = set(names_in(code))
-        known = function.__globals__
-        for name in names & known.keys():
-            value = known[name]
+        global_names = function.__globals__
+        for name in names & global_names.keys():
+            value = global_names[name]
             if isinstance(value, ModuleType) and not is_settled(value):
                 inner = {one: vars(value)[one] for one in names & vars(value).keys()}
                 parts |= {f"{name}.{one}": walk.describe(inside) for one, inside in inner.items()}
             else:
                 parts[name] = walk.describe(value)
-        parts |= {f"{function.__name__}: {name}": walk.describe(value) for name, value in _held(function)}
+        parts |= {f"{function.__name__}: {name}": walk.describe(value) for name, value in _function_state(function)}
     return parts
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
-    """The first name whose content differs; None where all are equal."""
+    """The first name whose content differs; None if all are equal."""
     names = [*after, *(name for name in before if name not in after)]
     return next((name for name in names if before.get(name, names) != after.get(name, names)), None)
 
 
-def _held(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    """The variables of surrounding functions, the defaults and the attributes of a function."""
+def _function_state(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """The closure, the defaults and the attributes of a function."""
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
             yield name, cell.cell_contents
@@ -62,23 +62,26 @@ def _held(function: FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 class _Walk:
-    """Describes values and what they hold, each once."""
+    """Describes values and their parts, each once."""
 
     def __init__(self) -> None:
         self._seen: dict[int, Any] = {}
 
     def describe(self, value: Any) -> Any:
-        """Something that is equal as long as the value holds the same."""
+        """A description that compares equal as long as the value is unchanged."""
         if value is None or isinstance(value, int | str | bytes):
             return type(value), value
         if isinstance(value, float | complex | torch.dtype | torch.device):
             return type(value), repr(value)
-        # What holds itself is named by where it is.
-        if id(value) in self._seen or len(self._seen) > _MOST:
+        # A value met before, such as one that contains itself, is described by its identity.
+        if id(value) in self._seen or len(self._seen) > _MAX_VALUES:
             return id(value)
         self._seen[id(value)] = value
         if isinstance(value, tuple):
-            return [type(value), *map(self.describe, value)]  # made anew at each reading of some attributes
+            return [
+                type(value),
+                *map(self.describe, value),
+            ]  # by content: some attributes return a new tuple at each access
         return id(value), self._content(value)
 
     def _content(self, value: Any) -> Any:
@@ -99,7 +102,7 @@ class _Walk:
         if isinstance(value, MethodType):
             return self.describe(value.__self__)
         if isinstance(value, FunctionType):
-            return () if is_settled(value) else [self.describe(one) for _, one in _held(value)]
+            return () if is_settled(value) else [self.describe(one) for _, one in _function_state(value)]
         if isinstance(value, type):
             members = {} if is_settled(value) else vars(value)
             return [(name, self.describe(one)) for name, one in members.items() if not name.startswith("__")]
@@ -125,5 +128,5 @@ class _Walk:
         frame = getattr(value, "gi_frame", None)  # a generator
         if frame is not None:
             parts.append(("line", (frame.f_lasti, self.describe(dict(frame.f_locals)))))
-        # itertools.count and others of C's say in their repr where they are; the default repr says where they lie.
+        # The repr of itertools.count and similar C types shows their position; the default repr only shows an address.
         return parts or (repr(value) if type(value).__module__ in ("itertools", "decimal", "fractions") else ())

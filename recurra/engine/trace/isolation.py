@@ -1,4 +1,4 @@
-"""Code run in a thread of its own: what a caller has switched on for its thread has no part in it."""
+"""Runs code in a separate thread, unaffected by the modes that the caller has enabled in its thread."""
 
 from __future__ import annotations
 
@@ -9,39 +9,40 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-_Made = TypeVar("_Made")
+_Result = TypeVar("_Result")
 _local = threading.local()
 _locks = [threading.Lock()]
 if hasattr(os, "register_at_fork"):
-    # In a child process no thread is there that could release the old one.
+    # A child process has no thread that could release the old lock.
     os.register_at_fork(after_in_child=lambda: operator.setitem(_locks, 0, threading.Lock()))
 
 
-def is_apart() -> bool:
-    """Whether this thread is one that `apart` has started."""
-    return getattr(_local, "apart", False)
+def is_isolated() -> bool:
+    """Whether this thread was started by `run_isolated`."""
+    return getattr(_local, "isolated", False)
 
 
-def apart(work: Callable[[], _Made]) -> _Made:
-    """The result of some work, one at a time in this process.
+def run_isolated(work: Callable[[], _Result]) -> _Result:
+    """Runs a function in a new thread, one function at a time per process, and returns its result.
 
     PyTorch's modes belong to a thread: hooks on saved tensors, dispatch and function modes, gradients, inference,
-    autocast, levels of `torch.func`. A new thread has none of them, so that one formula is traced in one way, wherever
-    its layer is called first.
+    autocast, levels of `torch.func`. A new thread has none of them, so that a formula is traced in the same way,
+    wherever its layer is called first.
 
     Raises:
         RuntimeError: called within itself, or no thread can be started.
-        BaseException: whatever the work raises.
+        BaseException: any error of the function.
     """
-    if is_apart():
+    if is_isolated():
         raise RuntimeError("within the trace of another formula")
-    results: list[_Made] = []
+    results: list[_Result] = []
     errors: list[BaseException] = []
     context = contextvars.copy_context()
 
     def run() -> None:
-        _local.apart = True
+        _local.isolated = True
         try:
+            # The lock is taken here and not by the caller, so that the thread that holds it can never wait for it.
             with _locks[0]:
                 results.append(context.run(work))
         except BaseException as error:
@@ -56,6 +57,6 @@ def apart(work: Callable[[], _Made]) -> _Made:
 
 
 def error_as_reason(error: BaseException) -> str:
-    """An unforeseen error in a line."""
+    """An unexpected error in one line."""
     text: Any = (str(error).splitlines() or [""])[0]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,16 +1,10 @@
-"""PyTorch's operators as a short list of elementwise operations, each of which every compiled engine has a rule for."""
+"""The elementwise operations of a traced step, and the operators of PyTorch that they stand for."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
-from torch import fx
-
-from recurra.engine.trace.decompositions import decompositions
-from recurra.engine.trace.operand import Kind, Operand
+from recurra.engine.trace.operand import Operand
 
 Value = Operand | float
 """An input, the result of an earlier operation, or a number."""
@@ -20,18 +14,18 @@ class Op(NamedTuple):
     """`name = kind(arguments)`, elementwise; or the sum of its argument over all units of a row, kind "sum"."""
 
     name: Operand
-    """Its result."""
+    """The result."""
     kind: str
     arguments: tuple[Value, ...]
     width: int
-    """Units of a row: H, or P where projected; 0 where there is one number a row."""
+    """Units of a row: H, or P for projected values; 0 for one number per row."""
 
 
 class Untraceable(Exception):
-    """The step does something that cannot be written down, in words."""
+    """The step has no compiled form; the message is the reason."""
 
 
-_KINDS = {
+OPERATORS = {
     "aten.add": "add", "aten.sub": "sub", "aten.rsub": "rsub", "aten.mul": "mul", "aten.div": "div",
     "aten.neg": "neg", "aten.reciprocal": "reciprocal", "aten.abs": "abs", "aten.sqrt": "sqrt", "aten.sign": "sign",
     "aten.sgn": "sign", "aten.rsqrt": "rsqrt", "aten.floor": "floor", "aten.exp": "exp", "aten.expm1": "expm1",
@@ -47,274 +41,8 @@ _KINDS = {
     "aten.logical_and": "and", "aten.logical_or": "or", "aten.logical_not": "not",
     "aten.bitwise_and": "and", "aten.bitwise_or": "or", "aten.bitwise_not": "not",
 }  # fmt: skip
-KINDS = frozenset(_KINDS.values()) | {"sum"}
+"""The kind of operation of each elementwise operator of PyTorch."""
+KINDS = frozenset(OPERATORS.values()) | {"sum"}
+"""All kinds of operations; a compiled engine has a rule for each."""
 CONDITIONS = {"le", "lt", "ge", "gt", "eq", "ne", "and", "or", "not"}
-_LOGICAL = {"and", "or", "not"}
-# What says where a result lies and not what it is.
-_HARMLESS = {"dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking"}
-_SCALED = {"aten.add", "aten.sub"}
-"""Operators with a factor `alpha` for their second argument."""
-_POWERS: dict[float, str] = {0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal"}
-_WHOLE_NUMBERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
-_EXACT_TO = 2**24
-"""Whole numbers up to this are exact in float32."""
-_SHAPES = {
-    "aten.alias", "aten.clone", "aten.detach", "aten.expand", "aten.view", "aten.reshape", "aten.squeeze",
-    "aten.unsqueeze", "aten.lift_fresh_copy", "aten.lift_fresh", "aten._unsafe_view",
-}  # fmt: skip
-_CONSTANTS: dict[str, Callable[[fx.Node], Any]] = {
-    "aten.full_like": lambda node: node.args[1],
-    "aten.full": lambda node: node.args[1],
-    "aten.scalar_tensor": lambda node: node.args[0],
-    "aten.zeros_like": lambda node: 0.0,
-    "aten._efficientzerotensor": lambda node: 0.0,
-    "aten.zeros": lambda node: 0.0,
-    "aten.new_zeros": lambda node: 0.0,
-    "aten.ones_like": lambda node: 1.0,
-    "aten.ones": lambda node: 1.0,
-    # Only their shape is ever read; whoever reads more sees that it was nothing.
-    "aten.empty_permuted": lambda node: math.nan,
-    "aten.empty_like": lambda node: math.nan,
-    "aten.empty": lambda node: math.nan,
-    "aten.fill": lambda node: node.args[1],
-}
-
-
-class Writer:
-    """Writes a traced graph down, an operation after the other; equal ones once."""
-
-    def __init__(self, rows: int, widths: dict[Operand, int], dtype: torch.dtype) -> None:
-        self.rows, self.dtype = rows, dtype
-        self.widths = dict(widths)
-        """Of each input and operation."""
-        self.operations: list[Op] = []
-        self._known: dict[tuple[Any, ...], Operand] = {}
-        self._conditions: set[Operand] = set()
-        self._values: dict[fx.Node, Value] = {}
-
-    def write(self, graph: fx.Graph, inputs: list[Operand]) -> list[Value]:
-        """The values of the graph's outputs; `inputs` are its inputs in order."""
-        placeholders = iter(inputs)
-        outputs: list[Value] = []
-        for node in graph.nodes:
-            if node.op == "placeholder":
-                self._values[node] = next(placeholders)
-            elif node.op == "output":
-                outputs = [0.0 if result is None else self._values[result] for result in node.args[0]]
-            elif node.op == "call_function":
-                self._values[node] = self._node(node)
-            else:
-                self._values[node] = _held_number(node)
-        return outputs
-
-    def _node(self, node: fx.Node) -> Value:
-        name = _operator(node)
-        if name in _CONSTANTS:
-            return _rounded(float(_CONSTANTS[name](node)), node.meta["val"].dtype)
-        self._check(node, name)
-        arguments = tuple(self._values[arg] if isinstance(arg, fx.Node) else arg for arg in node.args)
-        if name in _SHAPES:
-            return self._as_value(arguments[0])
-        if name in ("aten.mean", "aten.sum"):
-            return self._reduction(node, name, arguments)
-        if name in ("aten._to_copy", "prims.convert_element_type"):
-            value = self._as_value(arguments[0])
-            return self._condition(value) if node.meta["val"].dtype == torch.bool else self._number(value)
-        if name == "aten.pow":
-            return self._power(*map(self._as_value, arguments))
-        if name in _SCALED and node.kwargs.get("alpha", 1) != 1:
-            factor = self._as_value(node.kwargs["alpha"])
-            arguments = (arguments[0], self.emit("mul", self._as_value(arguments[1]), factor))
-        if name == "aten.clamp":
-            return self._clamp(arguments)
-        if name not in _KINDS:
-            raise Untraceable(
-                f"the operator {name or node.target} has no rule; there are rules for "
-                f"{', '.join(sorted(set(_KINDS.values()) - CONDITIONS))},"
-                " comparisons, and sums and means over the units"
-            )
-        return self.emit(_KINDS[name], *(self._as_value(argument) for argument in arguments))
-
-    def _check(self, node: fx.Node, name: str) -> None:
-        """Raises where an operator does not make numbers of rows and units, or does more than its name says."""
-        made = node.meta.get("val")
-        if not isinstance(made, torch.Tensor):
-            raise Untraceable(f"the operator {name or node.target} has no rule")
-        shape = tuple(made.shape)
-        of_vectors = len(shape) == 1 and shape[0] in self.widths.values()
-        if shape and shape[0] != self.rows and not of_vectors:
-            raise Untraceable(f"{name} makes {shape} of (B, H): it is not elementwise, nor a sum over units")
-        of_number = name in ("aten.lift_fresh_copy", "aten.lift_fresh") and not shape
-        if made.dtype not in (self.dtype, torch.bool) and not of_number and not _is_count(node, name, made.dtype):
-            raise Untraceable(f"{name} makes numbers of type {made.dtype}")
-        further = {key for key, value in node.kwargs.items() if value is not None} - _HARMLESS
-        if name in _SCALED:
-            further -= {"alpha"}
-        if further:
-            raise Untraceable(f"{name} with {', '.join(sorted(further))}")
-
-    @staticmethod
-    def _as_value(argument: Any) -> Value:
-        if isinstance(argument, (bool, int, float)):
-            return math.nan if argument != argument else float(argument)  # one NaN, which is equal to itself in tuples
-        if isinstance(argument, Operand):
-            return argument
-        raise Untraceable(f"an operator with the argument {argument!r}")
-
-    def emit(self, kind: str, *arguments: Value) -> Value:
-        """One operation, or what it comes to where that is known already."""
-        if kind == "where":
-            arguments = (self._condition(arguments[0]), *map(self._number, arguments[1:]))
-        else:
-            arguments = tuple(map(self._condition if kind in _LOGICAL else self._number, arguments))
-        simple = _simple(kind, arguments)
-        if simple is not None:
-            return simple
-        key = (kind, arguments)
-        if key not in self._known:
-            name = Operand(Kind.RESULT, f"{kind}{len(self.operations)}")
-            width = max((self.widths[a] for a in arguments if isinstance(a, Operand)), default=0)
-            self.operations.append(Op(name, kind, arguments, width))
-            self._known[key], self.widths[name] = name, width
-            if kind in CONDITIONS:
-                self._conditions.add(name)
-        return self._known[key]
-
-    def _number(self, value: Value) -> Value:
-        """A condition as 0 or 1, any other value as it is."""
-        return self.emit("where", value, 1.0, 0.0) if value in self._conditions else value
-
-    def _condition(self, value: Value) -> Value:
-        """A number as whether it is not 0, a condition as it is."""
-        return value if value in self._conditions else self.emit("ne", value, 0.0)
-
-    def _reduction(self, node: fx.Node, name: str, arguments: tuple[Any, ...]) -> Value:
-        given = node.args[0]
-        assert isinstance(given, fx.Node)
-        shape = tuple(given.meta["val"].shape)
-        if len(arguments) < 2 or [dim % len(shape) for dim in arguments[1]] != [1] or len(shape) != 2:
-            raise Untraceable(f"{name} over anything but the units of a row")
-        value = self._number(self._as_value(arguments[0]))
-        if isinstance(value, float) or self.widths[value] == 0:
-            # One number a row, spread over the units before: its sum is that number times their count.
-            total = self.emit("mul", value, float(shape[1]))
-        else:
-            key = ("sum", (value,))
-            if key not in self._known:
-                result = Operand(Kind.RESULT, f"sum{len(self.operations)}")
-                self.operations.append(Op(result, "sum", (value,), 0))
-                self._known[key], self.widths[result] = result, 0
-            total = self._known[key]
-        return self.emit("div", total, float(shape[1])) if name == "aten.mean" else total
-
-    def _power(self, base: Value, exponent: Value) -> Value:
-        """As PyTorch computes it: small whole exponents by products, the others by the C library's function."""
-        if exponent in (0, 1):
-            return base if exponent else 1.0
-        if exponent in (2, 3, -2):
-            square = self.emit("mul", base, base)
-            if exponent == 2:
-                return square
-            return self.emit("mul", square, base) if exponent == 3 else self.emit("reciprocal", square)
-        if isinstance(exponent, float) and exponent in _POWERS:
-            return self.emit(_POWERS[exponent], base)
-        if base == 2.0:
-            return self.emit("exp2", exponent)
-        return self.emit("pow", base, exponent)
-
-    def _clamp(self, arguments: tuple[Any, ...]) -> Value:
-        value, *ends = arguments
-        for kind, end in zip(("maximum", "minimum"), ends, strict=False):
-            if end is not None:
-                value = self.emit(kind, self._as_value(value), self._as_value(end))
-        return self._as_value(value)
-
-
-def _simple(kind: str, arguments: tuple[Value, ...]) -> Value | None:
-    """What an operation comes to where nothing need be computed."""
-    if kind == "add" and arguments[1] == 0.0:
-        return arguments[0]
-    if kind == "add" and arguments[0] == 0.0:
-        return arguments[1]
-    if kind == "sub" and arguments[1] == 0.0:
-        return arguments[0]
-    if kind in ("mul", "div") and arguments[1] == 1.0:
-        return arguments[0]
-    if kind == "mul" and arguments[0] == 1.0:
-        return arguments[1]
-    if kind == "where" and isinstance(arguments[1], float) and arguments[1] == arguments[2]:
-        return arguments[1]
-    if kind == "neg" and isinstance(arguments[0], float) and not math.isnan(arguments[0]):
-        return -arguments[0]
-    return None
-
-
-def _operator(node: fx.Node) -> str:
-    """The operator without its overload; one in place as the other, where nobody else reads the tensor it writes to."""
-    name = str(node.target).rpartition(".")[0]
-    written = node.args[0] if name.endswith("_") else None
-    if not isinstance(written, fx.Node) or written.op != "call_function" or len(written.users) > 1:
-        return name
-    is_view = str(written.target).rpartition(".")[0] in _SHAPES
-    return name if is_view else name[:-1]
-
-
-def _held_number(node: fx.Node) -> float:
-    """The number of a tensor that a step makes from a number, `torch.tensor(0.5)`.
-
-    Raises:
-        Untraceable: the tensor has more numbers, or is not made in the step and could have others at the next one.
-    """
-    made = str(node.target).startswith("_tensor_constant") and all(
-        str(user.target).startswith("aten.lift_fresh") for user in node.users
-    )
-    tensor = getattr(node.graph.owning_module, str(node.target), None)
-    if not made or not isinstance(tensor, torch.Tensor) or tensor.dim() or tensor.is_complex():
-        raise Untraceable(f"its step holds a tensor of its own ({node.target})")
-    return _rounded(float(tensor), tensor.dtype)
-
-
-def _rounded(value: float, dtype: torch.dtype) -> float:
-    """The number as a tensor of the type holds it; whole numbers and conditions as they are, NaN the one of `math`."""
-    rounded = float(torch.tensor(value, dtype=dtype)) if dtype.is_floating_point else value
-    return math.nan if math.isnan(rounded) else rounded
-
-
-def _is_count(node: fx.Node, name: str, dtype: torch.dtype) -> bool:
-    """Whether an operator gives numbers that are exact in any type: conditions as 0 and 1, sums of them, constants."""
-    if name == "aten.where":
-        return all(_is_exact(argument, dtype) for argument in node.args[1:])
-    if dtype not in _WHOLE_NUMBERS or name not in (
-        "aten._to_copy", "prims.convert_element_type", "aten.sum"
-    ):  # fmt: skip
-        return False
-    source = node.args[0]
-    assert isinstance(source, fx.Node)
-    return bool(source.meta["val"].dtype == torch.bool)
-
-
-def _is_exact(argument: Any, dtype: torch.dtype) -> bool:
-    """Whether an argument is a constant: of whole numbers one that float32 holds."""
-    if not isinstance(argument, fx.Node):
-        return False
-    name = str(argument.target).rpartition(".")[0]  # such as aten.scalar_tensor
-    if name not in _CONSTANTS:
-        return False
-    return dtype.is_floating_point or abs(float(_CONSTANTS[name](argument))) <= _EXACT_TO
-
-
-def traced_graph(function: Callable[..., tuple[torch.Tensor, ...]], values: list[torch.Tensor]) -> fx.Graph:
-    """The function as a graph of PyTorch's core operators, what nobody reads left out.
-
-    Raises:
-        Untraceable: it decides by numbers, or anything else that PyTorch's tracer cannot follow.
-    """
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    try:
-        module = make_fx(torch.func.functionalize(function), decomposition_table=decompositions())(*values)
-    except Exception as error:  # whatever a user's formula or the tracer raises, the reference can still run it
-        first = (str(error).splitlines() or [""])[0]
-        raise Untraceable(f"its step cannot be traced ({type(error).__name__}: {first})") from error
-    module.graph.eliminate_dead_code()
-    return module.graph
+"""The kinds whose result is True or False."""

@@ -1,4 +1,4 @@
-"""The global random generators: which of them a piece of code draws from, and their states put back."""
+"""The global random generators: detects which of them code draws from, and restores their states."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import torch
 
 
 @contextlib.contextmanager
-def kept_generators() -> Iterator[list[str]]:
-    """Puts the states of the global generators back; a list of the names of those that were drawn from."""
+def preserved_generators() -> Iterator[list[str]]:
+    """Restores the states of the global generators; yields a list, filled at the end with the generators drawn from."""
     before, drawn = _states(), list[str]()
     try:
         yield drawn
@@ -41,7 +41,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _numbers(state: dict[str, Any]) -> list[Any]:
-    """NumPy's state as plain numbers, because arrays are not shown whole."""
+    """NumPy's state as plain numbers, because the repr of a long array leaves numbers out."""
     inner = {name: getattr(one, "tolist", lambda one=one: one)() for name, one in state["state"].items()}
     return [inner, {name: one for name, one in state.items() if name != "state"}]
 

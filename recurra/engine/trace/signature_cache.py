@@ -1,8 +1,8 @@
-"""The signature of a cell's step at this moment, and whether the step may be compiled at all.
+"""The signature of a cell's present step, and whether the step can be compiled at all.
 
-A compiled step is the one that the signature describes, run at every row and time alike. A step that draws random
-numbers, counts its calls or writes anything else down is another one each time; so is one that asks whether gradients
-are recorded. Such steps are refused, by examining each new signature once.
+Compiled code runs the step that the signature describes, equally for every row and step. A step that draws random
+numbers, counts its calls or writes to other values differs from call to call, and so does one that depends on whether
+gradients are recorded. Such steps are refused: each new signature is examined once.
 """
 
 from __future__ import annotations
@@ -19,74 +19,75 @@ from recurra.cells.activations import ACTIVATIONS
 from recurra.cells.builtin_code import is_untouched
 from recurra.cells.reachable_code import Reached, is_settled, reach
 from recurra.engine.trace.contents import changed, contents
-from recurra.engine.trace.isolation import apart, error_as_reason
+from recurra.engine.trace.isolation import error_as_reason, run_isolated
 from recurra.engine.trace.operations import Untraceable
-from recurra.engine.trace.randomness import kept_generators
-from recurra.engine.trace.signature import Signature, Stage
+from recurra.engine.trace.randomness import preserved_generators
+from recurra.engine.trace.signature import Signature
+from recurra.engine.trace.step_probe import StepProbe
 
-# Signatures and stages remembered of one cell, whose numbers may change all the time.
-_MOST = 64
-_NAMED = frozenset(map(id, ACTIVATIONS.values()))
+# Signatures and probes that are kept per cell: a number in its step may change all the time.
+_MAX_PER_CELL = 64
+_ACTIVATION_IDS = frozenset(map(id, ACTIVATIONS.values()))
 
 
-class _Note:
-    """What is known of one cell object."""
+class _CellRecord:
+    """The results for one cell object."""
 
     def __init__(self, cell: Cell) -> None:
-        self.reached: Reached = reach(type(cell), vars(cell), follow=lambda one: not is_settled(one))
-        self.refused: str | None = None
+        self.reached: Reached = reach(type(cell), vars(cell), follow=lambda value: not is_settled(value))
+        self.refusal: str | None = None
         self.examined: dict[Signature, None] = {}
-        self.stages: dict[tuple[int, torch.dtype], Stage] = {}
+        self.probes: dict[tuple[int, torch.dtype], StepProbe] = {}
 
-    def stage(self, cell: Cell, hidden: int, dtype: torch.dtype) -> Stage:
-        """The tensors to run the step on, never those that another thread is using."""
-        stage = self.stages.pop((hidden, dtype), None)
+    def probe(self, cell: Cell, hidden: int, dtype: torch.dtype) -> StepProbe:
+        """A probe to run the step on; `pop` ensures that no other thread uses the same one."""
+        probe = self.probes.pop((hidden, dtype), None)
         parts = cell.gates, cell.recurrent, cell.states, cell.vectors
-        return stage if stage is not None and stage.parts == parts else Stage(cell, hidden, dtype)
+        return probe if probe is not None and probe.parts == parts else StepProbe(cell, hidden, dtype)
 
-    def give_back(self, stage: Stage, hidden: int, dtype: torch.dtype) -> None:
-        """Keeps a stage for the next run."""
-        if not stage.spoiled and len(self.stages) < _MOST:
-            self.stages[hidden, dtype] = stage
+    def keep_probe(self, probe: StepProbe, hidden: int, dtype: torch.dtype) -> None:
+        """Keeps a probe for the next run."""
+        if not probe.is_modified and len(self.probes) < _MAX_PER_CELL:
+            self.probes[hidden, dtype] = probe
 
 
-_notes: dict[int, tuple[weakref.ref[Cell], _Note]] = {}
-_shipped: dict[tuple[Any, ...], Signature] = {}
+_records: dict[int, tuple[weakref.ref[Cell], _CellRecord]] = {}
+_builtin_signatures: dict[tuple[Any, ...], Signature] = {}
 
 
 def signature_of(cell: Cell, hidden: int, dtype: torch.dtype) -> Signature:
-    """What the cell's step computes now.
+    """The signature of a cell's present step.
 
     Args:
         cell: the cell.
-        hidden: units.
+        hidden: the number of units.
         dtype: float32 or float64.
 
     Raises:
-        Untraceable: that cannot be known, or is not the same at every call.
+        Untraceable: the step cannot be determined, or is not the same at every call.
         InputError: the step reads a part that the cell does not name.
     """
     if is_untouched(type(cell)):
-        key = _options(cell)
+        key = _builtin_key(cell)
         if key is not None:
             key = (*key, hidden, dtype)
-            if key not in _shipped:
-                if len(_shipped) >= 1024:
-                    _shipped.clear()
-                _shipped[key] = _checked(Stage(cell, hidden, dtype).run(cell))
-            return _shipped[key]
-    return _of_any(cell, hidden, dtype)
+            if key not in _builtin_signatures:
+                if len(_builtin_signatures) >= 1024:
+                    _builtin_signatures.clear()
+                _builtin_signatures[key] = _require_complete(StepProbe(cell, hidden, dtype).run(cell))
+            return _builtin_signatures[key]
+    return _examined_signature(cell, hidden, dtype)
 
 
-def _options(cell: Cell) -> tuple[Any, ...] | None:
-    """All that the step of an untouched cell of this package reads of it; None where it reads more."""
+def _builtin_key(cell: Cell) -> tuple[Any, ...] | None:
+    """The options that the step of an unmodified built-in cell depends on; None if it has further attributes."""
     values, names = vars(cell), _field_names(type(cell))
     if len(values) - ("_formula" in values) != len(names):
         return None
     options: list[Any] = [type(cell), cell.gates, cell.recurrent, cell.states, cell.vectors]
     for name in names:
         value = values.get(name)
-        if not isinstance(value, str | float | int) and id(value) not in _NAMED:
+        if not isinstance(value, str | float | int) and id(value) not in _ACTIVATION_IDS:
             return None
         options.append((type(value), repr(value) if isinstance(value, float) else value))
     return tuple(options)
@@ -97,98 +98,100 @@ def _field_names(kind: type[Cell]) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
 
 
-def _checked(signature: Signature) -> Signature:
+def _require_complete(signature: Signature) -> Signature:
     if signature.obstacle is not None:
         raise Untraceable(signature.obstacle)
     return signature
 
 
-def _of_any(cell: Cell, hidden: int, dtype: torch.dtype) -> Signature:
-    note = _note_of(cell)
-    if note.refused is not None:
-        raise Untraceable(note.refused)
-    if note.examined:
-        signature = _checked(_run(note, cell, hidden, dtype))
+def _examined_signature(cell: Cell, hidden: int, dtype: torch.dtype) -> Signature:
+    record = _record_of(cell)
+    if record.refusal is not None:
+        raise Untraceable(record.refusal)
+    if record.examined:
+        signature = _require_complete(_run(record, cell, hidden, dtype))
     else:
-        with kept_generators():
-            _run(note, cell, hidden, dtype)  # what is computed once and kept is kept from here on
-            signature = _checked(_run(note, cell, hidden, dtype))
-    if signature not in note.examined:
-        note.refused = _examine(note, cell, hidden, dtype, signature)
-        if note.refused is not None:
-            raise Untraceable(note.refused)
-        if len(note.examined) >= _MOST:
-            note.examined.clear()
-        note.examined[signature] = None
+        with preserved_generators():
+            _run(record, cell, hidden, dtype)  # a first run, for steps that cache values
+            signature = _require_complete(_run(record, cell, hidden, dtype))
+    if signature not in record.examined:
+        record.refusal = _examine(record, cell, hidden, dtype, signature)
+        if record.refusal is not None:
+            raise Untraceable(record.refusal)
+        if len(record.examined) >= _MAX_PER_CELL:
+            record.examined.clear()
+        record.examined[signature] = None
     return signature
 
 
-def _note_of(cell: Cell) -> _Note:
-    known = _notes.get(id(cell))
+def _record_of(cell: Cell) -> _CellRecord:
+    known = _records.get(id(cell))
     if known is not None and known[0]() is cell and known[1].reached.unchanged():
         return known[1]
-    note, number = _Note(cell), id(cell)
+    record, number = _CellRecord(cell), id(cell)
 
-    # Held by the default: at the interpreter's end the module's own name is None before the last cells are gone.
-    def forget(gone: weakref.ref[Cell], notes: dict[int, Any] = _notes) -> None:
+    # A default argument holds the dictionary: at exit the module's global is None before the last cells are deleted.
+    def forget(gone: weakref.ref[Cell], notes: dict[int, Any] = _records) -> None:
         if notes.get(number, (None,))[0] is gone:
             notes.pop(number, None)
 
-    _notes[number] = weakref.ref(cell, forget), note
-    return note
+    _records[number] = weakref.ref(cell, forget), record
+    return record
 
 
-def _run(note: _Note, cell: Cell, hidden: int, dtype: torch.dtype) -> Signature:
+def _run(record: _CellRecord, cell: Cell, hidden: int, dtype: torch.dtype) -> Signature:
     """The signature of one run.
 
     Raises:
-        Untraceable: the step raises an error on two rows; the reference will show whether it does so on others.
+        Untraceable: the step raises an error on two rows; the unrolled steps will show whether it does on others.
     """
-    stage = note.stage(cell, hidden, dtype)
+    probe = record.probe(cell, hidden, dtype)
     try:
         if torch._C._len_torch_dispatch_stack():
             from torch.utils._python_dispatch import _disable_current_modes
 
             with _disable_current_modes():
-                signature = stage.run(cell)
+                signature = probe.run(cell)
         else:
-            signature = stage.run(cell)
+            signature = probe.run(cell)
     except Untraceable:
         raise
     except (TypeError, AttributeError, RuntimeError, LookupError, AssertionError, NotImplementedError) as error:
         raise Untraceable(f"its step raises an error ({error_as_reason(error)})") from error
-    note.give_back(stage, hidden, dtype)
+    record.keep_probe(probe, hidden, dtype)
     return signature
 
 
-def _examine(note: _Note, cell: Cell, hidden: int, dtype: torch.dtype, signature: Signature) -> str | None:
-    """Why the step is not one and the same at every call; None where it is.
+def _examine(record: _CellRecord, cell: Cell, hidden: int, dtype: torch.dtype, signature: Signature) -> str | None:
+    """The reason why the step is not the same at every call; None if it is.
 
     Raises:
-        Untraceable: it could not be examined this time.
+        Untraceable: the step could not be examined this time.
     """
     try:
-        return apart(lambda: _differences(note, cell, hidden, dtype, signature))
+        return run_isolated(lambda: _find_difference(record, cell, hidden, dtype, signature))
     except Untraceable:
         raise
     except Exception as error:
         raise Untraceable(f"its step cannot be examined now ({error_as_reason(error)})") from error
 
 
-def _differences(note: _Note, cell: Cell, hidden: int, dtype: torch.dtype, signature: Signature) -> str | None:
+def _find_difference(
+    record: _CellRecord, cell: Cell, hidden: int, dtype: torch.dtype, signature: Signature
+) -> str | None:
     def run() -> Signature:
-        return Stage(cell, hidden, dtype).run(cell)
+        return StepProbe(cell, hidden, dtype).run(cell)
 
-    with kept_generators():
-        run()  # what is computed once and kept is kept from here on
-    # Other threads may draw numbers or write meanwhile: only what happens each time is the step's own.
+    with preserved_generators():
+        run()  # a first run, for steps that cache values
+    # Other threads may draw numbers or write at the same time: only an effect of every run is attributed to the step.
     drawn, written, runs = [], [], list[Signature]()
     for _ in range(3):
-        before = contents(cell, note.reached)
-        with kept_generators() as names:
+        before = contents(cell, record.reached)
+        with preserved_generators() as names:
             runs.append(run())
         drawn.append(set(names))
-        written.append(changed(before, contents(cell, note.reached)))
+        written.append(changed(before, contents(cell, record.reached)))
         if not names and written[-1] is None:
             break
     if all(drawn):
@@ -197,33 +200,35 @@ def _differences(note: _Note, cell: Cell, hidden: int, dtype: torch.dtype, signa
     if all(written):
         return f"its step writes to {written[-1]}, so that it may compute something else at each call"
     with torch.no_grad():
-        without = run()
+        without_gradients = run()
     with torch.inference_mode():
-        inference = run()
+        in_inference_mode = run()
     runs.append(run())
     if runs[0].obstacle is not None:
         return runs[0].obstacle
-    if any(one != runs[0] for one in runs):
+    if any(other != runs[0] for other in runs):
         return "its step computes something else each time that it runs"
-    if not (runs[0].equals_but_for_gradients(without) and runs[0].equals_but_for_gradients(inference)):
+    if not (
+        runs[0].equals_but_for_gradients(without_gradients) and runs[0].equals_but_for_gradients(in_inference_mode)
+    ):
         return "its step asks whether gradients are recorded"
     if not runs[0].equals_but_for_gradients(signature):
         raise Untraceable("its step computes something else in another thread, or was changed meanwhile")
     return None
 
 
-def computed_now(cell: Cell, hidden: int, dtype: torch.dtype) -> Signature | None:
-    """What the step computes now, whatever stands in the way of compiling it; None where it cannot be run on two rows.
+def current_signature(cell: Cell, hidden: int, dtype: torch.dtype) -> Signature | None:
+    """The present signature, whether or not the step can be compiled; None if it cannot be run on two rows.
 
-    Two of these that differ say that the step has changed; two that are equal say nothing of what it draws or counts.
+    If two of them differ, the step has changed; if they are equal, it may still draw numbers or count its calls.
     """
     try:
-        with kept_generators():
-            return Stage(cell, hidden, dtype).run(cell)
-    except Exception:  # whatever it raises there, the layer shows what it does on its own tensors
+        with preserved_generators():
+            return StepProbe(cell, hidden, dtype).run(cell)
+    except Exception:  # the layer raises the same error on its own tensors
         return None
 
 
-def still(cell: Cell, hidden: int, dtype: torch.dtype, signature: Signature) -> bool:
-    """Whether the step is what the signature says, run anew on tensors of its own."""
-    return Stage(cell, hidden, dtype).run(cell).equals_but_for_gradients(signature)
+def is_unchanged(cell: Cell, hidden: int, dtype: torch.dtype, signature: Signature) -> bool:
+    """Whether the step still has the signature, by running it on new tensors."""
+    return StepProbe(cell, hidden, dtype).run(cell).equals_but_for_gradients(signature)

@@ -1,8 +1,8 @@
-"""From a cell's step, with its wrappers, to one list of operations: the new state and every derivative.
+"""Traces a cell's step and its wrappers to one list of operations for the new state and every derivative.
 
-PyTorch differentiates the step (`torch.func.vjp`) and traces it (`make_fx`); nothing is differentiated by hand.
-Matrix products are not elementwise: the list is cut there. The output of a product is an input of the list, the input
-of a product an output, and the other way round for derivatives.
+PyTorch differentiates the step (`torch.func.vjp`) and traces it (`make_fx`); no derivative is written by hand. Matrix
+products are not elementwise, so that the list is cut there: the output of a product is an input of the list, the input
+of a product is an output, and the reverse holds for derivatives.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from recurra.cells import Cell, Gates, State
+from recurra.cells import Cell, Gates, State, Vectors
 from recurra.cells.builtin_code import is_untouched
 from recurra.engine.trace.operand import Kind, Operand
-from recurra.engine.trace.operations import Op, Untraceable, Value, Writer, traced_graph
+from recurra.engine.trace.operations import Op, Untraceable, Value
 from recurra.engine.trace.subject import Subject
+from recurra.engine.trace.writer import Writer, traced_graph
 from recurra.engine.wrappers import normalise, recurrent_part, vectors_of, zone_out
 
 Tensors = dict[Operand, Tensor]
@@ -28,7 +29,7 @@ OnProduct = Callable[[str, tuple[Operand, ...], Tensor, Tensors], None]
 
 @dataclass(frozen=True)
 class Variant:
-    """The wrappers of a cell's formula, and the sizes: with the cell, all that a compiled form depends on."""
+    """The wrappers of a cell's formula and the sizes, on which compiled code depends besides the cell."""
 
     hidden: int
     """H."""
@@ -37,9 +38,9 @@ class Variant:
     bias: bool = True
     normalised: bool = False
     dropped: bool = False
-    """Whether what enters a product is multiplied by a mask, (B, P)."""
+    """Whether the input of a recurrent product is multiplied by a mask, (B, P)."""
     zoned: tuple[str, ...] = ()
-    """For each state "step" where its zoneout is (T, B, size), "unit" where it is (size,), "" where it has none."""
+    """For each state "step" if its zoneout is (T, B, size), "unit" if it is (size,), "" without zoneout."""
     shown: bool = False
     """Whether the gates are returned."""
 
@@ -50,7 +51,7 @@ class Cut(NamedTuple):
     matrix: str
     """"hh" or "hr"."""
     outputs: tuple[Operand, ...]
-    """One for each block of rows of W: RECURRENT of a gate, or PROJECTED."""
+    """One per block of rows of W: RECURRENT of a gate, or PROJECTED."""
     input: Operand
     """STATE h itself, or a PRODUCT_INPUT."""
 
@@ -61,7 +62,7 @@ class Recorded:
 
     operations: tuple[Op, ...]
     widths: dict[Operand, int]
-    """Of every input and operation."""
+    """The width of every input and operation."""
     outputs: dict[Operand, Value]
     """NEW_STATE, GATE and PRODUCT_INPUT; and the derivative of every input."""
     cuts: tuple[Cut, ...]
@@ -75,6 +76,7 @@ def record(cell: Cell | Subject, variant: Variant, dtype: torch.dtype = torch.fl
     """
     if isinstance(cell, Cell):
         cell = Subject.of(cell)
+    # Another number than H and P, so that shapes show which axis is the batch.
     rows = 2 if variant.hidden != 2 and variant.projected != 2 else 3
     inputs = _inputs(cell, variant)
     cuts = _find_cuts(cell, variant, inputs, rows, dtype)
@@ -93,7 +95,7 @@ def record(cell: Cell | Subject, variant: Variant, dtype: torch.dtype = torch.fl
 
 
 def _inputs(cell: Subject, variant: Variant) -> dict[Operand, int]:
-    """What the step reads and how wide it is, but for the outputs of projections."""
+    """The inputs of the step and their widths, except the outputs of projections."""
     H = variant.hidden
     narrow = variant.projected or H
     state = H if cell.formula.reads_h else narrow
@@ -117,7 +119,7 @@ def _inputs(cell: Subject, variant: Variant) -> dict[Operand, int]:
 def _find_cuts(
     cell: Subject, variant: Variant, inputs: dict[Operand, int], rows: int, dtype: torch.dtype
 ) -> tuple[Cut, ...]:
-    """The products of a step in order, found by running it once."""
+    """The products of a step in their order, by running it once."""
     cuts: list[Cut] = []
     computed = 0
 
@@ -138,7 +140,7 @@ def _find_cuts(
 
 
 def _results(cell: Subject, variant: Variant, cuts: tuple[Cut, ...]) -> list[Operand]:
-    """What the step returns: new states, gates that are shown, computed inputs of products."""
+    """The outputs of the step: new states, returned gates, computed inputs of products."""
     shown = [Operand(Kind.GATE, name) for name in cell.formula.shown] if variant.shown else []
     computed = [cut.input for cut in cuts if cut.input.kind is Kind.PRODUCT_INPUT]
     return [*(Operand(Kind.NEW_STATE, state) for state in cell.states), *shown, *computed]
@@ -147,7 +149,7 @@ def _results(cell: Subject, variant: Variant, cuts: tuple[Cut, ...]) -> list[Ope
 def _derivative_widths(
     variant: Variant, inputs: dict[Operand, int], results: list[Operand], cuts: tuple[Cut, ...]
 ) -> dict[Operand, int]:
-    """The derivatives of the loss with respect to what the step returns, which its backward step reads."""
+    """The derivatives of the loss by the outputs of the step, which its backward step reads, and their widths."""
     widths: dict[Operand, int] = {}
     for result in results:
         width = variant.hidden
@@ -181,7 +183,7 @@ def _step_and_derivative(cell: Subject, variant: Variant, inputs: list[Operand])
 
 
 def _example(widths: dict[Operand, int], rows: int, dtype: torch.dtype) -> Tensors:
-    """A tensor (rows, width) for each operand, each with a number of its own."""
+    """A tensor (rows, width) for each operand, each filled with a different number."""
     return {
         operand: torch.full((rows, width), 0.1 + 0.01 * k, dtype=dtype, device="cpu")
         for k, (operand, width) in enumerate(widths.items())
@@ -189,10 +191,10 @@ def _example(widths: dict[Operand, int], rows: int, dtype: torch.dtype) -> Tenso
 
 
 def _check_sizes(cell: Subject, variant: Variant, widths: dict[Operand, int], rows: int, dtype: torch.dtype) -> None:
-    """A formula may ask for the number of rows, or for the shape of a vector, which are not what they are in a trace.
+    """A formula may read the number of rows or the shape of a vector, which differ between a trace and a call.
 
     Raises:
-        Untraceable: the step is another one for another number of rows, or with vectors of one axis.
+        Untraceable: the step differs for another number of rows, or for vectors with one axis.
     """
 
     def operations(rows: int, axes: int) -> list[Op]:
@@ -213,7 +215,7 @@ def _check_sizes(cell: Subject, variant: Variant, widths: dict[Operand, int], ro
 
 
 def _step(cell: Subject, variant: Variant, tensors: Tensors, on_product: OnProduct) -> tuple[State, Gates]:
-    """The step with its wrappers on tensors by operand; the outputs of products are among them."""
+    """Runs the step with its wrappers on tensors by operand, which include the outputs of products."""
     projections = 0
 
     def product(gates: tuple[str, ...], v: Tensor) -> list[Tensor]:
@@ -232,10 +234,6 @@ def _step(cell: Subject, variant: Variant, tensors: Tensors, on_product: OnProdu
         scaled = normalise(u, tensors[Operand(Kind.GAIN, gate)])
         return scaled + tensors[Operand(Kind.SHIFT, gate)] if variant.bias else scaled
 
-    def by_name(kind: Kind, names: tuple[str, ...]) -> dict[str, Tensor]:
-        return {name: tensors[Operand(kind, name)] for name in names}
-
-    reads_h = cell.formula.reads_h
     recurrence = recurrent_part(
         cell.recurrent,
         cell.formula,
@@ -244,16 +242,26 @@ def _step(cell: Subject, variant: Variant, tensors: Tensors, on_product: OnProdu
         tensors.get(Operand(Kind.DROPOUT_MASK, "h")),
         normalised if variant.normalised else None,
     )
-    state = State(**by_name(Kind.STATE, cell.states))
-    norms = None
-    if variant.normalised:
-        names = tuple(f"state.{name}" for name in cell.formula.normalised)
-        norms = list(zip(by_name(Kind.GAIN, names).values(), by_name(Kind.SHIFT, names).values(), strict=True))
-    vectors = vectors_of(cell.vectors, cell.formula, list(by_name(Kind.VECTOR, cell.vectors).values()), norms)
-    x = Gates(**by_name(Kind.INPUT, cell.gates))
-    new, gates = cell.step(x, recurrence(state.h), state, vectors)
-    if variant.projected and not reads_h:
+    state = State(**_by_name(tensors, Kind.STATE, cell.states))
+    x = Gates(**_by_name(tensors, Kind.INPUT, cell.gates))
+    new, gates = cell.step(x, recurrence(state.h), state, _vectors(cell, variant, tensors))
+    # A formula that reads its own h needs it unprojected; then the projection follows in the next product.
+    if variant.projected and not cell.formula.reads_h:
         new = State(**{**new._asdict(), "h": project(new.h)})
     if any(variant.zoned):
         new = zone_out(new, state, [tensors.get(Operand(Kind.ZONEOUT_MASK, name)) for name in cell.states])
     return new, gates
+
+
+def _vectors(cell: Subject, variant: Variant, tensors: Tensors) -> Vectors:
+    """The per-unit vectors of the cell, with the normalisation of its states."""
+    norms = None
+    if variant.normalised:
+        names = tuple(f"state.{name}" for name in cell.formula.normalised)
+        gains, shifts = _by_name(tensors, Kind.GAIN, names), _by_name(tensors, Kind.SHIFT, names)
+        norms = list(zip(gains.values(), shifts.values(), strict=True))
+    return vectors_of(cell.vectors, cell.formula, list(_by_name(tensors, Kind.VECTOR, cell.vectors).values()), norms)
+
+
+def _by_name(tensors: Tensors, kind: Kind, names: tuple[str, ...]) -> dict[str, Tensor]:
+    return {name: tensors[Operand(kind, name)] for name in names}
