@@ -1,1 +1,1 @@
-"""How fast a cell runs, beside what else runs it: the measurements behind `recurra bench`."""
+"""The measurements of `recurra bench`: the speed of a cell compared with other implementations."""

@@ -1,4 +1,4 @@
-"""The main table: a cell on recurra beside torch.nn, the eager loop, jax.lax.scan and the rate of a large product."""
+"""The main table: a cell on recurra compared with torch.nn, the eager loop, jax.lax.scan and a large product."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SGEMM = 1024
 """Side of the square matrices whose float32 product is timed in the same rounds."""
 
 PEERS = ("torch.nn", "eager", "jax")
-"""Who a row's ratios are to, in the order they are shown."""
+"""The implementations that a row's ratios compare with, in the order of the columns."""
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,21 @@ class Row:
     flops: int
     """Multiplications and additions of the matrix products."""
     seconds: dict[str, float]
-    """Medians by contestant; `recurra` and `sgemm` are always there."""
+    """Medians by implementation; always includes `recurra` and `sgemm`."""
 
     @property
     def gflops(self) -> float:
-        """Rate of recurra, 10⁹ multiplications and additions a second."""
+        """Rate of recurra, 10⁹ multiplications and additions per second."""
         return self.flops / self.seconds["recurra"] / 1e9
 
     @property
     def share_of_sgemm(self) -> float:
-        """That rate over the rate of the large product."""
+        """The rate of recurra divided by that of the large product."""
         return self.gflops / (2 * SGEMM**3 / self.seconds["sgemm"] / 1e9)
 
     @property
     def ratios(self) -> dict[str, float]:
-        """Times of the others over recurra's: above 1, recurra is faster."""
+        """Times of the other implementations divided by recurra's; above 1, recurra is faster."""
         others = (name for name in self.seconds if name not in ("recurra", "sgemm"))
         return {name: self.seconds[name] / self.seconds["recurra"] for name in others}
 
@@ -73,21 +73,21 @@ class Mean:
         self.share = _geometric([row.share_of_sgemm for row in rows])
         self.least_share = min(row.share_of_sgemm for row in rows)
         names = {name for row in rows for name in row.ratios}
-        found = {name: [row.ratios[name] for row in rows if name in row.ratios] for name in names}
-        self.ratios = {name: _geometric(values) for name, values in found.items()}
-        self.least = {name: min(values) for name, values in found.items()}
+        by_peer = {name: [row.ratios[name] for row in rows if name in row.ratios] for name in names}
+        self.ratios = {name: _geometric(values) for name, values in by_peer.items()}
+        self.least = {name: min(values) for name, values in by_peer.items()}
 
 
 def compare(
     cells: Iterable[str], shapes: Sequence[Shape], kinds: Sequence[str], *, rounds: int, engine: str = "auto"
 ) -> Iterator[Row]:
-    """Measures each cell at each size in each pass, a row as soon as it is known.
+    """Measures each cell at each size in each pass; yields each row when it is complete.
 
     Args:
         cells: names, as `find_subject` takes them.
         shapes: sizes.
-        kinds: of `contestants.PASSES`.
-        rounds: how many each median is of.
+        kinds: names from `implementations.PASSES`.
+        rounds: the number of times per median.
         engine: the engine of recurra's layer.
 
     Raises:
@@ -99,10 +99,10 @@ def compare(
         cell = find_subject(name)
         for shape in shapes:
             for kind in kinds:
-                contestants = gather(cell, shape, kind, engine)
-                calls = {**contestants.calls, "sgemm": lambda: torch.mm(a, a, out=product)}
+                implementations = gather(cell, shape, kind, engine)
+                calls = {**implementations.calls, "sgemm": lambda: torch.mm(a, a, out=product)}
                 flops = forward_flops(cell, shape) * (3 if kind == "training" else 1)
-                yield Row(name, shape, kind, contestants.engine, flops, medians(calls, rounds))
+                yield Row(name, shape, kind, implementations.engine, flops, medians(calls, rounds))
 
 
 def means(rows: Sequence[Row]) -> list[Mean]:

@@ -1,4 +1,4 @@
-"""How long a person waits for the first training pass of a cell, imports apart."""
+"""The duration of the first training pass of a cell, without imports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHAPES = (Shape(64, 32, 128, 128),)
 
 @dataclass(frozen=True)
 class FirstUse:
-    """One cell in one of two fresh processes, one after the other."""
+    """One cell in the first or the second of two new processes."""
 
     cell: str
     shape: Shape
@@ -40,25 +40,25 @@ class FirstUse:
 def first_uses(
     cells: Iterable[str], shapes: Sequence[Shape], *, threads: int, engine: str = "auto"
 ) -> Iterator[FirstUse]:
-    """Measures the first pass of each cell at each size, in two processes of its own.
+    """Measures the first pass of each cell at each size, in two new processes.
 
     The cache folder is the user's: set XDG_CACHE_HOME to an empty folder, and the first process finds it cold.
 
     Args:
         cells: names, as `find_subject` takes them.
         shapes: sizes.
-        threads: of torch.
+        threads: the number of torch's threads.
         engine: the engine of recurra's layer.
     """
     for name in cells:
         for shape in shapes:
             for process in ("first", "second"):
-                told = in_fresh_process(__name__, cell=name, shape=str(shape), engine=engine, threads=threads)
-                yield FirstUse(name, shape, process=process, **told)
+                fields = in_fresh_process(__name__, cell=name, shape=str(shape), engine=engine, threads=threads)
+                yield FirstUse(name, shape, process=process, **fields)
 
 
 def measure(cell: str, shape: str, engine: str, threads: int) -> dict[str, Any]:
-    """The fields of a `FirstUse` that a process which has run nothing yet finds out."""
+    """The fields of a `FirstUse` that are measured in a new process."""
     import torch
 
     from recurra.bench.implementations import make_batch, make_layer, timed_pass
@@ -69,7 +69,7 @@ def measure(cell: str, shape: str, engine: str, threads: int) -> dict[str, Any]:
     with _timed_imports() as imported:
         first = _seconds(call)
     _, steady = _seconds(call), _seconds(call)
-    # Asked afterwards: the answer takes a look at the formula, which is part of what a first use waits for.
+    # After the passes: `explain` examines the formula, which is part of the first use.
     chosen = layer.explain(batch.x).engine
     return {"engine": chosen, "imports": imported.seconds, "seconds": first - imported.seconds, "steady": steady}
 

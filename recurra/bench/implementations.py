@@ -1,4 +1,4 @@
-"""One layer of a cell in every way there is to run it, as calls that take nothing and can be timed."""
+"""The implementations of one layer of a cell, as functions without arguments that can be timed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recurra.errors import InputError
 from recurra.layers import Recurrent
 
 PASSES = ("forward", "training")
-"""Without gradients; and with those of all weights and of x, which take a backward pass."""
+"""Without gradients, and with the gradients of all weights and of x."""
 
 _NAMESAKES: list[tuple[Cell, Callable[[int, int], nn.Module]]] = [
     (LSTM(), nn.LSTM),
@@ -26,12 +26,12 @@ _NAMESAKES: list[tuple[Cell, Callable[[int, int], nn.Module]]] = [
 
 
 class Batch(NamedTuple):
-    """What every contestant computes on."""
+    """The input of every implementation."""
 
     x: Tensor
     """(T, B, I)."""
     dy: Tensor
-    """The gradient that comes back to y, (T, B, H): random, as the layers above would send it."""
+    """The gradient of the loss by y, (T, B, H): random numbers."""
 
 
 class Implementations(NamedTuple):
@@ -43,14 +43,14 @@ class Implementations(NamedTuple):
 
 
 def make_batch(shape: Shape) -> Batch:
-    """Random numbers of those sizes, the same ones every time."""
+    """Random numbers of those sizes, from a fixed seed."""
     generator = Generator().manual_seed(0)
     T, B, I, H = shape
     return Batch(torch.randn(T, B, I, generator=generator), torch.randn(T, B, H, generator=generator))
 
 
 def make_layer(cell: Cell, shape: Shape, engine: str) -> Recurrent:
-    """A layer of the cell, its weights the same ones every time."""
+    """A layer of the cell, with weights from a fixed seed."""
     layer = Recurrent(cell, shape.I, shape.H, engine=engine)
     layer.reset_parameters(Generator().manual_seed(1))
     return layer
@@ -60,8 +60,8 @@ def timed_pass(layer: nn.Module, batch: Batch, kind: str, **more: Any) -> Callab
     """The call that runs a layer on the batch, as `kind` of `PASSES` says; returns y, or the gradients.
 
     Args:
-        layer: of recurra or of torch.nn.
-        batch: what it runs on.
+        layer: a layer of recurra or torch.nn.
+        batch: its input.
         kind: "forward" or "training".
         **more: further arguments of the layer, such as lengths.
     """
@@ -78,28 +78,28 @@ def _forward(layer: nn.Module, x: Tensor, more: dict[str, Any]) -> Tensor:
 
 
 def _training(layer: nn.Module, x: Tensor, dy: Tensor, more: dict[str, Any]) -> tuple[Tensor, ...]:
-    # Not .backward(): gradients that are there already would be added to, an addition the others do not have.
+    # Not .backward(), which adds to existing gradients: the other implementations have no such addition.
     return torch.autograd.grad(layer(x, **more)[0], (x, *layer.parameters()), dy)
 
 
 def gather(cell: Cell, shape: Shape, kind: str, engine: str) -> Implementations:
-    """All contestants for a cell: recurra, the eager loop, torch.nn and jax.lax.scan where they have the cell.
+    """All implementations of a cell: recurra, the eager loop, and torch.nn and jax.lax.scan if they have the cell.
 
-    Where "auto" leaves the cell to torch.nn's kernel the compiled loops run beside, as "cpu".
+    If "auto" chooses torch.nn's kernel, the compiled loops are measured too, as "cpu".
 
     Raises:
-        InputError: the engine asked for cannot run the cell.
+        InputError: the engine cannot run the cell.
     """
-    batch, ours = make_batch(shape), make_layer(cell, shape, engine)
-    layers: dict[str, nn.Module] = {"recurra": ours, "eager": make_layer(cell, shape, "unroll")}
-    chosen = ours.explain(batch.x).engine
+    batch, layer = make_batch(shape), make_layer(cell, shape, engine)
+    layers: dict[str, nn.Module] = {"recurra": layer, "eager": make_layer(cell, shape, "unroll")}
+    chosen = layer.explain(batch.x).engine
     if chosen == "native" and engine == "auto" and _runs(cpu := make_layer(cell, shape, "cpu"), batch.x):
         layers["cpu"] = cpu
-    namesake = torch_equivalent(ours)
+    namesake = torch_equivalent(layer)
     if namesake is not None:
         layers["torch.nn"] = namesake
     calls = {name: timed_pass(layer, batch, kind) for name, layer in layers.items()}
-    scan = _jax_scan(ours, batch, kind)
+    scan = _jax_scan(layer, batch, kind)
     return Implementations(chosen, calls if scan is None else {**calls, "jax": scan})
 
 
@@ -109,7 +109,7 @@ def has_torch_equivalent(cell: Cell) -> bool:
 
 
 def torch_equivalent(layer: Recurrent) -> nn.Module | None:
-    """torch.nn's layer of the same cell, with the same weights; None where it has none."""
+    """torch.nn's layer of the same cell, with the same weights; None if it has none."""
     make = _namesake(layer.cell)
     if make is None:
         return None

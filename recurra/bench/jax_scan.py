@@ -1,7 +1,7 @@
-"""Cells as a user of JAX writes them: a step under `jax.lax.scan`, compiled by `jax.jit`.
+"""Cells as a user of JAX would write them: a step under `jax.lax.scan`, compiled by `jax.jit`.
 
-Imported only where JAX is installed. Written for speed as far as a user can: the input's product stands outside the
-scan for all steps, biases with it where the formula allows, and weights lie (in, out), as JAX's layers have them.
+Imported only if JAX is installed. Optimised as far as a user can: the input's product of all steps is outside the scan,
+biases too if the formula permits, and weights are (in, out), as in JAX's layers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from recurra.cells import GRU, LSTM, Cell, Elman, PeepholeLSTM, Weights
 class _Formula(NamedTuple):
     step: Callable[..., Any]
     """From z (B, G·H), u (B, R·H), the states and the vectors to the states; h first."""
-    apart: bool = False
+    bias_in_step: bool = False
     """Whether the last gate's b_hh acts inside the step: then it is the last of the vectors."""
 
 
@@ -33,7 +33,7 @@ class _Parameters(NamedTuple):
 
 
 def jax_pass(cell: Cell, weights: Weights, x: Tensor, dy: Tensor, kind: str) -> Callable[[], Any] | None:
-    """The call that runs a cell in JAX, on the CPU, as `contestants.timed_pass`; None for a cell not written here.
+    """The call that runs a cell in JAX, on the CPU, as `implementations.timed_pass`; None for a cell not written here.
 
     Args:
         cell: the cell.
@@ -67,7 +67,7 @@ def _scan(formula: _Formula, states: int, inputs: Any, parameters: _Parameters) 
     """The h of every step, (T, B, H)."""
     H = parameters.hh.shape[0]
     outside, vectors = parameters.b_hh, parameters.vectors
-    if formula.apart:
+    if formula.bias_in_step:
         outside, vectors = outside.at[-H:].set(0.0), (*vectors, parameters.b_hh[-H:])
     Z = inputs @ parameters.ih + (parameters.b_ih + outside)  # (T, B, G·H)
 
@@ -128,6 +128,6 @@ def _leaky(z: Any, u: Any, s: Any, p: Any) -> Any:
 _FORMULAS: dict[type[Cell], _Formula] = {
     LSTM: _Formula(_lstm),
     PeepholeLSTM: _Formula(_peephole_lstm),
-    GRU: _Formula(_gru, apart=True),
+    GRU: _Formula(_gru, bias_in_step=True),
     Leaky: _Formula(_leaky),
 }

@@ -1,4 +1,4 @@
-"""What a padded batch costs, beside the same batch with every row full."""
+"""The time of a padded batch, compared with the same batch with every row full."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class PaddedRow:
     engine: str
     """The engine that ran the padded batch."""
     filled: float
-    """Steps that exist over T B: lengths are drawn uniformly from 1 … T."""
+    """Steps with data divided by T B; lengths are drawn uniformly from 1 … T."""
     full_seconds: float
     padded_seconds: float
 
     @property
     def ratio(self) -> float:
-        """Time of the full batch over that of the padded one; 1 / `filled` where padding costs nothing."""
+        """Time of the full batch divided by that of the padded one; 1 / `filled` if padding costs nothing."""
         return self.full_seconds / self.padded_seconds
 
     def as_json(self) -> dict[str, Any]:
         """The row as `recurra bench --lengths --json` prints it."""
-        told = {"cell": self.cell, "shape": self.shape._asdict(), "pass": self.kind, "filled": self.filled}
-        return {**told, "full_over_padded": self.ratio}
+        row = {"cell": self.cell, "shape": self.shape._asdict(), "pass": self.kind, "filled": self.filled}
+        return {**row, "full_over_padded": self.ratio}
 
 
 def compare_lengths(

@@ -1,4 +1,4 @@
-"""How much memory a training step needs at its peak, each contestant in a process of its own."""
+"""The peak memory of a training step, with each implementation in a new process."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ CELLS = ("lstm", "gru", "rnn-tanh")
 
 @dataclass(frozen=True)
 class Peaks:
-    """One cell at one size: resident memory in bytes, by contestant."""
+    """One cell at one size: resident memory in bytes, by implementation."""
 
     cell: str
     shape: Shape
     engine: str
     before: dict[str, int]
-    """Resident after a step on two rows, which has imported, compiled and packed what there is to."""
+    """Resident memory after a step on two rows, when everything is imported and compiled."""
     peak: dict[str, int]
-    """The most there ever was, with the step on the whole batch run."""
+    """The peak of resident memory, after the step on the whole batch."""
 
     def as_json(self) -> dict[str, Any]:
         """The row as `recurra bench --memory --json` prints it."""
-        told = {"cell": self.cell, "shape": self.shape._asdict()}
-        return {**told, "bytes_before": self.before, "bytes_at_peak": self.peak}
+        row = {"cell": self.cell, "shape": self.shape._asdict()}
+        return {**row, "bytes_before": self.before, "bytes_at_peak": self.peak}
 
 
 def peaks(cells: Iterable[str], shapes: Sequence[Shape], *, threads: int, engine: str = "auto") -> Iterator[Peaks]:
-    """Measures a training step of each cell at each size on recurra and on torch.nn, or eager where torch has it not.
+    """Measures a training step of each cell at each size on recurra and on torch.nn, or the eager loop.
 
     Args:
         cells: names, as `find_subject` takes them.
         shapes: sizes.
-        threads: of torch.
+        threads: the number of torch's threads.
         engine: the engine of recurra's layer.
     """
     from recurra.bench.implementations import has_torch_equivalent
@@ -50,16 +50,16 @@ def peaks(cells: Iterable[str], shapes: Sequence[Shape], *, threads: int, engine
     for name in cells:
         peer = "torch.nn" if has_torch_equivalent(find_subject(name)) else "eager"
         for shape in shapes:
-            told = {
+            results = {
                 who: in_fresh_process(__name__, who=who, cell=name, shape=str(shape), engine=engine, threads=threads)
                 for who in ("recurra", peer)
             }
-            before, peak = ({who: found[key] for who, found in told.items()} for key in ("before", "peak"))
-            yield Peaks(name, shape, told["recurra"]["engine"], before, peak)
+            before, peak = ({who: result[key] for who, result in results.items()} for key in ("before", "peak"))
+            yield Peaks(name, shape, results["recurra"]["engine"], before, peak)
 
 
 def measure(who: str, cell: str, shape: str, engine: str, threads: int) -> dict[str, Any]:
-    """One training step of one contestant in this process: its engine, and memory in bytes before and at the peak."""
+    """Runs one training step of one implementation; returns its engine, and memory in bytes before and at the peak."""
     import torch
 
     from recurra.bench.implementations import Batch, make_batch, make_layer, timed_pass, torch_equivalent
@@ -76,10 +76,10 @@ def measure(who: str, cell: str, shape: str, engine: str, threads: int) -> dict[
 
 
 def _memory(field: str) -> int:
-    """Resident memory of this process in bytes, now (VmRSS) or at its peak (VmHWM); its peak where it is not Linux."""
+    """Resident memory of this process in bytes, now (VmRSS) or at its peak (VmHWM); always its peak outside Linux."""
     status = Path("/proc/self/status")
     if status.exists():
-        # Not ru_maxrss there: Linux lets a new process inherit its parent's, and a parent with torch loaded is large.
+        # Not ru_maxrss: on Linux a new process inherits its parent's value, and a parent with torch loaded is large.
         line = next(line for line in status.read_text().splitlines() if line.startswith(f"{field}:"))
         return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,4 +1,4 @@
-"""Times of several calls, taken in turns, so that a machine whose speed drifts drifts for all of them."""
+"""Times of several calls in turns, so that a drift of the machine's speed affects all of them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-# A call is repeated until a round has this many seconds of it: clocks and waking threads cost microseconds.
+# A call is repeated for at least this many seconds per round, because clocks and waking threads take microseconds.
 _SHORTEST = 0.02
 
 
 def medians(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Seconds of each call by name: the median of the rounds, after one that is not counted.
+    """Seconds of each call by name: the median of the rounds, after one call that is not counted.
 
-    Garbage is collected between rounds and not in them. Each round begins with another call, so that none always finds
-    the caches, or the threads still spinning, of the same predecessor.
+    Garbage is collected only between rounds. Each round begins with another call, so that no call always follows the
+    same one, whose caches and spinning threads would affect it.
     """
     names = list(calls)
     times: dict[str, list[float]] = {name: [] for name in names}
@@ -28,17 +28,17 @@ def medians(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, fl
         with _no_collection():
             for name in names[first:] + names[:first]:
                 times[name].append(_seconds(calls[name]))
-    return {name: statistics.median(found) for name, found in times.items()}
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
 
 
 def _seconds(call: Callable[[], Any]) -> float:
-    began, done = time.perf_counter(), 0
+    began, calls_made = time.perf_counter(), 0
     while True:
         call()
-        done += 1
+        calls_made += 1
         spent = time.perf_counter() - began
         if spent >= _SHORTEST:
-            return spent / done
+            return spent / calls_made
 
 
 @contextmanager

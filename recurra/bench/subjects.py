@@ -1,4 +1,4 @@
-"""What is measured: cells by name, and the sizes they run at."""
+"""The cells and the sizes that are measured."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from recurra.cells import Cell, Elman, find_cell
 from recurra.errors import InputError
 
 CELLS = ("lstm", "gru", "rnn-tanh", "rnn-relu", "peephole_lstm", "leaky")
-"""The cells of the default table: torch.nn's four, one of the literature, and one as a user writes it."""
+"""The cells of the default table: torch.nn's four, one from the literature, and a user-defined one."""
 
 _ALSO: dict[str, type[Cell]] = {"rnn": Elman, "leaky": Leaky}
 
@@ -36,11 +36,11 @@ SHAPES = tuple(Shape(T, B, H, H) for T, B, H in _SIZES)
 
 
 def find_subject(name: str) -> Cell:
-    """The cell of a name.
+    """The cell with a name.
 
     Args:
         name: a name of `recurra cells`, "rnn" (torch's for elman), "leaky" (`recurra.bench.leaky`) or "module:Class";
-            with "-relu" and the like behind it, with that activation.
+            with a suffix such as "-relu", with that activation.
 
     Raises:
         InputError: no such cell, or it has no such activation.
@@ -64,7 +64,7 @@ def parse_shape(text: str) -> Shape:
 def forward_flops(cell: Cell, shape: Shape) -> int:
     """Multiplications and additions of the matrix products of a forward pass, 2 T B H (G I + R H).
 
-    A backward pass has twice as many: one product by the other factor for each.
+    A backward pass has twice as many: the derivative of a product has a product for each factor.
     """
     T, B, I, H = shape
     return 2 * T * B * H * (len(cell.gates) * I + len(cell.recurrent) * H)

@@ -24,7 +24,7 @@ class Column(NamedTuple, Generic[R]):
 
 
 class Table(Generic[R]):
-    """A table whose rows come one by one, so that its columns have their widths from the start."""
+    """A table whose rows come one by one, so that the widths of its columns are fixed beforehand."""
 
     def __init__(self, columns: Sequence[Column[R]]) -> None:
         self.columns = columns
@@ -69,7 +69,7 @@ def means_table(names: Sequence[str]) -> Table[Mean]:
 
 
 def lengths_table(names: Sequence[str]) -> Table[PaddedRow]:
-    """Padded batches beside full ones."""
+    """Padded batches compared with full ones."""
     return Table[Any]([
         *_subject(names), _kind(), _engine(),
         Column("filled", 6, lambda row: f"{row.filled:.0%}"),

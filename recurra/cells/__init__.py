@@ -1,8 +1,8 @@
-"""What one step of a recurrent network computes. One formula a file; no loops, no devices."""
+"""Recurrent cells: the formula of one step, one cell per file, without loops and devices."""
 
 from recurra.cells.activations import ACTIVATIONS, Activation, activation
 from recurra.cells.antisymmetric_rnn import AntisymmetricRNN
-from recurra.cells.cell import Cell, Formula, Recurrence, Vectors
+from recurra.cells.cell import Cell, Formula
 from recurra.cells.cho_gru import ChoGRU
 from recurra.cells.coupled_lstm import CoupledLSTM
 from recurra.cells.elman import Elman
@@ -19,6 +19,7 @@ from recurra.cells.parameters import count_parameters, parameter_formula
 from recurra.cells.peephole_lstm import PeepholeLSTM
 from recurra.cells.slstm import SLSTM
 from recurra.cells.state import Gates, State, States, detach, from_tensors, select, to_tensors, where
+from recurra.cells.step_arguments import Recurrence, Vectors
 from recurra.cells.table import ALIASES, CELLS, cell_name, cell_options, find_cell
 from recurra.cells.weights import Norms, Weights
 

@@ -20,14 +20,14 @@ from recurra.errors import InputError
 
 @dataclass(frozen=True)
 class AntisymmetricRNN(Cell):
-    """A stable ODE in steps of Euler.
+    """A stable ODE, integrated by Euler's method.
 
         h_t = h_{t-1} + ε tanh(x_h + (V - Vᵀ - γ I) h_{t-1} + b_hh)
 
-    V is `weight_hh`, (H, H). V - Vᵀ has imaginary eigenvalues, so that a gradient going back in time neither vanishes
-    nor explodes as ε goes to 0; the diffusion γ makes up for the growth that a step of finite ε adds. A step moves each
-    unit by ε at most. W_ih ~ N(0, 1/I), V ~ N(0, 1/H) and biases of 0 at the start (appendix C of the paper, σ_w = 1),
-    except where the initialisation says otherwise.
+    V is `weight_hh`, (H, H). V - Vᵀ has imaginary eigenvalues, so that a gradient through time neither vanishes
+    nor explodes as ε goes to 0; the diffusion γ compensates the growth that a finite ε adds. A step moves each
+    unit by ε at most. W_ih ~ N(0, 1/I), V ~ N(0, 1/H) and biases are initially 0 (appendix C of the paper, σ_w = 1),
+    unless the initialisation sets them.
 
     Args:
         step_size: ε; the paper tries 0.01, 0.1 and 1.
@@ -67,7 +67,7 @@ def antisymmetric(name: str, hh: Tensor, diffusion: float) -> Tensor:
 
 
 def start_ode(weights: Weights, how: Initialisation, generator: Generator | None) -> None:
-    """W_ih ~ N(0, 1/I), V ~ N(0, 1/H), biases 0, except where `how` has a rule of its own."""
+    """W_ih ~ N(0, 1/I), V ~ N(0, 1/H), biases 0, unless `how` sets them."""
     H = weights.hh.shape[1]
     gate_has_a_rule = how.forget_bias is not None or how.chrono is not None
     with torch.no_grad():
@@ -77,11 +77,11 @@ def start_ode(weights: Weights, how: Initialisation, generator: Generator | None
             weights.hh.normal_(0, 1 / math.sqrt(H), generator=generator)
         for bias in (weights.b_ih, weights.b_hh):
             if bias is not None:
-                bias[: H if gate_has_a_rule else None].zero_()  # the gate's rows stand after those of h
+                bias[: H if gate_has_a_rule else None].zero_()  # the gate's rows follow those of h
 
 
 def check_ode(name: str, step_size: float, diffusion: float) -> None:
-    """ε must lie above 0, γ at 0 or above."""
+    """Checks that ε > 0 and γ >= 0."""
     if not step_size > 0:
         raise InputError(f"{name}: step_size={step_size} must be above 0; the paper tries 0.01, 0.1 and 1")
     if not diffusion >= 0:

@@ -1,7 +1,7 @@
-"""What a recurrent cell is: the names of its parts, and one step as a formula in plain PyTorch.
+"""The base class of recurrent cells: the names of a cell's parts, and one step as a formula in plain PyTorch.
 
-A cell says what one step computes and nothing else. Loops, devices, layouts and derivatives belong to the engines; the
-parameters belong to the layer. To write a cell, name its gates and states and write `step`:
+A cell defines only the computation of one step. Loops, devices, layouts and derivatives belong to the engines, the
+parameters to the layer. To define a cell, name its gates and states and implement `step`:
 
     class Leaky(Cell):
         gates = ("h", "a")
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -23,63 +23,18 @@ from torch import Generator, Tensor
 from recurra.cells.builtin_code import is_untouched
 from recurra.cells.initialise import Initialisation, initialise
 from recurra.cells.state import Gates, State
+from recurra.cells.step_arguments import Recurrence, Vectors
 from recurra.cells.weights import Weights
 from recurra.errors import InputError, nearest
 
 
-class Recurrence:
-    """The recurrent pre-activations u of one step: `u.i` is (W_hh h_{t-1} + b_hh)_i, (B, H).
-
-    `u("n", v)` is (W_hh v + b_hh)_n for a v (B, H) that the formula computes, such as r ∘ h of the first GRU.
-    """
-
-    def __init__(
-        self, ready: Mapping[str, Tensor], product: Any, late: Mapping[str, Callable[[], Tensor]] | None = None
-    ) -> None:
-        self.__dict__.update(ready)
-        self._product, self._late = product, late
-
-    def __getattr__(self, name: str) -> Tensor:
-        # A gate whose product the step took of something computed when it was last looked at, and reads as u.n now.
-        late = self.__dict__.get("_late") or {}
-        if name not in late:
-            raise AttributeError(f"there is no gate {name!r}", name=name, obj=self)
-        product: Tensor = late[name]()
-        return product
-
-    def __call__(self, gate: str, v: Tensor) -> Tensor:
-        """(W_hh v + b_hh) of one gate's rows, (B, H)."""
-        product: Tensor = self._product(gate, v)
-        return product
-
-
-class Vectors:
-    """The per-unit vectors p of a cell by name, (H,), and the layer's normalisation of a state.
-
-    `p.norm("c", c)` is c (B, H) over its units normalised where the layer has `layer_norm=True`, and c itself where
-    not: a formula writes it where the state is read out, h = o tanh(norm(c)), and carries c as it is.
-    """
-
-    def __init__(self, by_name: Mapping[str, Tensor], norm: Callable[[str, Tensor], Tensor] | None = None) -> None:
-        self.__dict__.update(by_name)
-        self._norm = norm
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Tensor: ...
-
-    def norm(self, state: str, value: Tensor) -> Tensor:
-        """The value (B, H), normalised with the gain and shift of that state where the layer normalises."""
-        return value if self._norm is None else self._norm(state, value)
-
-
 class Formula(NamedTuple):
-    """What one run of a cell's step tells about its formula."""
+    """Properties of a cell's formula, observed in one run of its step."""
 
     second_phase: tuple[str, ...]
-    """The gates whose recurrent product is taken of something computed, `u("n", r * s.h)`."""
+    """The gates whose recurrent product has a computed input, `u("n", r * s.h)`."""
     normalised: tuple[str, ...]
-    """The states that it reads out by `p.norm`."""
+    """The states that it reads through `p.norm`."""
     reads_h: bool
     """Whether it reads `s.h` itself, not only W_hh h."""
     shown: tuple[str, ...]
@@ -89,24 +44,24 @@ class Formula(NamedTuple):
 class Cell(ABC):
     """One step of a recurrent network.
 
-    Class attributes name the parts; an option of a cell (its activation, say) is a field of the cell as a frozen
-    dataclass, so that a saved model can tell it.
+    Class attributes name the parts. Options of a cell, such as its activation, are fields of a frozen dataclass, which
+    a saved model contains.
     """
 
     gates: ClassVar[tuple[str, ...]]
     """The row blocks of `weight_ih`, in torch's order where torch has the cell."""
     recurrent: ClassVar[tuple[str, ...]]
-    """The row blocks of `weight_hh`: the gates that read h. All of them unless the class says otherwise."""
+    """The row blocks of `weight_hh`: the gates that read h; by default all gates."""
     states: ClassVar[tuple[str, ...]] = ("h",)
-    """What is carried from step to step; h, which the layer emits, comes first."""
+    """The tensors carried from step to step; first h, the output of the layer."""
     vectors: ClassVar[tuple[str, ...]] = ()
-    """Parameters of one number a unit, (H,): peepholes, a diagonal recurrence."""
+    """Parameters with one number per unit, (H,): peepholes, a diagonal recurrence."""
     memory: ClassVar[Mapping[str, int]] = {}
-    """Gates that decide how long the cell remembers: +1 where a large pre-activation keeps the state, -1 where it lets
-    the new in. The forget bias and chrono initialisation act on them; a forget bias leaves the -1 of a cell alone that
-    has a +1 as well (an input gate beside a forget gate)."""
+    """Gates that determine how long the cell remembers: +1 if a large pre-activation keeps the state, -1 if it admits
+    new input. The forget bias and chrono initialisation set their biases; the forget bias leaves gates with -1
+    unchanged in a cell that also has a gate with +1 (an input gate next to a forget gate)."""
     paper: ClassVar[str] = ""
-    """Where the formula comes from."""
+    """The paper of the formula."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -134,40 +89,40 @@ class Cell(ABC):
     def recurrent_weight(self, hh: Tensor) -> Tensor:
         """The matrix that multiplies h, from the parameter `weight_hh`: the parameter itself, (R·H, H).
 
-        A cell whose recurrence is constrained (orthogonal, antisymmetric) makes it here from a free matrix of the same
-        shape. The door to the engines asks once a call; gradients reach the parameter, and no engine knows of it.
+        A cell with a constrained recurrence (orthogonal, antisymmetric) computes the matrix here from a free parameter
+        of the same shape. It is called once per call of a layer, outside the engines; gradients reach the parameter.
         """
         return hh
 
     def initialise(self, weights: Weights, how: Initialisation, generator: Generator | None = None) -> None:
-        """Fills the parameters in place; a cell with needs of its own overrides this."""
+        """Initialises the parameters in place; a cell can override it."""
         initialise(weights, how, gates=self.gates, recurrent=self.recurrent, memory=self.memory, generator=generator)
 
     @property
     def formula(self) -> Formula:
-        """What the step uses, by running it once on a single unit, which also checks the formula's names.
+        """The properties of the step, by running it once on a single unit, which also checks the names in the formula.
 
-        It is run at each access, because a step may change (a class attribute, a helper, a notebook's cell run again);
-        what a loop reads is `known_formula`, or this once before it.
+        The step is run at each access, because it may change (a class attribute, a helper, a notebook cell run again).
+        Loops read `known_formula`, or this property once beforehand.
 
         Raises:
-            InputError: the formula reads a gate or state that the cell has not, or returns other states than it names.
+            InputError: the formula reads a gate or state that the cell lacks, or returns other states than it names.
         """
         if torch.compiler.is_compiling():
             return self.known_formula
         kind = type(self)
         if not is_untouched(kind) or "step" in self.__dict__:
             self.__dict__["_formula"] = _probe(self)
-        elif kind not in _shipped_formulas:
-            self.__dict__["_formula"] = _shipped_formulas[kind] = _probe(self)
+        elif kind not in _builtin_formulas:
+            self.__dict__["_formula"] = _builtin_formulas[kind] = _probe(self)
         else:
-            self.__dict__["_formula"] = _shipped_formulas[kind]
+            self.__dict__["_formula"] = _builtin_formulas[kind]
         formula: Formula = self.__dict__["_formula"]
         return formula
 
     @property
     def known_formula(self) -> Formula:
-        """`formula` as it was when it was last looked at: what saves work may follow it, what is computed may not."""
+        """`formula` at its last access, possibly out of date: it may decide how to compute, but not what."""
         if "_formula" not in self.__dict__:
             self.__dict__["_formula"] = _probe(self)
         formula: Formula = self.__dict__["_formula"]
@@ -175,12 +130,12 @@ class Cell(ABC):
 
     @property
     def second_phase(self) -> tuple[str, ...]:
-        """The gates whose recurrent product the formula takes of something it computed, `u("n", r * s.h)`."""
+        """The gates whose recurrent product has a computed input, `u("n", r * s.h)`."""
         return self.formula.second_phase
 
 
-_shipped_formulas: dict[type[Cell], Formula] = {}
-"""Of this package's cells, which hold for any option as long as their code is untouched."""
+_builtin_formulas: dict[type[Cell], Formula] = {}
+"""The formulas of built-in cells: independent of options, and valid as long as the code is not replaced."""
 
 
 def _check_names(cls: type[Cell]) -> None:
@@ -198,8 +153,8 @@ def _check_names(cls: type[Cell]) -> None:
         )
 
 
-class Watched:
-    """A state that remembers which of its tensors a formula reads, by name or by unpacking."""
+class WatchedState:
+    """A state that records which of its tensors a formula reads, by name or by unpacking."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -224,15 +179,15 @@ class Watched:
 
 
 def _probe(cell: Cell) -> Formula:
-    one = torch.zeros(1, 1, device="cpu")
-    x = Gates(**dict.fromkeys(cell.gates, one))
-    s = State(**dict.fromkeys(cell.states, one))
-    vectors = dict.fromkeys(cell.vectors, one[0])
-    formula, _ = run_watched(cell, x, dict.fromkeys(cell.recurrent, one), s, vectors, _same, _same)
+    zero = torch.zeros(1, 1, device="cpu")
+    x = Gates(**dict.fromkeys(cell.gates, zero))
+    s = State(**dict.fromkeys(cell.states, zero))
+    vectors = dict.fromkeys(cell.vectors, zero[0])
+    formula, _ = run_watched(cell, x, dict.fromkeys(cell.recurrent, zero), s, vectors, _return_value, _return_value)
     return formula
 
 
-def _same(name: str, value: Tensor) -> Tensor:
+def _return_value(name: str, value: Tensor) -> Tensor:
     return value
 
 
@@ -245,22 +200,22 @@ def run_watched(
     product: Callable[[str, Tensor], Tensor],
     norm: Callable[[str, Tensor], Tensor],
 ) -> tuple[Formula, tuple[State, Gates]]:
-    """Runs the step once and watches what it reads.
+    """Runs the step once and records what it reads.
 
     Args:
-        cell: whose step.
-        x: the input's part.
-        u: the recurrent part by gate.
+        cell: the cell.
+        x: the input's pre-activations.
+        u: the recurrent pre-activations by gate.
         s: the state.
         vectors: the vectors by name.
-        product: what `u("n", v)` returns.
-        norm: what `p.norm("c", c)` returns.
+        product: the result of `u("n", v)`.
+        norm: the result of `p.norm("c", c)`.
 
     Returns:
-        What the step uses, and what it returns.
+        The properties of the step, and its result.
 
     Raises:
-        InputError: the formula reads a gate or state that the cell has not, or returns other states than it names.
+        InputError: the formula reads a gate or state that the cell lacks, or returns other states than it names.
     """
     name = type(cell).__name__
     products: list[str] = []
@@ -278,26 +233,29 @@ def run_watched(
         norms.append(state)
         return norm(state, value)
 
-    recurrence, p, watched = Recurrence(u, watched_product), Vectors(vectors, watched_norm), Watched(s)
+    recurrence, p, watched = Recurrence(u, watched_product), Vectors(vectors, watched_norm), WatchedState(s)
     try:
-        made = cell.step(x, recurrence, watched, p)
+        result = cell.step(x, recurrence, watched, p)
     except AttributeError as error:
+        # Errors of other objects are bugs in the step; they are raised unchanged.
         if not any(error.obj is part for part in (x, recurrence, s, p)):
             raise
         others = nearest(error.name or "", {*cell.gates, *cell.states, *cell.vectors})
         raise InputError(f"{name}.step reads {error.name!r}, which it does not name. {others}") from error
-    _check_made(cell, made)
+    _check_step_result(cell, result)
     second_phase = tuple(gate for gate in cell.recurrent if gate in products)
     normalised = tuple(state for state in cell.states if state in norms)
-    return Formula(second_phase, normalised, "h" in watched.read, made[1]._fields), made
+    return Formula(second_phase, normalised, "h" in watched.read, result[1]._fields), result
 
 
-def _check_made(cell: Cell, made: Any) -> None:
+def _check_step_result(cell: Cell, result: Any) -> None:
     name = type(cell).__name__
-    if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], State) and isinstance(made[1], Gates)):
-        raise InputError(f"{name}.step must return (State(…), Gates(…)), not {type(made).__name__}")
-    if made[0]._fields != cell.states:
+    if not (
+        isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], State) and isinstance(result[1], Gates)
+    ):
+        raise InputError(f"{name}.step must return (State(…), Gates(…)), not {type(result).__name__}")
+    if result[0]._fields != cell.states:
         raise InputError(
-            f"{name}.step returns the states {made[0]._fields} but states={cell.states}: "
+            f"{name}.step returns the states {result[0]._fields} but states={cell.states}: "
             "name the same ones in the same order"
         )

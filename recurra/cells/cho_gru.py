@@ -22,7 +22,7 @@ class ChoGRU(Cell):
         n = tanh(x_n + u_n(r h_{t-1}))
         h_t = (1 - z) n + z h_{t-1}
 
-    Eq. 5-8 of the paper, where the recurrent product of n is taken of r h_{t-1}; torch and cuDNN multiply r with the
+    Eq. 5-8 of the paper, where the input of n's recurrent product is r h_{t-1}; torch and cuDNN multiply r with the
     product instead (`gru`). z weighs the old state. The gates in torch's order, r z n.
 
     Args:
@@ -43,5 +43,6 @@ class ChoGRU(Cell):
         squash = activation(self.activation)
         r = sigmoid(x.r + u.r)
         z = sigmoid(x.z + u.z)
+        # A second product, which cannot begin before r is computed.
         n = squash(x.n + u("n", r * s.h))
         return State(h=(1 - z) * n + z * s.h), Gates(r=r, z=z, n=n)

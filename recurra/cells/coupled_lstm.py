@@ -23,7 +23,7 @@ class CoupledLSTM(Cell):
         c_t = f c_{t-1} + (1 - f) g
         h_t = o tanh(c_t)
 
-    f weighs the old state: what it forgets it replaces, so |c| stays below 1 with tanh. Called CIFG by Greff et al. The
+    f weighs the old state, and 1 - f the new one, so that |c| stays below 1 with tanh. Called CIFG by Greff et al. The
     gates in torch's order without i, f g o.
 
     Args:
@@ -46,5 +46,6 @@ class CoupledLSTM(Cell):
         f = sigmoid(x.f + u.f)
         g = squash(x.g + u.g)
         o = sigmoid(x.o + u.o)
+        # A convex combination, so that |c| <= max |g| if it holds at the start.
         c = f * s.c + (1 - f) * g
         return State(h=o * squash(p.norm("c", c)), c=c), Gates(f=f, g=g, o=o)

@@ -1,6 +1,6 @@
-"""What the table says of each cell, as text for a terminal and as the page docs/cells.md.
+"""Descriptions of the cells, as text for a terminal and as the page docs/cells.md.
 
-Equations and remarks are the docstring of the cell's class, so that they stand beside the formula they describe.
+Equations and remarks are taken from the docstring of the cell's class.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SIZE = 512
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """A cell in words."""
+    """The description of a cell."""
 
     name: str
     summary: str
@@ -34,24 +34,24 @@ class Description:
     facts: dict[str, str]
     """Gates, states, parameters, engines, paper."""
     options: dict[str, str]
-    """What each option is, by its name and value."""
+    """The description of each option, by "name = value"."""
 
 
 def summary(kind: type[Cell]) -> str:
-    """What a cell is, in one line: the first of its docstring."""
-    return _own_words(kind).partition("\n")[0]
+    """A cell in one line, the first of its docstring."""
+    return _own_docstring(kind).partition("\n")[0]
 
 
-def _own_words(kind: type[Cell]) -> str:
-    """The docstring of the class itself: inspect.getdoc would give that of a base, dataclass puts a signature there."""
+def _own_docstring(kind: type[Cell]) -> str:
+    """The docstring of the class, without those of bases (inspect.getdoc) and signatures (dataclass)."""
     words = inspect.cleandoc(kind.__doc__ or "")
     return "" if words.startswith(f"{kind.__name__}(") else words
 
 
 def describe(cell: Cell, engines: Iterable[str]) -> Description:
-    """All that the table and the class say of a cell; `engines` are the names of those that run it."""
+    """Describes a cell; `engines` are the names of the engines that run it."""
     kind = type(cell)
-    text, _, arguments = _own_words(kind).partition("\nArgs:\n")
+    text, _, arguments = _own_docstring(kind).partition("\nArgs:\n")
     facts = {
         "gates": " ".join(kind.gates),
         "recurrent": " ".join(kind.recurrent) or "none",
@@ -67,10 +67,10 @@ def describe(cell: Cell, engines: Iterable[str]) -> Description:
 
 
 def _options(cell: Cell, arguments: str) -> dict[str, str]:
-    """The fields of the cell as `name = value`, with what the docstring's `Args:` says of each."""
-    said = dict(re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", arguments, re.MULTILINE))
+    """The fields of the cell as `name = value`, with their descriptions from `Args:` in the docstring."""
+    descriptions = dict(re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", arguments, re.MULTILINE))
     options = {name: getattr(cell, name) for name in option_names(type(cell))}
-    return {f"{name} = {value!r}": " ".join(said.get(name, "").split()) for name, value in options.items()}
+    return {f"{name} = {value!r}": " ".join(descriptions.get(name, "").split()) for name, value in options.items()}
 
 
 def as_text(description: Description, width: int = 80) -> str:
@@ -95,7 +95,7 @@ def page(engines: Callable[[Cell], Iterable[str]]) -> str:
     """The page docs/cells.md: a table of all cells, then each with its equations.
 
     Args:
-        engines: the names of the engines that run a cell; the engines stand below the cells and are handed in.
+        engines: returns the names of the engines that run a cell; an argument, because cells do not import engines.
     """
     described = [describe(cell, engines(cell)) for cell in map(find_cell, CELLS)]
     heads = ["cell", "gates", "recurrent", "states", "parameters", "options", "engines", "from"]
@@ -109,12 +109,12 @@ def page(engines: Callable[[Cell], Iterable[str]]) -> str:
 
 
 def aliases() -> str:
-    """The further names of cells, what each means, and the options that it implies."""
-    meant = [
+    """The aliases of cells, with the cell and the options that each implies."""
+    meanings = [
         " ".join([f"{name} = {cell}", *(f"with {option}={value}" for option, value in options.items())])
         for name, (cell, options) in ALIASES.items()
     ]
-    return ", ".join(meant)
+    return ", ".join(meanings)
 
 
 def _section(one: Description) -> str:

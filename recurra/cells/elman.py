@@ -16,7 +16,7 @@ class Elman(Cell):
 
         h_t = f(x_h + u_h)
 
-    torch's `nn.RNN`, f = tanh or relu there, any function here.
+    torch's `nn.RNN`, where f is tanh or relu; here any function.
 
     Args:
         activation: the name of f or a function itself, elementwise.

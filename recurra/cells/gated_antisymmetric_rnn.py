@@ -18,14 +18,14 @@ from recurra.cells.weights import Weights
 
 @dataclass(frozen=True)
 class GatedAntisymmetricRNN(Cell):
-    """A stable ODE with a gated step.
+    """A stable ODE with a gated step size.
 
         u = (V - Vᵀ - γ I) h_{t-1} + b_hh
         z = σ(x_z + u)
         h_t = h_{t-1} + ε z tanh(x_h + u)
 
     V is `weight_hh`, (H, H): gate and candidate share one recurrent product (and its bias), which keeps the eigenvalues
-    where those of `antisymmetric_rnn` are. z weighs the new: a forget bias of b begins with b_z = -b. The gates in the
+    of `antisymmetric_rnn`. z weighs the new state: a forget bias of b begins with b_z = -b. The gates in the
     order h z; only h has rows in W_hh.
 
     Args:

@@ -43,5 +43,6 @@ class GRU(Cell):
         squash = activation(self.activation)
         r = sigmoid(x.r + u.r)
         z = sigmoid(x.z + u.z)
+        # cuDNN's order, product before reset: one product serves all gates. u.n includes b_hh, which r scales too.
         n = squash(x.n + r * u.n)
         return State(h=(1 - z) * n + z * s.h), Gates(r=r, z=z, n=n)

@@ -1,4 +1,4 @@
-"""The recurrent network whose units do not see each other."""
+"""The recurrent network whose units do not read each other."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from recurra.cells.weights import Weights
 
 @dataclass(frozen=True)
 class IndRNN(Cell):
-    """Units that recur each on their own.
+    """Units with independent recurrences.
 
         h_t = relu(x_h + u h_{t-1})
 
-    u is one number a unit, so W_hh has no rows; units meet in the next layer. u begins as U(0, 1), the paper's
-    U(0, γ^(1/T)) for long sequences. The gradient through T steps grows as u^T: where |u| > 1 it explodes, and the
-    paper keeps |u| below γ^(1/T) by clipping after each update, which is left to the training loop.
+    u is one number per unit, so W_hh has no rows; units interact in the next layer. u is initialised from U(0, 1), the
+    paper's U(0, γ^(1/T)) for long sequences. The gradient through T steps grows as u^T: where |u| > 1 it explodes, and
+    the paper keeps |u| below γ^(1/T) by clipping after each update, which is left to the training loop.
 
     Args:
         activation: the name of the function of h_t, here relu, or a function itself, elementwise.

@@ -1,6 +1,7 @@
-"""How the parameters of a cell begin.
+"""Initialisation of the parameters of a cell.
 
-Every option acts on one part and leaves the others at torch's default U(-1/√H, 1/√H), so they can be combined.
+Every option sets one kind of parameters and leaves the others at torch's default U(-1/√H, 1/√H), so that options can
+be combined.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ RECURRENT = ("torch", "orthogonal", "normal", "identity")
 
 @dataclass(frozen=True, kw_only=True)
 class Initialisation:
-    """What a cell's parameters start from.
+    """The initial values of a cell's parameters.
 
     Raises:
         InputError: an unknown `recurrent`, a variance or a time that is not positive, a number that is not finite, two
@@ -71,11 +72,11 @@ def initialise(
     memory: Mapping[str, int],
     generator: Generator | None = None,
 ) -> None:
-    """Fills `weights` in place; without a generator from torch's global one, in the order torch.nn draws them."""
+    """Fills `weights` in place, in the order of torch.nn's draws; without a generator from torch's global one."""
     if how.recurrent != "torch" and not recurrent:
         raise InputError(f"recurrent={how.recurrent!r} is about W_hh, which this cell has not: no gate is recurrent")
     hidden = weights.ih.shape[0] // len(gates)
-    bound = 1 / math.sqrt(hidden) if hidden else 0.0  # a single step may have no units, as in torch.nn
+    bound = 1 / math.sqrt(hidden) if hidden else 0.0  # torch.nn's cells may have 0 units
     with torch.no_grad():
         for tensor in (weights.ih, weights.hh, weights.b_ih, weights.b_hh, weights.hr, *weights.vectors):
             if tensor is not None:
@@ -111,14 +112,14 @@ def _fill_memory(
     if weights.b_ih is None:
         raise InputError("forget_bias or chrono needs biases, but the layer has bias=False")
     hidden = weights.ih.shape[0] // len(gates)
-    # One time scale a unit, shared by its gates, so that what one gate keeps the other does not overwrite.
+    # One time scale per unit for all gates: a unit that forgets slowly must also write slowly.
     times = weights.b_ih.new_empty(hidden)
     if how.chrono is not None:
         times.uniform_(1, how.chrono - 1, generator=generator)
     has_forget_gate = max(memory.values()) > 0
     for gate, sign in memory.items():
         if how.forget_bias is not None and sign < 0 and has_forget_gate:
-            continue  # the forget bias is about forgetting; the input gate keeps its own start
+            continue  # with a forget gate, the input gate keeps its default
         block = weights.b_ih.view(-1, hidden)[gates.index(gate)]
         block.copy_(sign * times.log()) if how.chrono is not None else block.fill_(sign * (how.forget_bias or 0.0))
         if weights.b_hh is not None and gate in recurrent:

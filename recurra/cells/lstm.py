@@ -49,4 +49,5 @@ class LSTM(Cell):
         g = squash(x.g + u.g)
         o = sigmoid(x.o + u.o)
         c = f * s.c + i * g
+        # Only the output reads the normalised cell (Ba et al. 2016, eq. 22): c itself is carried on unchanged.
         return State(h=o * squash(p.norm("c", c)), c=c), Gates(i=i, f=f, g=g, o=o)

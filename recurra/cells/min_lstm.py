@@ -15,7 +15,7 @@ from recurra.cells.state import Gates, State
 
 @dataclass(frozen=True)
 class MinLSTM(Cell):
-    """An LSTM with gates of the input only.
+    """An LSTM whose gates read only the input.
 
         f, i = σ(x_f), σ(x_i)
         f', i' = f / (f + i), i / (f + i)
@@ -23,8 +23,8 @@ class MinLSTM(Cell):
         h_t = f' h_{t-1} + i' n
 
     The plain sequential form of the paper, not the one in the logarithm that a parallel scan needs:
-    n is linear and h may have either sign. The two gates share out a whole, so the scale of h does not depend on the
-    length. f' and i' are what the step reports. The gates in the order f i n; none is recurrent, so W_hh has no rows.
+    n is linear and h may have either sign. The two gates sum to 1, so that the scale of h does not depend on the
+    length. The step returns f' and i'. The gates in the order f i n; none is recurrent, so W_hh has no rows.
 
     Args:
         activation: the name of a function of n, elementwise, or a function itself; identity as in the paper.
@@ -42,7 +42,7 @@ class MinLSTM(Cell):
 
     def step(self, x: Any, u: Any, s: Any, p: Any) -> tuple[State, Gates]:
         """One step; see the class."""
-        # f / (f + i) = σ(log f - log i); the quotient is 0 / 0 where both gates underflow.
+        # f / (f + i) = σ(log f - log i); the quotient would be 0 / 0 if both gates underflow.
         f = sigmoid(log_sigmoid(x.f) - log_sigmoid(x.i))
         i = 1 - f
         n = activation(self.activation)(x.n)

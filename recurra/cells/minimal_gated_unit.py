@@ -15,14 +15,14 @@ from recurra.cells.state import Gates, State
 
 @dataclass(frozen=True)
 class MinimalGatedUnit(Cell):
-    """A GRU with one gate for both.
+    """A GRU with one gate for reset and update.
 
         f = σ(x_f + u_f)
         n = tanh(x_n + u_n(f h_{t-1}))
         h_t = (1 - f) h_{t-1} + f n
 
-    f is reset and update gate at once. It weighs the new state here, as the paper writes it (in a GRU z weighs the
-    old): a forget bias of b begins with b_f = -b. The gates in the order f n.
+    f is both the reset and the update gate. It weighs the new state, as in the paper (in a GRU z weighs the old): a
+    forget bias of b begins with b_f = -b. The gates in the order f n.
 
     Args:
         activation: the name of the function of n, here tanh, or a function itself, elementwise.
@@ -41,5 +41,6 @@ class MinimalGatedUnit(Cell):
         """One step; see the class."""
         squash = activation(self.activation)
         f = sigmoid(x.f + u.f)
+        # f acts before the product, as r in the first GRU.
         n = squash(x.n + u("n", f * s.h))
         return State(h=(1 - f) * s.h + f * n), Gates(f=f, n=n)

@@ -19,18 +19,18 @@ from recurra.cells.weights import Weights
 
 @dataclass(frozen=True)
 class OrthogonalRNN(Cell):
-    """A recurrence that keeps lengths.
+    """A recurrence that preserves lengths.
 
         A = V - Vᵀ
         Q = (I + A)^-1 (I - A)
         h_t = relu(x_h + Q h_{t-1} + b_hh)
 
-    V is `weight_hh`, (H, H), free to take any value; Q, its Cayley transform, is the orthogonal matrix that multiplies
-    h. Going back in time a gradient keeps its length exactly with activation="identity", loses the units that are off
-    with relu, and is never made longer by either or by tanh, which shortens it most. Q is a rotation without the
-    eigenvalue -1: the paper's fixed signs D are all + here, and its modReLU, which jumps at 0, is left out. V begins so
-    that the eigenvalues of Q are exp(±iθ), θ ~ U(0, π/2), as in the paper; another `recurrent` of the initialisation
-    fills V instead. Q is made once a call: a stream of single steps pays for it at every step.
+    V is `weight_hh`, (H, H), an unconstrained matrix; Q, its Cayley transform, is the orthogonal matrix that multiplies
+    h. Backpropagated through time, a gradient keeps its length exactly with activation="identity", loses the units that
+    are off with relu, and is never made longer by either or by tanh, which shortens it most. Q is a rotation without
+    the eigenvalue -1: the paper's fixed signs D are all + here, and its modReLU, which jumps at 0, is left out. V is
+    initialised so that the eigenvalues of Q are exp(±iθ), θ ~ U(0, π/2), as in the paper; another `recurrent` of the
+    initialisation fills V instead. Q is computed once per call: a stream of single steps computes it at every step.
 
     Args:
         activation: the name of the function of h_t, here relu, or a function itself, elementwise.
@@ -46,11 +46,11 @@ class OrthogonalRNN(Cell):
 
     def recurrent_weight(self, hh: Tensor) -> Tensor:
         """Q of V, (H, H)."""
-        # The solver knows no dtype of 16 bits.
+        # torch.linalg.solve has no 16-bit dtypes.
         V = hh if hh.dtype == torch.float64 else hh.float()
         A, I = skew("OrthogonalRNN", V), torch.eye(len(V), dtype=V.dtype, device=V.device)
-        # I + A has singular values of 1 and more. A matrix exponential gives an orthogonal matrix as well, for ten
-        # products forward and the exponential of a matrix of twice the size backward.
+        # The singular values of I + A are at least 1. A matrix exponential gives an orthogonal matrix too, but takes
+        # ten products, and in the backward pass the exponential of a matrix of twice the size.
         Q: Tensor = torch.linalg.solve(I + A, I - A)
         return Q.to(hh.dtype)
 
@@ -65,5 +65,7 @@ class OrthogonalRNN(Cell):
         if how.recurrent != "torch":
             return
         with torch.no_grad():
-            upper = weights.hh.zero_().diagonal(1)[::2]  # one for each pair of units, (H // 2,)
+            upper = weights.hh.zero_().diagonal(1)[
+                ::2
+            ]  # one per pair of units, (H // 2,): tan(θ/2) gives the eigenvalues exp(±iθ) of Q
             upper.uniform_(0, math.pi / 2, generator=generator).div_(2).tan_()

@@ -1,4 +1,4 @@
-"""How many parameters a cell has, as a number and as a formula."""
+"""The number of parameters of a cell, as an integer and as a formula."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def count_parameters(cell: str | Cell | type[Cell], input_size: int, hidden_size
 
 
 def parameter_formula(cell: Cell | type[Cell]) -> str:
-    """The number of parameters with biases in words of I and H, such as "4HI + 4H² + 8H"."""
+    """The number of parameters with biases as a formula of I and H, such as "4HI + 4H² + 8H"."""
     G, R, V = _counts(cell)
     terms = [(G, "HI"), (R, "H²"), (G + R + V, "H")]
     return " + ".join(f"{count if count > 1 else ''}{term}" for count, term in terms if count)

@@ -15,7 +15,7 @@ from recurra.cells.state import Gates, State
 
 @dataclass(frozen=True)
 class PeepholeLSTM(Cell):
-    """The LSTM whose gates see its cell.
+    """The LSTM whose gates read its cell state.
 
         i = σ(x_i + u_i + p_i c_{t-1})
         f = σ(x_f + u_f + p_f c_{t-1})
@@ -24,8 +24,8 @@ class PeepholeLSTM(Cell):
         o = σ(x_o + u_o + p_o c_t)
         h_t = o tanh(c_t)
 
-    Graves (2013), eq. 7-11. The peepholes p_i, p_f, p_o are one number a unit; o sees the new cell state, i and f the
-    last one. The gates in torch's order, i f g o.
+    Graves (2013), eq. 7-11. The peepholes p_i, p_f, p_o are one number per unit; o reads the new cell state, i and f
+    the last one. The gates in torch's order, i f g o.
 
     Args:
         activation: the name of the function of g and of c_t, here tanh, or a function itself, elementwise.
@@ -49,5 +49,6 @@ class PeepholeLSTM(Cell):
         f = sigmoid(x.f + u.f + p.f * s.c)
         g = squash(x.g + u.g)
         c = f * s.c + i * g
+        # After c: the output gate's peephole reads the new cell state.
         o = sigmoid(x.o + u.o + p.o * c)
         return State(h=o * squash(p.norm("c", c)), c=c), Gates(i=i, f=f, g=g, o=o)

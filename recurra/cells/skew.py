@@ -1,4 +1,4 @@
-"""A skew-symmetric matrix of a free one: what the recurrences are made from that keep the length of h."""
+"""A skew-symmetric matrix from a free one, for recurrences that preserve the length of h."""
 
 from __future__ import annotations
 

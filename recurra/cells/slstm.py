@@ -34,8 +34,8 @@ class SLSTM(Cell):
         n_t = f n_{t-1} + i
         h_t = o c_t / n_t
 
-    Eq. 8-17 of the paper, whose z is g here, in torch's order of gates, i f g o; W_hh is one full block a gate (one
-    head). n adds up the weights that c has been given, and m keeps both exponentials at 1 or below without changing
+    Eq. 8-17 of the paper, whose z is g here, in torch's order of gates, i f g o; W_hh is one full block per gate (one
+    head). n sums the weights of the inputs in c, and m keeps both exponentials at 1 or below without changing
     h. A sequence starts from zeros: as long as n is 0 nothing is kept, which is m = -∞ before the first step.
 
     Args:
@@ -62,14 +62,15 @@ class SLSTM(Cell):
         log_f = log_sigmoid(x.f + u.f) if self.forget == "sigmoid" else x.f + u.f
         g = activation(self.activation)(x.g + u.g)
         o = sigmoid(x.o + u.o)
+        # In logarithms, so that no exponential overflows; subtracting m cancels in the quotient c / n.
         kept = torch.where(s.n == 0, -math.inf, log_f + s.m)
         m = torch.maximum(kept, log_i)
         i = torch.exp(log_i - m)
         f = torch.exp(kept - m)
         c = f * s.c + i * g
         n = f * s.n + i
-        # One of i and f is 1, so n is 1 or more from the first step on: the bound acts only on a state from elsewhere
-        # (a learned one, one held back by zoneout), whose n may lie near 0.
+        # One of i and f is 1, so that n >= 1 from the first step on: the bound acts only on other states (a learned
+        # one, one changed by zoneout), whose n may be near 0.
         return State(h=o * c / n.clamp(min=1), c=c, n=n, m=m), Gates(i=i, f=f, g=g, o=o)
 
     def initialise(self, weights: Weights, how: Initialisation, generator: Generator | None = None) -> None:

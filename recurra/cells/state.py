@@ -1,7 +1,7 @@
-"""The named tuples a cell speaks in: its states (h first) and its gates.
+"""Named tuples of tensors: the states of a cell (h first), and its gates.
 
-One type serves truncated training, streaming, beams, exported inputs and sessions, so what any of them does to a state
-is written here once. A network carries one `State` a layer and direction, in a tuple; the functions take that tuple.
+Truncated training, streaming, beam search and export use the same type and the functions of this file. The state of a
+network is a tuple with one `State` per layer and direction; the functions take that tuple.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _classes: dict[tuple[str, tuple[str, ...]], Any] = {}
 
 
 def _named(kind: type, names: tuple[str, ...]) -> Any:
-    found = _classes.get((kind.__name__, names))
-    if found is None:
+    cls = _classes.get((kind.__name__, names))
+    if cls is None:
         base = namedtuple(kind.__name__, names)  # type: ignore[misc]  # the names are data here
-        found = _classes[kind.__name__, names] = type(kind.__name__, (base, kind), {"__slots__": ()})
-    return found
+        cls = _classes[kind.__name__, names] = type(kind.__name__, (base, kind), {"__slots__": ()})
+    return cls
 
 
 class _Named(tuple[Tensor, ...]):
-    """Tensors by name: what `State` and `Gates` share. A true named tuple, so every pytree function walks into it."""
+    """Tensors by name, the base of `State` and `Gates`. A named tuple, so that pytree functions see its tensors."""
 
     __slots__ = ()
     _fields: tuple[str, ...] = ()
@@ -52,20 +52,20 @@ class State(_Named):
         def __init__(self, **tensors: Tensor) -> None: ...
 
     def __new__(cls, **tensors: Tensor) -> State:
-        """A named tuple with the fields in the order given."""
-        made: State = _named(State, tuple(tensors))(*tensors.values())
-        return made
+        """Creates a named tuple with the fields in the order of the arguments."""
+        state: State = _named(State, tuple(tensors))(*tensors.values())
+        return state
 
     def map(self, function: Callable[[Tensor], Tensor]) -> State:
         """The state with `function` applied to each tensor."""
         return State(**{name: function(tensor) for name, tensor in zip(self._fields, self, strict=True)})
 
     def detach(self) -> State:
-        """The same numbers, cut from the graph that made them."""
+        """The state without its graph."""
         return self.map(Tensor.detach)
 
     def select(self, rows: Tensor) -> State:
-        """The state of some rows of the batch, in the order of `rows`, int64 (N,): how beams fork and sessions join."""
+        """The state of some rows of the batch, in the order of `rows`, int64 (N,); used by beam search."""
         return self.map(lambda tensor: tensor.index_select(0, rows))
 
     def to(self, *args: Any, **kwargs: Any) -> State:
@@ -74,7 +74,7 @@ class State(_Named):
 
 
 class Gates(_Named):
-    """The gates of one step by name, each (B, H): for whoever asks to see them."""
+    """The gates of one step by name, each (B, H)."""
 
     __slots__ = ()
 
@@ -83,9 +83,9 @@ class Gates(_Named):
         def __init__(self, **tensors: Tensor) -> None: ...
 
     def __new__(cls, **tensors: Tensor) -> Gates:
-        """A named tuple with the fields in the order given."""
-        made: Gates = _named(Gates, tuple(tensors))(*tensors.values())
-        return made
+        """Creates a named tuple with the fields in the order of the arguments."""
+        gates: Gates = _named(Gates, tuple(tensors))(*tensors.values())
+        return gates
 
 
 def _kind(named: _Named) -> type[_Named]:
@@ -101,7 +101,7 @@ States = tuple[State, ...]
 
 
 def detach(states: Iterable[State]) -> States:
-    """The states cut from the graph that made them: what truncated backpropagation carries to the next window."""
+    """The states without their graph, as truncated backpropagation carries them to the next window."""
     return tuple(state.detach() for state in states)
 
 
@@ -122,8 +122,8 @@ def to_tensors(states: Iterable[State]) -> dict[str, Tensor]:
 def from_tensors(tensors: dict[str, Tensor], names: tuple[str, ...]) -> States:
     """The inverse of `to_tensors`; `names` are the cell's states in their order, which a file may not keep."""
     layers, left_over = divmod(len(tensors), len(names))
-    wanted = {f"{index}.{name}" for index in range(layers) for name in names}
-    if left_over or wanted != set(tensors):
+    expected = {f"{index}.{name}" for index in range(layers) for name in names}
+    if left_over or expected != set(tensors):
         raise InputError(
             f"saved state: found the entries {sorted(tensors)}, expected {', '.join(names)} for each layer 0, 1, …"
         )

@@ -1,4 +1,4 @@
-"""The cells by name. Adding a cell is one file and one line here; layers, command line, docs and tests read it."""
+"""The table of cells by name. A new cell is one file and one line here, which layers, commands, docs and tests read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recurra.cells.activations import ACTIVATIONS
 from recurra.cells.cell import Cell
 from recurra.errors import InputError, InputTypeError, nearest
 
-# A cell's name, which its file has too, and its class in there.
+# The name of each cell, which is the name of its file, and its class.
 _CLASSES = {
     "elman": "Elman",
     "lstm": "LSTM",
@@ -38,7 +38,7 @@ CELLS: dict[str, type[Cell]] = {
 }
 builtin_code.remember(CELLS.values(), [ACTIVATIONS])
 
-# Further names that people know cells by, with the options that such a name implies.
+# Other common names of cells, with the options that they imply.
 ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
     "rnn": ("elman", {}),
     "rnn_tanh": ("elman", {}),
@@ -51,15 +51,15 @@ ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def find_cell(which: str | Cell | type[Cell], **options: Any) -> Cell:
-    """The cell meant by a name of the table, by "module:Class", by a class or by a cell itself.
+    """Returns the cell for a name of the table, "module:Class", a class or a cell.
 
     Args:
-        which: the cell; of a name, case does not count and "-" is "_", and it may be one of `ALIASES`. "module:Class"
-            imports that module, also from the current folder.
+        which: the cell. Names are case-insensitive, "-" is equal to "_", and `ALIASES` are names too. "module:Class"
+            imports the module, also from the current folder.
         **options: fields of the cell, such as activation="relu".
 
     Raises:
-        InputError: no such cell, module or option, a module that fails, a number for a word or the other way round.
+        InputError: no such cell, module or option, an error in the module, an option of the wrong type.
     """
     if isinstance(which, Cell):
         if options:
@@ -90,25 +90,29 @@ def find_cell(which: str | Cell | type[Cell], **options: Any) -> Cell:
 
 
 def _check_kinds(kind: type[Cell], options: Mapping[str, Any]) -> None:
-    """Numbers where a field says so, words where it says so; a field of another kind is the cell's to check."""
+    """Checks options whose field is a number or a string; a cell checks other fields itself."""
     types: dict[str, Any] = (
         {field.name: field.type for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else {}
     )
     for name, value in options.items():
-        wanted = types[name].__name__ if isinstance(types[name], type) else str(types[name])
-        if wanted in ("float", "int") and (isinstance(value, bool) or not isinstance(value, float | int)):
+        annotation = types[name].__name__ if isinstance(types[name], type) else str(types[name])
+        if annotation in ("float", "int") and (isinstance(value, bool) or not isinstance(value, float | int)):
             raise InputError(f"the cell {cell_name(kind)}: {name}={value!r}, expected a number")
-        if wanted.startswith("str") and "None" not in wanted and not (isinstance(value, str) or callable(value)):
+        if (
+            annotation.startswith("str")
+            and "None" not in annotation
+            and not (isinstance(value, str) or callable(value))
+        ):
             raise InputError(f"the cell {cell_name(kind)}: {name}={value!r}, expected a word")
 
 
 def cell_name(kind: type[Cell]) -> str:
-    """The name a cell goes by in files and on the command line: its name in the table, else "module:Class"."""
+    """The name of a cell in files and on the command line: its name in the table, else "module:Class"."""
     return next((name for name, known in CELLS.items() if known is kind), f"{kind.__module__}:{kind.__qualname__}")
 
 
 def cell_options(cell: Cell) -> dict[str, Any]:
-    """The options of a cell as JSON can hold them.
+    """The options of a cell as JSON values.
 
     Raises:
         InputError: an option is a function, which a file cannot hold.
@@ -118,13 +122,13 @@ def cell_options(cell: Cell) -> dict[str, Any]:
         if callable(value):
             raise InputError(
                 f"{cell_name(type(cell))}: {name} is a function, which cannot be saved. Use a name that recurra "
-                "knows, or write the function into a cell of your own"
+                "knows, or write the function into a user-defined cell"
             )
     return options
 
 
 def option_names(kind: type[Cell]) -> list[str]:
-    """The options of a cell: its fields as a dataclass, none where it is a plain class."""
+    """The options of a cell: its fields as a dataclass; none for a plain class."""
     return [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
 
 
@@ -135,22 +139,22 @@ def _plain(name: str) -> str:
 def _imported(which: str) -> Any:
     module, colon, name = which.partition(":")
     if not colon:
-        raise InputError(f"there is no cell {which!r}. {nearest(which, CELLS)} A cell of your own is 'module:Class'.")
+        raise InputError(f"there is no cell {which!r}. {nearest(which, CELLS)} A user-defined cell is 'module:Class'.")
     if not name or not module or module.startswith("."):
         raise InputError(f"cell {which!r}: expected 'module:Class', such as 'my_cells:Leaky'")
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
-        found = importlib.import_module(module)
+        loaded = importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise InputError(f"cell {which!r}: no module {error.name!r} here or on the Python path") from error
     except (Exception, SystemExit) as error:
         raise InputError(f"cell {which!r}: {module} cannot be imported: {_in_a_line(error)}") from error
     finally:
         sys.path.remove(here)
-    if not hasattr(found, name):
-        raise InputError(f"cell {which!r}: {module} has no {name!r}. {nearest(name, _cells_of(found))}")
-    return getattr(found, name)
+    if not hasattr(loaded, name):
+        raise InputError(f"cell {which!r}: {module} has no {name!r}. {nearest(name, _cells_of(loaded))}")
+    return getattr(loaded, name)
 
 
 def _in_a_line(error: BaseException) -> str:

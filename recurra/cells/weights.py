@@ -19,7 +19,7 @@ class Norms(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """What `W_hh h_{t-1} + W_ih x_t + b` needs, in torch's layout: one block of H rows a gate.
+    """The parameters of `W_hh h_{t-1} + W_ih x_t + b` in torch's layout, one block of H rows per gate.
 
     With G gates, R of them recurrent, input size I, hidden size H and projection size P (P = H without projection):
     """
@@ -33,9 +33,9 @@ class Weights(NamedTuple):
     b_hh: Tensor | None = None
     """(R·H,)."""
     hr: Tensor | None = None
-    """W_hr of a projected h, (P, H). Where the formula reads its own h (`Formula.reads_h`) the state is h of width H,
-    and W_hr h is what is emitted and enters each recurrent product; elsewhere the state is W_hr h itself, as torch."""
+    """W_hr of a projected h, (P, H). If the formula reads its own h (`Formula.reads_h`), the state is h of width H,
+    and W_hr h is the output and the input of recurrent products; else the state is W_hr h itself, as in torch."""
     vectors: tuple[Tensor, ...] = ()
-    """One (H,) for each name in `Cell.vectors`."""
+    """One vector (H,) for each name in `Cell.vectors`."""
     norms: Norms | None = None
-    """Gains and shifts where W_ih x, W_hh h and the states that the formula names are normalised."""
+    """The gains and shifts of layer normalisation; None without it."""

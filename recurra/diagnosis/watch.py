@@ -16,7 +16,7 @@ from recurra.diagnosis.patching import substituted
 from recurra.diagnosis.shadow import SINGLE_STEPS, forward, shadow
 from recurra.diagnosis.trajectory import Trajectory, record
 from recurra.engine import Request, Result
-from recurra.layers.sequences import enter
+from recurra.layers.sequences import to_padded
 from recurra.training.carried_state import tensors
 
 
@@ -90,9 +90,9 @@ def _recorded(sequence: Sequence, args: tuple[Any, ...], kwargs: dict[str, Any])
 def _emitted(sequence: Sequence, y: Tensor | PackedSequence) -> Any:
     """Y itself, by way of a tensor (T, B, features) that is kept."""
     features = (y.data if isinstance(y, PackedSequence) else y).shape[-1]
-    entered = enter(sequence.name, y, None, input_size=features, batch_first=sequence.batch_first)
-    sequence.emitted.append(entered.x)
-    return entered.leave_packed(entered.x)
+    padded = to_padded(sequence.name, y, None, input_size=features, batch_first=sequence.batch_first)
+    sequence.emitted.append(padded.x)
+    return padded.restore_packed(padded.x)
 
 
 def _continued(

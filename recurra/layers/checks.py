@@ -1,16 +1,18 @@
-"""What a recurrent layer is given, checked at the door: one line that says what does not fit and how to mend it."""
+"""Checks of the arguments of `forward`, whose errors say in one line what does not fit and how to correct it."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from recurra.cells import Cell, State
+from recurra.cells import Cell, State, States
 from recurra.errors import InputError, InputShapeError, InputTypeError
 
 
 def check_input(name: str, x: Tensor, input_size: int) -> None:
-    """X must be (T, B, I) or, unbatched, (T, I), with I = input_size."""
+    """Checks that x is (T, B, I) or, unbatched, (T, I), with I = input_size."""
     check_tensor(name, "x", x)
     shape = tuple(x.shape)
     if x.dim() not in (2, 3):
@@ -24,7 +26,7 @@ def check_input(name: str, x: Tensor, input_size: int) -> None:
 
 
 def check_tensor(name: str, argument: str, value: object) -> None:
-    """An argument must be a tensor, and not a nested one, whose rows have no common shape."""
+    """Checks that an argument is a tensor, and not a nested one, whose rows have no common shape."""
     if not isinstance(value, Tensor):
         if isinstance(value, torch.fx.Proxy):
             raise InputTypeError(
@@ -42,7 +44,7 @@ def check_tensor(name: str, argument: str, value: object) -> None:
 
 
 def check_lengths(name: str, lengths: object, x: Tensor) -> None:
-    """Lengths must be int64 (B,) within 0 and T; x is (T, B, I)."""
+    """Checks that lengths are int64 (B,) within 0 and T; x is (T, B, I)."""
     if not isinstance(lengths, Tensor):
         raise InputTypeError(
             f"{name}: lengths is a {type(lengths).__name__}, expected an int64 tensor ({x.shape[1]},): torch.tensor(…)"
@@ -51,7 +53,7 @@ def check_lengths(name: str, lengths: object, x: Tensor) -> None:
         raise InputShapeError(
             f"{name}: lengths is {lengths.dtype} {tuple(lengths.shape)}, expected int64 ({x.shape[1]},), one a row"
         )
-    # Inside a compiled or exported graph the values are not known; they are the caller's to keep.
+    # Within a compiled or exported graph the values are unknown, and the caller must ensure them.
     if torch.compiler.is_compiling():
         return
     if x.shape[1] and not 0 <= int(lengths.min()) <= int(lengths.max()) <= x.shape[0]:
@@ -62,7 +64,7 @@ def check_lengths(name: str, lengths: object, x: Tensor) -> None:
 
 
 def check_is_state(name: str, value: object) -> None:
-    """What a layer is given as a state must be a `State`."""
+    """Checks that the state argument of a layer consists of `State` objects."""
     if not isinstance(value, State):
         raise InputTypeError(
             f"{name}: a state is a {type(value).__name__}, expected a State, such as recurra.State(h=h); "
@@ -71,10 +73,18 @@ def check_is_state(name: str, value: object) -> None:
 
 
 def check_state(name: str, state: State, cell: Cell, sizes: tuple[int, ...], rows: int) -> None:
-    """A state must have the cell's names and be (B, size) for each."""
+    """Checks that a state has the cell's names and is (B, size) for each."""
     if state._fields != cell.states:
         raise InputError(f"{name}: the state holds {state._fields}, but {type(cell).__name__} carries {cell.states}")
     for field, tensor, size in zip(state._fields, state, sizes, strict=True):
         check_tensor(name, f"the state's {field}", tensor)
         if tuple(tensor.shape) != (rows, size):
             raise InputShapeError(f"{name}: the state's {field} is {tuple(tensor.shape)}, expected {(rows, size)}")
+
+
+def check_states(name: str, states: States, cell: Cell, sizes: Sequence[tuple[int, ...]], rows: int) -> None:
+    """Checks the states of a stack: one for each layer and direction, with the widths `sizes` of its tensors."""
+    if len(states) != len(sizes):
+        raise InputShapeError(f"{name}: {len(states)} states given, expected {len(sizes)}, one a layer and direction")
+    for state, widths in zip(states, sizes, strict=True):
+        check_state(name, state, cell, widths, rows)

@@ -1,4 +1,4 @@
-"""Connections that carry a layer's input around it, so that deep stacks train."""
+"""Residual and highway connections around layers, with which deep stacks train."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def register_highway(module: nn.Module, layer: int, width: int, device: object, 
 
 
 def fill_highway(module: nn.Module, layer: int, generator: Generator | None) -> None:
-    """W_t ~ Xavier and b_t = -1: at first the layers are mostly passed by (Srivastava et al. 2015, section 2.2)."""
+    """W_t ~ Xavier, b_t = -1: initially most of the input bypasses the layer (Srivastava et al. 2015, section 2.2)."""
     nn.init.xavier_uniform_(getattr(module, f"weight_highway_l{layer}"), generator=generator)
     nn.init.constant_(getattr(module, f"bias_highway_l{layer}"), -1.0)
 
 
 def connect(module: nn.Module, layer: int, below: Tensor, y: Tensor) -> Tensor:
-    """What a layer passes up, of its input and its own output, (T, B, width) both; y itself without a connection.
+    """Combines the input and the output of a layer, both (T, B, width); returns y without a connection.
 
     `module.residual` (He et al. 2016): below + y. `module.highway` (Srivastava et al. 2015): t y + (1 - t) below with
     t = σ(W_t below + b_t).

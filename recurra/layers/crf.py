@@ -1,4 +1,4 @@
-"""Labels that depend on their neighbours: a linear-chain conditional random field."""
+"""A linear-chain conditional random field, for labels that depend on adjacent labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recurra.errors import InputError
 
 
 class BestPath(NamedTuple):
-    """The labels of highest probability together."""
+    """The most probable sequence of labels."""
 
     labels: Tensor
     """int64 (T, B); 0 past a row's length."""
@@ -23,12 +23,12 @@ class ConditionalRandomField(nn.Module):
     """p(y | x) = exp(s(y) - log Z), s(y) = start[y_1] + Σ_t x_t[y_t] + Σ_t transition[y_{t-1}, y_t] + end[y_T].
 
     The partition function Z sums over all paths that the constraints allow (Lafferty, McCallum & Pereira 2001, eq. 1;
-    as the output of a recurrent network Huang, Xu & Yu 2015). A row of no steps has one path, the empty one, of score
-    0.
+    as the output of a recurrent network Huang, Xu & Yu 2015). An empty row has one path, the empty one, with
+    score 0.
 
     Args:
-        labels: how many labels there are, K.
-        allowed_start: bool (K,), True where a sequence may begin with the label; everywhere where None.
+        labels: the number of labels, K.
+        allowed_start: bool (K,), True where a sequence may begin with the label; None allows all.
         allowed: bool (K, K), True where the column's label may follow the row's.
         allowed_end: bool (K,), True where a sequence may end.
 
@@ -56,13 +56,13 @@ class ConditionalRandomField(nn.Module):
         for name, (mask, like) in {**masks, "allowed": (allowed, self.transition)}.items():
             if mask is not None and mask.shape != like.shape:
                 raise InputError(f"{name} is {tuple(mask.shape)}, expected {tuple(like.shape)} for {labels} labels")
-            # What is allowed follows from the labels: whoever builds the field knows it, so it is not saved.
-            given = torch.ones_like(like, dtype=torch.bool) if mask is None else mask.bool()
-            self.register_buffer(name, given, persistent=False)
+            # Not saved with the parameters: the constraints follow from the labels, which the caller has.
+            allowed_mask = torch.ones_like(like, dtype=torch.bool) if mask is None else mask.bool()
+            self.register_buffer(name, allowed_mask, persistent=False)
 
     @property
     def size(self) -> int:
-        """How many labels there are, K."""
+        """The number of labels, K."""
         return len(self.start)
 
     def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -76,10 +76,10 @@ class ConditionalRandomField(nn.Module):
 
         Args:
             x: (T, B, K), a score for each label at each step.
-            lengths: int64 (B,); T each where None.
+            lengths: int64 (B,); T for each row if None.
 
         Returns:
-            (B,), in nats; -inf where no path is allowed.
+            (B,), in nats; -inf if no path is allowed.
         """
         lengths = self._checked(x, lengths)
         _, _, end = self._scores()
@@ -90,27 +90,28 @@ class ConditionalRandomField(nn.Module):
         return torch.where(lengths > 0, total, torch.zeros_like(total))
 
     def _forward_scores(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """α (T, B, K): the logarithm of the sum over all paths to a label at a step; a row's last one stays."""
+        """α (T, B, K): the logarithm of the sum over all paths to each label; past its length a row keeps its last."""
         start, transition, _ = self._scores()
         alphas: list[Tensor] = []
         for t, scores in enumerate(x):
             if t == 0:
                 alphas.append(start + scores)
                 continue
+            # α_t[j] = log Σ_i exp(α_{t-1}[i] + transition[i, j]) + x_t[j], for all rows: (B, K, 1) + (K, K)
             new = _log_sum_exp(alphas[-1][:, :, None] + transition, 1) + scores  # (B, K)
             alphas.append(torch.where((t < lengths)[:, None], new, alphas[-1]))
         return torch.stack(alphas) if alphas else x
 
     def score(self, x: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """s(y) of given paths.
+        """The score s(y) of paths.
 
         Args:
             x: (T, B, K).
             labels: int64 (T, B); anything from 0 to K - 1 past a row's length.
-            lengths: int64 (B,); T each where None.
+            lengths: int64 (B,); T for each row if None.
 
         Returns:
-            (B,); -inf where a path is not allowed.
+            (B,); -inf if a path is not allowed.
         """
         lengths = self._checked(x, lengths)
         if labels.shape != x.shape[:2]:
@@ -119,6 +120,7 @@ class ConditionalRandomField(nn.Module):
             return x.new_zeros(x.shape[1])
         start, transition, end = self._scores()
         inside = torch.arange(len(x), device=x.device)[:, None] < lengths  # (T, B)
+        # `where` and not a product with the mask: 0 · -inf of a forbidden transition in the padding would be NaN.
         zero = x.new_zeros(())
         emitted = x.gather(2, labels[:, :, None])[:, :, 0]  # (T, B)
         moved = transition[labels[:-1], labels[1:]]  # (T - 1, B)
@@ -127,38 +129,38 @@ class ConditionalRandomField(nn.Module):
         return torch.where(lengths > 0, total + start[labels[0]] + end[last], zero)
 
     def log_probability(self, x: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Log p(y | x) of given paths, (B,), in nats; the arguments are those of `score`."""
+        """Log p(y | x) of paths, (B,), in nats; the arguments are those of `score`."""
         return self.score(x, labels, lengths) - self.log_partition(x, lengths)
 
     def partial_log_probability(self, x: Tensor, possible: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Log of the sum of p(y | x) over all paths y whose label at each step is a possible one.
 
-        The likelihood of a partly labelled sequence (Tsuboi et al. 2008, eq. 2): of a step without a label, all are
-        possible.
+        The likelihood of a partly labelled sequence (Tsuboi et al. 2008, eq. 2): at a step without a label, all labels
+        are possible.
 
         Args:
             x: (T, B, K).
-            possible: bool (T, B, K); what is past a row's length is not read.
-            lengths: int64 (B,); T each where None.
+            possible: bool (T, B, K); not read past a row's length.
+            lengths: int64 (B,); T for each row if None.
 
         Returns:
-            (B,), in nats; -inf, with a gradient of 0, where no such path is allowed.
+            (B,), in nats; -inf, with a gradient of 0, if no such path is allowed.
         """
         if possible.shape != x.shape:
             raise InputError(f"possible is {tuple(possible.shape)}, expected {tuple(x.shape)} as the scores")
         within = self.log_partition(x.masked_fill(~possible, -torch.inf), lengths)
         total = self.log_partition(x, lengths)
         reachable = within > -torch.inf
-        # The difference to -inf would have the gradient of the partition function alone.
+        # A difference of -inf and the partition function would still have the gradient of the latter.
         return torch.where(reachable, within - total.where(reachable, 0.0), -torch.inf)
 
     @torch.no_grad()
     def best_path(self, x: Tensor, lengths: Tensor | None = None) -> BestPath:
-        """The path of highest score of each row (Viterbi); of equal ones that with the lower label last.
+        """The path with the highest score of each row (Viterbi); among equal ones, the one with the lowest last label.
 
         Args:
             x: (T, B, K).
-            lengths: int64 (B,); T each where None.
+            lengths: int64 (B,); T for each row if None.
         """
         lengths = self._checked(x, lengths)
         T, B = x.shape[:2]
@@ -167,13 +169,13 @@ class ConditionalRandomField(nn.Module):
         start, transition, end = self._scores()
         best, before = start + x[0], []
         for t in range(1, T):
-            found, source = (best[:, :, None] + transition).max(1)  # (B, K) each
-            best = torch.where((t < lengths)[:, None], found + x[t], best)
+            scores, source = (best[:, :, None] + transition).max(1)  # (B, K) each
+            best = torch.where((t < lengths)[:, None], scores + x[t], best)
             before.append(source)
         score, label = (best + end).max(1)  # (B,) each
         labels = [torch.where(lengths == T, label, 0)]
         for t in range(T - 1, 0, -1):
-            # Before a row's last step its label follows from the one after; at that step it is the best end.
+            # Before the last step of a row the label follows from the next one; at the last step it is the best end.
             earlier = before[t - 1].gather(1, label[:, None])[:, 0]
             label = torch.where(t < lengths, earlier, label)
             labels.append(torch.where(t <= lengths, label, 0))
@@ -183,15 +185,17 @@ class ConditionalRandomField(nn.Module):
 
     @torch.no_grad()
     def marginals(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """p(y_t = k | x) of every label at every step, (T, B, K); 0 past a row's length."""
+        """The marginal p(y_t = k | x) of every label at every step, (T, B, K); 0 past a row's length."""
         lengths = self._checked(x, lengths)
         if not len(x):
             return x
         _, transition, end = self._scores()
         alpha = self._forward_scores(x, lengths)
+        # β_t[i]: the logarithm of the sum over all continuations after label i at step t; α_t + β_t is the joint.
         beta = end.expand_as(x[0])
         betas = [beta]
         for t in range(len(x) - 1, 0, -1):
+            # α_t[j] = log Σ_i exp(α_{t-1}[i] + transition[i, j]) + x_t[j], for all rows: (B, K, 1) + (K, K)
             new = _log_sum_exp((beta + x[t])[:, None, :] + transition, 2)  # (B, K)
             beta = torch.where((t < lengths)[:, None], new, beta)
             betas.append(beta)
@@ -211,7 +215,7 @@ class ConditionalRandomField(nn.Module):
 
 
 def _log_sum_exp(scores: Tensor, dim: int) -> Tensor:
-    """The logarithm of Σ exp along an axis: -inf where all are, with a gradient of 0 there in place of torch's NaN."""
+    """The logarithm of Σ exp along an axis; -inf if all scores are, with a gradient of 0 (torch.logsumexp: NaN)."""
     largest = scores.detach().amax(dim, keepdim=True)
     largest = largest.masked_fill(largest == -torch.inf, 0.0)
     total = (scores - largest).exp().sum(dim)

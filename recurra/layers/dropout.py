@@ -1,4 +1,4 @@
-"""Dropout whose mask is drawn once a sequence."""
+"""Dropout with one mask per sequence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class LockedDropout(nn.Module):
     """Sets features to 0 for a whole sequence: one mask (1, B, H) for all steps (Gal & Ghahramani 2016).
 
     Args:
-        p: the share of features set to 0 while training; the others are scaled by 1 / (1 - p).
+        p: the fraction of features set to 0 while training; the others are scaled by 1 / (1 - p).
     """
 
     def __init__(self, p: float) -> None:
@@ -26,10 +26,10 @@ class LockedDropout(nn.Module):
 
     @staticmethod
     def drop(x: Tensor, p: float) -> Tensor:
-        """X (T, B, H) times one mask for all steps, from torch's global generator as `nn.Dropout`."""
+        """X (T, B, H) times one mask for all steps, drawn from torch's global generator as in `nn.Dropout`."""
         mask = torch.empty_like(x[:1]).bernoulli_(1 - p)
-        return x * (mask if p == 1 else mask.div_(1 - p))  # at p = 1 nothing is left to scale up
+        return x * (mask if p == 1 else mask.div_(1 - p))  # at p = 1 all is 0, and 1 / (1 - p) infinite
 
     def extra_repr(self) -> str:
-        """The share, as nn.Dropout prints it."""
+        """The rate, as nn.Dropout prints it."""
         return f"p={self.p}"

@@ -1,4 +1,4 @@
-"""What runs a recurrent layer: the answer to `recurra.explain(layer, x)`."""
+"""Reports what runs a recurrent layer: `recurra.explain(layer, x)`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from recurra.errors import InputError
 
 
 class Explanation(dict[str, Explained]):
-    """For each layer and direction, "l0", "l0_reverse", "l1", what runs it, why, and what is kept.
+    """For each layer and direction, "l0", "l0_reverse", "l1", its engine, the reason, and what is kept.
 
-    `engine`, `why` and `kept` are those of the first.
+    `engine`, `why` and `kept` are those of the first layer.
     """
 
     @property
@@ -24,7 +24,7 @@ class Explanation(dict[str, Explained]):
 
     @property
     def why(self) -> str:
-        """Why it was taken."""
+        """The reason for this engine."""
         return next(iter(self.values())).why
 
     @property
@@ -37,18 +37,18 @@ class Explanation(dict[str, Explained]):
 
 
 def explain(layer: nn.Module, x: Tensor | PackedSequence, *, lengths: Tensor | None = None) -> Explanation:
-    """What runs a layer of recurra's on such an input, why, and what it keeps for the backward pass.
+    """Reports what runs a layer on an input like x, why, and what it keeps for the backward pass.
 
     Args:
         layer: `recurra.LSTM`, `GRU`, `RNN` or `Recurrent`.
-        x: as the layer takes it.
-        lengths: as the layer takes them.
+        x: an input of the layer.
+        lengths: the lengths of its rows, as in the layer's `forward`.
 
     Raises:
         InputError: another module.
     """
-    ask: Any = getattr(layer, "explain", None)
-    if ask is None:
+    method: Any = getattr(layer, "explain", None)
+    if method is None:
         raise InputError(f"explain: {type(layer).__name__} is not a recurrent layer of recurra")
-    found: Explanation = ask(x, lengths=lengths)
-    return found
+    explanation: Explanation = method(x, lengths=lengths)
+    return explanation

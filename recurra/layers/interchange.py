@@ -1,4 +1,4 @@
-"""From recurra's namesakes to torch.nn's own modules, for tools that accept those alone."""
+"""Converts recurra's namesakes to torch.nn's modules, for tools that accept only those."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recurra.cells import Cell
 from recurra.errors import InputError
 
 Device = torch.device | str | int | None
-"""Where parameters are created, as torch.nn takes it."""
+"""The device of parameters, as in torch.nn."""
 
 MODES: dict[Cell, str] = {
     cells.Elman("relu"): "RNN_RELU",
@@ -22,13 +22,14 @@ MODES: dict[Cell, str] = {
     cells.LSTM(): "LSTM",
     cells.GRU(): "GRU",
 }
-"""The cells that torch.nn has, and what torch.nn calls them."""
+"""The cells of torch.nn and their `mode` there."""
 
 
 class Interchange(nn.Module):
-    """What recurra.LSTM and the other namesakes share: the way to torch.nn's own module.
+    """Base class of recurra.LSTM and the other namesakes: the conversion to torch.nn's module.
 
-    A subclass names its twin's arguments in `_twin_arguments` and what torch.nn lacks in `_beyond_torch`.
+    A subclass returns the arguments of torch.nn's class in `_twin_arguments`, and options that torch.nn lacks in
+    `_beyond_torch`.
     """
 
     cell: Cell
@@ -58,10 +59,10 @@ class Interchange(nn.Module):
         if beyond:
             raise InputError(f"{name}: torch.nn.{name} lacks {', '.join(beyond)}: the layer cannot become one")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of dropout with one layer: the namesake has given it
+            warnings.simplefilter("ignore")  # about dropout with one layer: the namesake has warned already
             twin = self._twin(**self._twin_arguments(), device="meta")
         for parameter in self._parameters:
-            # By attribute, so that a weight that a parametrisation computes is passed on too.
+            # By attribute, so that a weight computed by a parametrisation is passed on too.
             value = getattr(self, parameter)
             setattr(twin, parameter, nn.Parameter(value) if isinstance(value, torch.Tensor) else None)
         return twin.train(self.training)
@@ -78,5 +79,5 @@ class Interchange(nn.Module):
                 "layer stays in floating point: put layer.to_torch() in its place before quantising",
                 stacklevel=2,
             )
-        # Not RNNBase's, which keeps its list of weights in step: ours is read anew at each call.
+        # Not RNNBase's __setattr__, which updates a list of weights: this class reads the weights at each call.
         nn.Module.__setattr__(self, name, value)

@@ -1,6 +1,6 @@
 """Weights of Keras layers as a state dict of torch's names, and back; plain NumPy arrays, no Keras needed.
 
-Keras keeps a kernel (I, G·H), a recurrent kernel (H, G·H) and a bias, gates side by side:
+Keras keeps a kernel (I, G·H), a recurrent kernel (H, G·H) and a bias, gates in adjacent columns:
 
     LSTM       i f c o; one bias (4H,)               recurra and torch: i f g o; b_ih and b_hh, which add up
     GRU        z r h;   bias (2, 3H), b_ih first     recurra and torch: r z n;   b_ih and b_hh
@@ -25,7 +25,7 @@ from recurra.errors import InputError, nearest
 Array = NDArray[np.floating]
 
 _NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-# For each kind, where each of torch's gates stands among Keras's.
+# For each kind, the position of each of torch's gates among Keras's.
 _ORDER = {"LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2), "SimpleRNN": (0,)}
 
 
@@ -48,12 +48,12 @@ def from_keras(kind: str, weights: Sequence[Array], suffix: str = "_l0") -> dict
     order = _order(kind)
     _check_shapes(kind, weights, len(order))
     kernel, recurrent = (np.asarray(array).T for array in weights[:2])  # (G·H, I), (G·H, H)
-    found = {"weight_ih": _reordered(kernel, order), "weight_hh": _reordered(recurrent, order)}
+    arrays_by_name = {"weight_ih": _reordered(kernel, order), "weight_hh": _reordered(recurrent, order)}
     if len(weights) == 3:
         bias = np.asarray(weights[2])
         first, second = bias if bias.ndim == 2 else (bias, np.zeros_like(bias))  # (G·H,) each
-        found |= {"bias_ih": _reordered(first, order), "bias_hh": _reordered(second, order)}
-    return {name + suffix: torch.from_numpy(array) for name, array in found.items()}
+        arrays_by_name |= {"bias_ih": _reordered(first, order), "bias_hh": _reordered(second, order)}
+    return {name + suffix: torch.from_numpy(array) for name, array in arrays_by_name.items()}
 
 
 def to_keras(
@@ -78,10 +78,10 @@ def to_keras(
     _check_names(kind, state_dict, suffix)
     back = tuple(int(place) for place in np.argsort(order))
     names = [name for name in _NAMES if name + suffix in state_dict]
-    found = {name: _reordered(state_dict[name + suffix].detach().cpu().numpy(), back) for name in names}
-    arrays = [np.ascontiguousarray(found[name].T) for name in ("weight_ih", "weight_hh")]
-    if "bias_ih" in found:
-        first, second = found["bias_ih"], found["bias_hh"]
+    arrays_by_name = {name: _reordered(state_dict[name + suffix].detach().cpu().numpy(), back) for name in names}
+    arrays = [np.ascontiguousarray(arrays_by_name[name].T) for name in ("weight_ih", "weight_hh")]
+    if "bias_ih" in arrays_by_name:
+        first, second = arrays_by_name["bias_ih"], arrays_by_name["bias_hh"]
         arrays.append(np.stack([first, second]) if kind == "GRU" and reset_after else first + second)
     _check_shapes(kind, arrays, len(order))
     return arrays

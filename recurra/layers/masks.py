@@ -1,4 +1,4 @@
-"""Everything random in one pass through a stack: drawn here, or by the user beforehand and handed in."""
+"""The random masks of one pass through a stack: drawn in `forward`, or beforehand by the user."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ import torch
 from torch import Generator, Tensor
 
 from recurra.errors import InputShapeError, InputTypeError
-from recurra.layers.parameters import Place
+from recurra.layers.parameters import LayerPosition
 
 
 class StackMasks(NamedTuple):
-    """The masks of a stack, as `Recurrent.draw_masks` draws them; None where nothing is dropped.
+    """The masks of a stack, as `Recurrent.draw_masks` returns them; None if nothing is dropped.
 
-    Those of a whole sequence (`recurrent`, `weight`, locked `between`) may serve many windows of it. Those of single
-    steps (`zoneout`, unlocked `between`) are None unless drawn for a number of steps: then each call draws its own.
+    Masks of a whole sequence (`recurrent`, `weight`, locked `between`) can be reused for many windows of it. Masks of
+    single steps (`zoneout`, unlocked `between`) are None unless drawn for a number of steps; each call then draws them.
     """
 
     recurrent: tuple[Tensor | None, ...]
-    """For each layer and direction (B, H) or (B, P): what h is multiplied by before W_hh."""
+    """For each layer and direction (B, H) or (B, P): multiplies h before W_hh."""
     weight: tuple[Tensor | None, ...]
-    """For each layer and direction, of the shape of its weight_hh: what W_hh is multiplied by."""
+    """For each layer and direction, in the shape of its weight_hh: multiplies W_hh."""
     between: tuple[Tensor | None, ...]
-    """For each layer after the first (1, B, features) or (T, B, features): what its input is multiplied by."""
+    """For each layer after the first (1, B, features) or (T, B, features): multiplies its input."""
     zoneout: tuple[tuple[Tensor | None, ...], ...]
-    """For each layer and direction a mask a state, (T, B, size), 1 where the unit stays; () where none is drawn."""
+    """For each layer and direction a mask per state, (T, B, size), 1 where a unit keeps its value; () if not drawn."""
 
     def window(self, start: int, stop: int) -> StackMasks:
-        """The masks of the steps from `start` to before `stop`, for running a sequence in pieces."""
+        """The masks of the steps start … stop - 1, for running a sequence in windows."""
         between = (mask if mask is None or mask.shape[0] == 1 else mask[start:stop] for mask in self.between)
         zoneout = (tuple(m if m is None else m[start:stop] for m in masks) for masks in self.zoneout)
         return self._replace(between=tuple(between), zoneout=tuple(zoneout))
 
 
-class Drops(NamedTuple):
-    """The rates of everything random in a stack."""
+class DropoutRates(NamedTuple):
+    """The rates of all kinds of dropout in a stack."""
 
     dropout: float
     locked: bool
@@ -45,57 +45,63 @@ class Drops(NamedTuple):
     zoneout: Mapping[str, float]
 
     def draw(
-        self, places: Sequence[Place], like: Sequence[Tensor], rows: int, steps: int | None, generator: Generator | None
+        self,
+        positions: Sequence[LayerPosition],
+        like: Sequence[Tensor],
+        rows: int,
+        steps: int | None,
+        generator: Generator | None,
     ) -> StackMasks:
-        """Draws all masks of a stack; those of single steps only for a number of steps.
+        """Draws all masks of a stack; masks of single steps only for a number of steps.
 
         Args:
-            places: the layers and directions.
-            like: the weight_hh of each, for shape, dtype and device.
+            positions: the layers and directions.
+            like: the weight_hh of each position, for shape, dtype and device.
             rows: B.
             steps: T, or None.
-            generator: torch's global one where None.
+            generator: torch's global generator if None.
         """
         recurrent: list[Tensor | None] = []
         weight: list[Tensor | None] = []
         between: list[Tensor | None] = []
         zoneout: list[tuple[Tensor | None, ...]] = []
-        for place, W in zip(places, like, strict=True):
-            recurrent.append(dropout_mask(W, (rows, place.emitted), self.recurrent, generator))
+        for position, W in zip(positions, like, strict=True):
+            recurrent.append(dropout_mask(W, (rows, position.emitted), self.recurrent, generator))
             weight.append(dropout_mask(W, tuple(W.shape), self.weight, generator))
-            zoneout.append(() if steps is None else self.draw_zoneout(place, W, rows, steps, generator))
+            zoneout.append(() if steps is None else self.draw_zoneout(position, W, rows, steps, generator))
+        # After all masks of the positions: the order of the draws is part of what a seed reproduces.
         length = 1 if self.locked else steps
-        for place in places:
-            if place.layer and not place.reverse:
-                shape = (length or 0, rows, place.input)
+        for position in positions:
+            if position.layer and not position.reverse:
+                shape = (length or 0, rows, position.input)
                 between.append(None if length is None else dropout_mask(like[0], shape, self.dropout, generator))
         return StackMasks(tuple(recurrent), tuple(weight), tuple(between), tuple(zoneout))
 
     def draw_zoneout(
-        self, place: Place, like: Tensor, rows: int, steps: int, generator: Generator | None = None
+        self, position: LayerPosition, like: Tensor, rows: int, steps: int, generator: Generator | None = None
     ) -> tuple[Tensor | None, ...]:
-        """A mask (T, B, size) for each state of one layer and direction: 1 where a unit stays."""
+        """One mask (T, B, size) per state of one layer and direction: 1 where a unit keeps its value."""
         if not self.zoneout:
             return ()
         return tuple(
             torch.empty(steps, rows, size, device=like.device, dtype=like.dtype).bernoulli_(rate, generator=generator)
             if (rate := self.zoneout.get(state, 0.0))
             else None
-            for state, size in place.states.items()
+            for state, size in position.states.items()
         )
 
-    def expected_zoneout(self, place: Place, like: Tensor) -> tuple[Tensor | None, ...]:
-        """The rate of each state in place of a mask, (1, 1, 1): what evaluation mixes old and new by."""
+    def expected_zoneout(self, position: LayerPosition, like: Tensor) -> tuple[Tensor | None, ...]:
+        """The rate of each state in place of a mask, (1, 1, 1): in evaluation zoneout takes its expectation."""
         if not self.zoneout:
             return ()
-        rates = (self.zoneout.get(state) for state in place.states)
+        rates = (self.zoneout.get(state) for state in position.states)
         return tuple(None if rate is None else like.new_full((1, 1, 1), rate) for rate in rates)
 
 
-def no_masks(places: Sequence[Place]) -> StackMasks:
-    """Nothing dropped."""
-    none = (None,) * len(places)
-    return StackMasks(none, none, (None,) * places[-1].layer, ((),) * len(places))
+def no_masks(positions: Sequence[LayerPosition]) -> StackMasks:
+    """Masks that drop nothing."""
+    none = (None,) * len(positions)
+    return StackMasks(none, none, (None,) * positions[-1].layer, ((),) * len(positions))
 
 
 def dropout_mask(
@@ -104,31 +110,35 @@ def dropout_mask(
     """0 with probability `rate`, else 1 / (1 - rate), in the dtype and on the device of `like`; None at rate 0."""
     if not rate:
         return None
-    # The draw of torch's own dropout on a CPU, so that one seed drops what it has always dropped.
+    # The same draw as torch's dropout on a CPU, so that a seed drops the same units as with torch.nn.
     mask = torch.empty(shape, device=like.device, dtype=like.dtype).bernoulli_(1 - rate, generator=generator)
-    return mask if rate == 1 else mask.div_(1 - rate)  # at rate 1 nothing is left to scale up
+    return mask if rate == 1 else mask.div_(1 - rate)  # at rate 1 all is 0, and 1 / (1 - rate) infinite
 
 
-def check_masks(name: str, masks: Any, places: Sequence[Place], like: Sequence[Tensor], steps: int, rows: int) -> None:
-    """Masks must be those of this stack and batch.
+def check_masks(
+    name: str, masks: Any, positions: Sequence[LayerPosition], like: Sequence[Tensor], steps: int, rows: int
+) -> None:
+    """Checks that masks fit this stack and batch.
 
     Raises:
         InputError: another number of layers, or a mask of another shape.
     """
     if not isinstance(masks, StackMasks):
         raise InputTypeError(f"{name}: masks is a {type(masks).__name__}, expected what layer.draw_masks(rows) returns")
-    if not len(masks.recurrent) == len(masks.weight) == len(masks.zoneout) == len(places):
-        raise InputShapeError(f"{name}: masks for {len(masks.recurrent)} layers and directions, expected {len(places)}")
+    if not len(masks.recurrent) == len(masks.weight) == len(masks.zoneout) == len(positions):
+        raise InputShapeError(
+            f"{name}: masks for {len(masks.recurrent)} layers and directions, expected {len(positions)}"
+        )
     between = iter(masks.between)
-    for place, W, h, weight, zoneout in zip(places, like, *masks[:2], masks.zoneout, strict=True):
-        _check(name, "recurrent_dropout", h, (rows, place.emitted))
+    for position, W, h, weight, zoneout in zip(positions, like, *masks[:2], masks.zoneout, strict=True):
+        _check(name, "recurrent_dropout", h, (rows, position.emitted))
         _check(name, "weight_drop", weight, tuple(W.shape))
-        for mask, size in zip(zoneout, place.states.values(), strict=False):
+        for mask, size in zip(zoneout, position.states.values(), strict=False):
             _check(name, "zoneout", mask, (steps, rows, size))
-        if place.layer and not place.reverse:
+        if position.layer and not position.reverse:
             mask = next(between, None)
             locked = mask is not None and mask.shape[0] == 1
-            _check(name, "dropout", mask, (1 if locked else steps, rows, place.input))
+            _check(name, "dropout", mask, (1 if locked else steps, rows, position.input))
 
 
 def _check(name: str, which: str, mask: Tensor | None, shape: tuple[int, ...]) -> None:

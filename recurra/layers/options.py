@@ -1,4 +1,4 @@
-"""The options of a recurrent layer, checked when it is made: what is out of range, what cannot be combined, and why."""
+"""Checks of the options of a recurrent layer at its creation: values out of range, and combinations that cannot be."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recurra.errors import InputError, InputShapeError, InputTypeError, nearest
 
 
 def unit_counts(name: str, hidden_size: Any, num_layers: int) -> tuple[int, ...]:
-    """The units of each layer, from one number for all or one a layer."""
+    """The units of each layer, from one number for all layers or one per layer."""
     of_each = isinstance(hidden_size, Sequence) and not isinstance(hidden_size, str)
     if not of_each:
         check_count(name, "hidden_size", hidden_size)
@@ -29,23 +29,23 @@ def unit_counts(name: str, hidden_size: Any, num_layers: int) -> tuple[int, ...]
 
 
 def check_count(name: str, field: str, value: object, least: int = 1) -> None:
-    """A size must be a whole number, 1 or more unless `least` says otherwise."""
-    wanted = "a whole number above 0" if least else "a whole number, 0 or more"
+    """Checks that a size is an integer of at least `least`."""
+    expected = "a whole number above 0" if least else "a whole number, 0 or more"
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InputTypeError(f"{name}: {field}={value!r} must be {wanted}, not a {type(value).__name__}")
+        raise InputTypeError(f"{name}: {field}={value!r} must be {expected}, not a {type(value).__name__}")
     if value < least:
-        raise InputShapeError(f"{name}: {field}={value!r} must be {wanted}")
+        raise InputShapeError(f"{name}: {field}={value!r} must be {expected}")
 
 
 def check_rate(name: str, field: str, value: float) -> None:
-    """A share of what is dropped must lie in [0, 1)."""
+    """Checks that a dropout rate lies in [0, 1)."""
     _check_number(name, field, value)
     if not 0 <= value < 1:
         raise InputError(f"{name}: {field}={value} must lie in [0, 1)")
 
 
 def check_dropout(name: str, value: float, field: str = "dropout") -> None:
-    """The share dropped between layers must lie in [0, 1]: as in torch.nn it may be 1, which passes nothing on."""
+    """Checks that the dropout rate between layers lies in [0, 1]; as in torch.nn it may be 1."""
     _check_number(name, field, value)
     if not 0 <= value <= 1:
         raise InputError(f"{name}: {field}={value} must lie in [0, 1]")
@@ -57,13 +57,13 @@ def _check_number(name: str, field: str, value: object) -> None:
 
 
 def check_switch(name: str, field: str, value: object) -> None:
-    """A switch must be True or False."""
+    """Checks that a switch is True or False."""
     if not isinstance(value, bool):
         raise InputTypeError(f"{name}: {field}={value!r} must be True or False, not a {type(value).__name__}")
 
 
 def check_engine(name: str, engine: str) -> None:
-    """An engine must be one of those there are."""
+    """Checks that an engine of that name exists."""
     if not isinstance(engine, str):
         raise InputTypeError(f"{name}: engine={engine!r} must be the name of an engine. Known: {', '.join(ENGINES)}.")
     if engine not in ENGINES:
@@ -71,19 +71,19 @@ def check_engine(name: str, engine: str) -> None:
 
 
 def check_recompute(name: str, recompute: bool | int) -> None:
-    """True, False or a number of steps."""
+    """Checks that recompute is True, False or a number of steps."""
     if not isinstance(recompute, int) or recompute < 0:
         raise InputError(f"{name}: recompute={recompute!r} must be True, False or a number of steps")
 
 
 def check_initialisation(name: str, init: object) -> None:
-    """How parameters begin is an `Initialisation` or left out."""
+    """Checks that init is an `Initialisation` or None."""
     if not isinstance(init, Initialisation | None):
         raise InputTypeError(f"{name}: init={init!r} must be a recurra.Initialisation, not a {type(init).__name__}")
 
 
 def zoneout_rates(name: str, cell: Cell, zoneout: float | Mapping[str, float]) -> dict[str, float]:
-    """The rate of each state that is zoned out, from one for all or one by name."""
+    """The zoneout rate of each state, from one rate for all states or rates by name."""
     rates = dict(zoneout) if isinstance(zoneout, Mapping) else dict.fromkeys(cell.states, zoneout)
     for state, rate in rates.items():
         if state not in cell.states:
@@ -93,14 +93,14 @@ def zoneout_rates(name: str, cell: Cell, zoneout: float | Mapping[str, float]) -
 
 
 def check_projection(name: str, proj_size: int, units: tuple[int, ...]) -> None:
-    """A projected h must be narrower than every layer."""
+    """Checks that a projected h is narrower than every layer."""
     check_count(name, "proj_size", proj_size, least=0)
     if proj_size >= min(units):
         raise InputError(f"{name}: proj_size={proj_size} must lie within 0 and hidden_size={min(units)}")
 
 
 def check_recurrent_drops(name: str, cell: Cell, rates: Mapping[str, float]) -> None:
-    """What is dropped before a recurrent product needs one."""
+    """Checks that a cell with dropout before its recurrent product has such a product."""
     for field, rate in rates.items():
         check_rate(name, field, rate)
         if rate and not cell.recurrent:
@@ -110,13 +110,13 @@ def check_recurrent_drops(name: str, cell: Cell, rates: Mapping[str, float]) -> 
 
 
 def check_layer_norm(name: str, units: tuple[int, ...]) -> None:
-    """One unit has no variance."""
+    """Checks that layers have at least two units: one unit has no variance."""
     if min(units) < 2:
         raise InputError(f"{name}: layer_norm=True needs two units or more: of hidden_size=1 it leaves only the shift")
 
 
 def check_connections(name: str, residual: bool, highway: bool, widths: list[int]) -> None:
-    """Connections carry a layer's input around it, which wants layers of one width, two of them or more."""
+    """Checks that connections around layers have at least two layers of one width."""
     if not (residual or highway):
         return
     which = "residual" if residual else "highway"
@@ -126,3 +126,18 @@ def check_connections(name: str, residual: bool, highway: bool, widths: list[int
         raise InputError(f"{name}: {which}=True connects each layer to the one below it, but num_layers=1")
     if len(set(widths)) > 1:
         raise InputError(f"{name}: {which}=True adds layers up, so they must be of one width, not {widths}")
+
+
+def check_stack(layer: Any, units: tuple[int, ...]) -> None:
+    """Checks the options of a `Recurrent` with layers of `units` units, except its connections."""
+    name = type(layer).__name__
+    check_count(name, "input_size", layer.input_size)
+    for switch in ("bias", "batch_first", "bidirectional"):
+        check_switch(name, switch, getattr(layer, switch))
+    check_engine(name, layer.engine)
+    check_recompute(name, layer.recompute)
+    check_projection(name, layer.proj_size, units)
+    rates = {"recurrent_dropout": layer.recurrent_dropout, "weight_drop": layer.weight_drop}
+    check_recurrent_drops(name, layer.cell, rates)
+    if layer.layer_norm:
+        check_layer_norm(name, units)

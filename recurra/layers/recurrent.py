@@ -12,16 +12,16 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra.cells import Activation, Cell, Gates, Initialisation, State, States, Weights, find_cell
 from recurra.engine import Masks, Request, Result, explain, run
-from recurra.errors import InputShapeError
 from recurra.layers import options
-from recurra.layers.checks import check_is_state, check_state
+from recurra.layers.checks import check_is_state, check_states
 from recurra.layers.connections import connect, fill_highway, register_highway
 from recurra.layers.dtypes import check_dtypes, like_input
 from recurra.layers.explanation import Explanation
-from recurra.layers.masks import Drops, StackMasks, check_masks, no_masks
-from recurra.layers.parameters import Place, fill, gather, register, stack_of
+from recurra.layers.masks import DropoutRates, StackMasks, check_masks, no_masks
+from recurra.layers.parameters import fill, gather, initial_state, register, stack_positions
+from recurra.layers.representation import non_default_arguments
 from recurra.layers.scripting import NotScriptable
-from recurra.layers.sequences import Entered, enter
+from recurra.layers.sequences import PaddedInput, to_padded
 
 
 class Recurrent(NotScriptable, nn.Module):
@@ -37,35 +37,35 @@ class Recurrent(NotScriptable, nn.Module):
         cell: a name of the table ("lstm"), "module:Class", a `Cell` or its class.
         input_size: features of x, I.
         hidden_size: units of each layer, H; a list such as [256, 128] for layers of unequal size.
-        num_layers: layers on top of each other; left out with a list of sizes.
+        num_layers: number of layers; omitted with a list of sizes.
         bias: whether b_ih and b_hh exist.
         batch_first: x and y as (B, T, features) instead of (T, B, features).
-        dropout: the share of y set to 0 between layers while training, 1 included.
-        locked_dropout: one dropout mask for all steps of a sequence (Gal & Ghahramani 2016) in place of one a step.
-        bidirectional: a second cell runs from each row's end to its start; y holds both, forward first.
-        proj_size: P > 0 emits W_hr h of size P, and feeds that back (Sak et al. 2014). The state is W_hr h as in torch
+        dropout: the probability of setting y to 0 between layers while training, at most 1.
+        locked_dropout: one dropout mask for all steps of a sequence (Gal & Ghahramani 2016) instead of one per step.
+        bidirectional: a second cell runs from each row's end to its start; y concatenates both, forward first.
+        proj_size: P > 0 returns W_hr h of size P, and feeds it back (Sak et al. 2014). The state is W_hr h as in torch
             for a cell that reads h only through W_hh (RNN, LSTM), else h of size H (GRU).
         activation: the cell's option of that name, for a cell given by name or class.
-        layer_norm: normalise W_ih x and W_hh h over each gate's units, and the cell state where it is read out (Ba et
+        layer_norm: normalise W_ih x and W_hh h over each gate's units, and the cell state before the output (Ba et
             al. 2016, eq. 20-22).
-        recurrent_dropout: the share of h set to 0 before every recurrent product while training, one mask a sequence
-            for all gates (Gal & Ghahramani 2016).
-        weight_drop: the share of W_hh set to 0 while training, one mask a call (Merity et al. 2018).
-        zoneout: the share of units that keep their last state (Krueger et al. 2017), for all states or by name,
+        recurrent_dropout: the probability of setting h to 0 before every recurrent product while training, one mask per
+            sequence for all gates (Gal & Ghahramani 2016).
+        weight_drop: the probability of setting W_hh to 0 while training, one mask per call (Merity et al. 2018).
+        zoneout: the probability that a unit keeps its last state (Krueger et al. 2017), for all states or by name,
             {"h": 0.05, "c": 0.5}; in evaluation the expectation.
         residual: every layer above the first adds its input, before dropout, to its output.
         highway: every layer above the first mixes its input and its output by a learned gate.
-        init: how the parameters begin.
-        learn_initial_state: start from parameters, at first 0, where no state is given.
-        recompute: for long sequences, keep only the state of every so many steps for the backward pass and compute what
-            lies between again; True for √T steps, with which memory beside x and y grows as √T. Costs another forward
-            pass. False keeps all.
-        engine: "auto" or the name of one engine.
+        init: the initialisation of the parameters.
+        learn_initial_state: the default initial state is a parameter, initially 0.
+        recompute: for long sequences, keep only the state of every so many steps for the backward pass and recompute
+            the steps between; True for √T steps, with which memory in addition to x and y grows as √T. Takes another
+            forward pass. False keeps everything.
+        engine: "auto" or the name of an engine.
         device: as torch.nn.
         dtype: as torch.nn.
 
     Raises:
-        InputError: an argument that does not fit, or cannot be combined with another, here or in `forward`.
+        InputError: an argument is invalid, or cannot be combined with another, here or in `forward`.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Recurrent(NotScriptable, nn.Module):
         device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        nn.Module.__init__(self)  # not super(): the namesakes are nn.RNNBase too, whose own start must not run
+        nn.Module.__init__(self)  # not super(): the namesakes inherit from nn.RNNBase, whose __init__ must not run
         name = type(self).__name__
         options.check_dropout(name, dropout)
         self.cell = find_cell(cell, **({} if activation is None else {"activation": activation}))
@@ -110,41 +110,28 @@ class Recurrent(NotScriptable, nn.Module):
         options.check_initialisation(name, init)
         self.init, self.learn_initial_state = init or Initialisation(), learn_initial_state
         self.recompute, self.engine = recompute, engine
-        self._check()
-        self._places = stack_of(self.cell, input_size, self._units, proj_size, 1 + bidirectional)
-        self._check_connections()
-        # Modules of their own would show up in the repr and in hooks of people who replace torch.nn's layers.
-        for place in self._places:
-            register(
-                self, place, self.cell,
-                bias=bias, layer_norm=layer_norm, learned=learn_initial_state, device=device, dtype=dtype,
-            )  # fmt: skip
-        for layer in range(1, self.num_layers) if highway else ():
-            register_highway(self, layer, self.output_size, device, dtype)
+        options.check_stack(self, self._units)
+        self._positions = stack_positions(self.cell, input_size, self._units, proj_size, 1 + bidirectional)
+        widths = [position.emitted for position in self._positions if not position.reverse]
+        options.check_connections(name, residual, highway, widths)
+        self._register_parameters(device, dtype)
         self.reset_parameters()
         assert self.cell.formula  # runs the formula once, here and not within a trace of the first call
 
-    def _check(self) -> None:
-        name = type(self).__name__
-        options.check_count(name, "input_size", self.input_size)
-        for switch in ("bias", "batch_first", "bidirectional"):
-            options.check_switch(name, switch, getattr(self, switch))
-        options.check_engine(name, self.engine)
-        options.check_recompute(name, self.recompute)
-        options.check_projection(name, self.proj_size, self._units)
-        drops = {"recurrent_dropout": self.recurrent_dropout, "weight_drop": self.weight_drop}
-        options.check_recurrent_drops(name, self.cell, drops)
-        if self.layer_norm:
-            options.check_layer_norm(name, self._units)
-
-    def _check_connections(self) -> None:
-        widths = [place.emitted for place in self._places if not place.reverse]
-        options.check_connections(type(self).__name__, self.residual, self.highway, widths)
+    def _register_parameters(self, device: torch.device | str | int | None, dtype: torch.dtype | None) -> None:
+        # On this module: submodules would show in the repr, and in hooks of code that replaces torch.nn's layers.
+        for position in self._positions:
+            register(
+                self, position, self.cell, bias=self.bias, layer_norm=self.layer_norm,
+                learned=self.learn_initial_state, device=device, dtype=dtype,
+            )  # fmt: skip
+        for layer in range(1, self.num_layers) if self.highway else ():
+            register_highway(self, layer, self.output_size, device, dtype)
 
     @property
     def emitted_size(self) -> int:
         """Features of y of one direction: proj_size, or the units of the last layer without projection."""
-        return self._places[-1].emitted
+        return self._positions[-1].emitted
 
     @property
     def output_size(self) -> int:
@@ -152,47 +139,41 @@ class Recurrent(NotScriptable, nn.Module):
         return self.emitted_size * (1 + self.bidirectional)
 
     def weights(self, suffix: str) -> Weights:
-        """The parameters of one layer and direction, such as "_l0" or "_l1_reverse"."""
+        """The parameters of one layer and direction, by their suffix, such as "_l0" or "_l1_reverse"."""
         return gather(self, suffix, self.cell)
 
     def reset_parameters(self, generator: Generator | None = None) -> None:
-        """Fills all parameters anew as `init` says; with torch's default exactly as torch.nn would from one seed."""
-        for place in self._places:
-            fill(self, place, self.cell, self.init, learned=self.learn_initial_state, generator=generator)
+        """Initialises all parameters by `init`; with torch's default to the same values as torch.nn from one seed."""
+        for position in self._positions:
+            fill(self, position, self.cell, self.init, learned=self.learn_initial_state, generator=generator)
         for layer in range(1, self.num_layers) if self.highway else ():
             fill_highway(self, layer, generator)
 
     def initial_state(self, rows: int) -> States:
-        """The state of `rows` fresh sequences: 0, or the learned one. A `State` a layer and direction, (rows, H)."""
-        return tuple(self._start(place, rows) for place in self._places)
-
-    def _start(self, place: Place, rows: int) -> State:
-        if self.learn_initial_state:
-            learned = {name: getattr(self, f"initial_{name}{place.suffix}") for name in place.states}
-            return State(**{name: tensor.expand(rows, -1) for name, tensor in learned.items()})
-        weight = getattr(self, "weight_hh" + place.suffix)
-        return State(**{name: weight.new_zeros(rows, size) for name, size in place.states.items()})
+        """The initial state of `rows` sequences: 0 or learned; one `State` per layer and direction, (rows, H)."""
+        learned = self.learn_initial_state
+        return tuple(initial_state(self, position, rows, learned=learned) for position in self._positions)
 
     @property
-    def _drops(self) -> Drops:
-        return Drops(self.dropout, self.locked_dropout, self.recurrent_dropout, self.weight_drop, self.zoneout)
+    def _dropout_rates(self) -> DropoutRates:
+        return DropoutRates(self.dropout, self.locked_dropout, self.recurrent_dropout, self.weight_drop, self.zoneout)
 
     @property
     def _recurrent_weights(self) -> list[Tensor]:
-        return [getattr(self, "weight_hh" + place.suffix) for place in self._places]
+        return [getattr(self, "weight_hh" + position.suffix) for position in self._positions]
 
     def draw_masks(self, rows: int, steps: int | None = None, generator: Generator | None = None) -> StackMasks:
-        """Draws what is random in a training pass, to be given to `forward` as `masks=`.
+        """Draws the random masks of a training pass, for the argument `masks` of `forward`.
 
-        Give the masks of one draw to every window of a sequence, and they are those of the whole sequence.
+        Masks that are passed for every window of a sequence apply to the whole sequence.
 
         Args:
             rows: B.
-            steps: T, to draw also what changes from step to step (zoneout, unlocked dropout); where None, each call in
-                training draws these for itself.
-            generator: on the device of the parameters; torch's global one where None.
+            steps: T, to draw the masks of single steps too (zoneout, unlocked dropout); if None, each call in training
+                draws these.
+            generator: on the device of the parameters; torch's global generator if None.
         """
-        return self._drops.draw(self._places, self._recurrent_weights, rows, steps, generator)
+        return self._dropout_rates.draw(self._positions, self._recurrent_weights, rows, steps, generator)
 
     def forward(
         self,
@@ -207,59 +188,61 @@ class Recurrent(NotScriptable, nn.Module):
 
         Args:
             x: (T, B, I), (B, T, I) with batch_first, (T, I) for one sequence alone, or a packed sequence.
-            state: a `State` for each layer and direction, tensors (B, H); the initial state where None.
+            state: a `State` for each layer and direction, tensors (B, H); the initial state if None.
             lengths: int64 (B,), the steps of each row; y is 0 past them.
-            masks: what `draw_masks` drew, applied in training and in evaluation; fresh ones while training where None.
-            return_gates: return the gates too.
+            masks: the result of `draw_masks`, applied in training and in evaluation; if None, drawn while training.
+            return_gates: whether to return the gates too.
 
         Returns:
-            y like x with `output_size` features, and the state of each row at its own end; with `return_gates` also
-            the gates by name of each layer and direction, (T, B, H) each or as x came, 0 past a row's length.
+            y like x with `output_size` features, and the state of each row at its end; with `return_gates` also the
+            gates by name of each layer and direction, (T, B, H) each or in the form of x, 0 past a row's length.
         """
-        given = self._enter(x, lengths)
-        rows = given.x.shape[1]
-        states = self._begin(given.x, rows) if state is None else self._given(tuple(state), rows, given.single)
-        check_dtypes(type(self).__name__, given.x, states, self._recurrent_weights[0])
+        padded = self._to_padded(x, lengths)
+        rows = padded.x.shape[1]
+        states = self._initial_states(padded.x) if state is None else self._batched(tuple(state), rows, padded.single)
+        check_dtypes(type(self).__name__, padded.x, states, self._recurrent_weights[0])
         if masks is None:
-            masks = self.draw_masks(rows) if self.training else no_masks(self._places)
+            masks = self.draw_masks(rows) if self.training else no_masks(self._positions)
         else:
-            check_masks(type(self).__name__, masks, self._places, self._recurrent_weights, *given.x.shape[:2])
-        y, results = self._stack(given, states, masks, return_gates)
+            check_masks(type(self).__name__, masks, self._positions, self._recurrent_weights, *padded.x.shape[:2])
+        y, results = self._run_layers(padded, states, masks, return_gates)
         last = tuple(result.state for result in results)
-        if given.single:
-            last = tuple(one.map(lambda tensor: tensor[0]) for one in last)
+        if padded.single:
+            last = tuple(state.map(lambda tensor: tensor[0]) for state in last)  # (H,) each
         if not return_gates:
-            return given.leave_packed(y), last
-        return given.leave_packed(y), last, tuple(given.leave_gates(result.kept or Gates()) for result in results)
+            return padded.restore_packed(y), last
+        return padded.restore_packed(y), last, tuple(padded.restore_gates(result.kept or Gates()) for result in results)
 
-    def _enter(self, x: Tensor | PackedSequence, lengths: Tensor | None) -> Entered:
-        return enter(type(self).__name__, x, lengths, input_size=self.input_size, batch_first=self.batch_first)
+    def _to_padded(self, x: Tensor | PackedSequence, lengths: Tensor | None) -> PaddedInput:
+        return to_padded(type(self).__name__, x, lengths, input_size=self.input_size, batch_first=self.batch_first)
 
-    def _begin(self, x: Tensor, rows: int) -> States:
-        states = self.initial_state(rows)
+    def _initial_states(self, x: Tensor) -> States:
+        states = self.initial_state(x.shape[1])
         return states if self.learn_initial_state else like_input(states, x)
 
-    def _given(self, states: States, rows: int, single: bool) -> States:
-        name, wanted = type(self).__name__, len(self._places)
-        for one in states:
-            check_is_state(name, one)
-        if len(states) != wanted:
-            raise InputShapeError(f"{name}: {len(states)} states given, expected {wanted}, one a layer and direction")
+    def _batched(self, states: States, rows: int, single: bool) -> States:
+        """Checks the states that were passed; those of one sequence alone get a batch of 1."""
+        name = type(self).__name__
+        for state in states:
+            check_is_state(name, state)
         if single:
-            states = tuple(one.map(lambda tensor: tensor[None]) for one in states)
-        for one, place in zip(states, self._places, strict=True):
-            check_state(name, one, self.cell, tuple(place.states.values()), rows)
+            states = tuple(state.map(lambda tensor: tensor[None]) for state in states)  # (1, H) each
+        sizes = [tuple(position.states.values()) for position in self._positions]
+        check_states(name, states, self.cell, sizes, rows)
         return states
 
-    def _stack(self, given: Entered, states: States, masks: StackMasks, keep: bool) -> tuple[Tensor, list[Result]]:
-        x = given.x
+    def _run_layers(
+        self, padded: PaddedInput, states: States, masks: StackMasks, return_gates: bool
+    ) -> tuple[Tensor, list[Result]]:
+        x = padded.x
         results: list[Result] = []
         for layer in range(self.num_layers):
+            # `below` before dropout: a residual or highway connection carries the input undropped.
             below, first = x, len(results)
             if layer:
                 x = self._dropped(x, masks.between[layer - 1])
             for index in range(first, first + 1 + self.bidirectional):
-                request = self._request(x, states[index], given.lengths, masks, index, keep)
+                request = self._request(x, states[index], padded.lengths, masks, index, return_gates)
                 results.append(self.run_layer(request))
             outputs = [result.y for result in results[first:]]
             x = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]  # (T, B, D·P)
@@ -268,52 +251,48 @@ class Recurrent(NotScriptable, nn.Module):
         return x, results
 
     def run_layer(self, request: Request) -> Result:
-        """Runs one layer in one direction: the place to look on, or to run it another way."""
+        """Runs one layer in one direction; override it to observe layers, or to run them differently."""
         return run(request, self.engine)
 
     def _dropped(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """What a layer above the first reads, of what the layer below gave."""
+        """The input of a layer above the first: the output of the layer below after dropout."""
         if mask is not None:
             return x * mask
+        # torch's operator draws the same numbers as torch.nn's layers from one seed; a locked mask was drawn already.
         return torch.dropout(x, self.dropout, self.training and not self.locked_dropout)
 
     def _request(
-        self, x: Tensor, state: State, lengths: Tensor | None, masks: StackMasks, index: int, keep: bool
+        self, x: Tensor, state: State, lengths: Tensor | None, masks: StackMasks, index: int, return_gates: bool
     ) -> Request:
-        place = self._places[index]
-        weights, zoneout, drop = self.weights(place.suffix), masks.zoneout[index], masks.weight[index]
+        position = self._positions[index]
+        weights, zoneout, drop = self.weights(position.suffix), masks.zoneout[index], masks.weight[index]
         if not zoneout and self.zoneout:
-            draw = self._drops.draw_zoneout if self.training else self._drops.expected_zoneout
-            zoneout = draw(place, weights.hh, *((x.shape[1], x.shape[0]) if self.training else ()))
+            draw = self._dropout_rates.draw_zoneout if self.training else self._dropout_rates.expected_zoneout
+            zoneout = draw(position, weights.hh, *((x.shape[1], x.shape[0]) if self.training else ()))
         if drop is not None:
             weights = weights._replace(hh=weights.hh * drop)
-        around = Masks(masks.recurrent[index], zoneout)
+        step_masks = Masks(masks.recurrent[index], zoneout)
+        # √T steps per piece: the stored states and the states of one recomputed piece then need equal memory.
         steps = math.isqrt(len(x)) if self.recompute is True else int(self.recompute)
-        return Request(self.cell, x, state, weights, lengths, place.reverse, around, keep, steps)
+        return Request(self.cell, x, state, weights, lengths, position.reverse, step_masks, return_gates, steps)
 
     def explain(self, x: Tensor | PackedSequence, *, lengths: Tensor | None = None) -> Explanation:
-        """What runs each layer and direction on such an input, why, and what it keeps for the backward pass."""
-        given = self._enter(x, lengths)
-        T, rows = given.x.shape[:2]
-        # From a generator of its own: asking must not move the global one.
+        """Reports the engine of each layer and direction for an input like x, why, and what the engine keeps."""
+        padded = self._to_padded(x, lengths)
+        T, rows = padded.x.shape[:2]
+        # A separate generator, so that the report does not advance the global one.
         generator = torch.Generator(self._recurrent_weights[0].device).manual_seed(0)
-        masks = self.draw_masks(rows, T, generator) if self.training else no_masks(self._places)
-        states, found = self.initial_state(rows), {}
-        for index, place in enumerate(self._places):
-            features = given.x if place.layer == 0 else given.x.new_empty(T, rows, place.input)
-            request = self._request(features, states[index], given.lengths, masks, index, False)
-            found[place.suffix.removeprefix("_")] = explain(request, self.engine)
-        return Explanation(found)
+        masks = self.draw_masks(rows, T, generator) if self.training else no_masks(self._positions)
+        states, explained = self.initial_state(rows), {}
+        for index, position in enumerate(self._positions):
+            features = padded.x if position.layer == 0 else padded.x.new_empty(T, rows, position.input)
+            request = self._request(features, states[index], padded.lengths, masks, index, False)
+            explained[position.suffix.removeprefix("_")] = explain(request, self.engine)
+        return Explanation(explained)
 
     def extra_repr(self) -> str:
         """The arguments that are not at their defaults, as torch.nn prints them."""
-        return ", ".join([f"{self.cell}", f"{self.input_size}", f"{self.hidden_size}", *self._changed()])
+        return ", ".join([f"{self.cell}", f"{self.input_size}", f"{self.hidden_size}", *self._non_default_arguments()])
 
-    def _changed(self) -> list[str]:
-        layers = 1 if isinstance(self.hidden_size, int) else self.num_layers
-        defaults: dict[str, object] = {"proj_size": 0, "num_layers": layers, "bias": True, "batch_first": False}
-        defaults |= {"dropout": 0.0, "locked_dropout": False, "bidirectional": False, "layer_norm": False}
-        defaults |= {"recurrent_dropout": 0.0, "weight_drop": 0.0, "zoneout": {}, "residual": False, "highway": False}
-        defaults |= {"learn_initial_state": False, "recompute": False, "engine": "auto"}
-        values = {name: getattr(self, name) for name in defaults}
-        return [f"{name}={value}" for name, value in values.items() if value != defaults[name]]
+    def _non_default_arguments(self) -> list[str]:
+        return non_default_arguments(self, Recurrent.__init__)

@@ -1,4 +1,4 @@
-"""What torch.jit.script is answered: one line, where its compiler would print a page about Python it does not know."""
+"""A one-line error for torch.jit.script, whose compiler otherwise prints a page about unsupported Python."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from recurra.errors import InputError
 
 
 class NotScriptable:
-    """A module whose forward pass TorchScript's compiler does not read; traces of it work."""
+    """A module whose `forward` TorchScript cannot compile; tracing works."""
 
     def __prepare_scriptable__(self) -> Any:
         """Called by torch.jit.script for a module and for all modules in it.

@@ -1,4 +1,4 @@
-"""The door for sequences: (T, B, I) inside, whatever a caller gives; y back in the caller's form."""
+"""Converts sequences to (T, B, I) for the layers, and outputs back to the form of the input."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from recurra.errors import InputError
 from recurra.layers.checks import check_input, check_lengths
 
 
-class Entered(NamedTuple):
-    """A batch as the layers see it, and how it came."""
+class PaddedInput(NamedTuple):
+    """A batch as (T, B, I), and the form in which it was passed."""
 
     x: Tensor
     """(T, B, I)."""
     lengths: Tensor | None
     """int64 (B,)."""
     single: bool
-    """Whether it was one sequence without a batch, (T, I)."""
+    """Whether the input was one sequence without a batch, (T, I)."""
     packed: PackedSequence | None
-    """The packed sequence it was."""
+    """The packed sequence that was passed; None for a tensor."""
     batch_first: bool
-    """Whether it was (B, T, I)."""
+    """Whether the input was (B, T, I)."""
 
-    def leave(self, y: Tensor) -> Tensor:
-        """A tensor (T, B, …) in the form in which x came; padded where x was packed."""
+    def restore(self, y: Tensor) -> Tensor:
+        """Converts a tensor (T, B, …) to the form of the input; padded if the input was packed."""
         if self.single:
             return y[:, 0]
         return y.transpose(0, 1) if self.batch_first else y
 
-    def leave_packed(self, y: Tensor) -> Tensor | PackedSequence:
-        """The same, but packed where x was packed."""
-        return self.leave(y) if self.packed is None else _pack(y, self.packed)
+    def restore_packed(self, y: Tensor) -> Tensor | PackedSequence:
+        """Converts a tensor (T, B, …) to the form of the input; packed if the input was packed."""
+        return self.restore(y) if self.packed is None else _pack(y, self.packed)
 
-    def leave_gates(self, gates: Gates) -> Gates:
-        """Gates (T, B, H) in the form in which x came."""
-        return Gates(**{name: self.leave(tensor) for name, tensor in zip(gates._fields, gates, strict=True)})
+    def restore_gates(self, gates: Gates) -> Gates:
+        """Converts gates (T, B, H) to the form of the input; padded if the input was packed."""
+        return Gates(**{name: self.restore(tensor) for name, tensor in zip(gates._fields, gates, strict=True)})
 
 
-def enter(
+def to_padded(
     name: str, x: Tensor | PackedSequence, lengths: Tensor | None, *, input_size: int, batch_first: bool
-) -> Entered:
-    """Turns what a caller gives to (T, B, I).
+) -> PaddedInput:
+    """Converts the input of a layer to (T, B, I).
 
     Args:
-        name: of the layer, for errors.
+        name: the name of the layer, for errors.
         x: (T, B, I), (B, T, I) with batch_first, (T, I) for one sequence alone, or a packed sequence.
         lengths: int64 (B,), or None.
         input_size: I.
@@ -62,7 +62,7 @@ def enter(
             raise InputError(f"{name}: a packed sequence carries its lengths already: leave lengths= out")
         padded, lengths = pad_packed_sequence(x)  # (T, B, I)
         check_input(name, padded, input_size)
-        return Entered(padded, lengths, False, x, False)
+        return PaddedInput(padded, lengths, False, x, False)
     check_input(name, x, input_size)
     single = x.dim() == 2
     if single:
@@ -71,12 +71,12 @@ def enter(
         steps = x.transpose(0, 1) if batch_first else x  # (T, B, I)
     if lengths is not None:
         check_lengths(name, lengths, steps)
-    return Entered(steps, lengths, single, None, batch_first and not single)
+    return PaddedInput(steps, lengths, single, None, batch_first and not single)
 
 
 def _pack(y: Tensor, like: PackedSequence) -> PackedSequence:
     """Y (T, B, P), rows in the caller's order, as a packed sequence with the layout of `like`."""
     rows = y if like.sorted_indices is None else y.index_select(1, like.sorted_indices)
-    lengths = (like.batch_sizes[:, None] > torch.arange(y.shape[1], device="cpu")).sum(0)  # (B,), falling
+    lengths = (like.batch_sizes[:, None] > torch.arange(y.shape[1], device="cpu")).sum(0)  # (B,), descending
     data = pack_padded_sequence(rows, lengths).data
     return PackedSequence(data, like.batch_sizes, like.sorted_indices, like.unsorted_indices)

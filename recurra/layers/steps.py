@@ -1,6 +1,6 @@
 """One step of any cell as a module, and the namesakes of torch.nn's `RNNCell`, `LSTMCell` and `GRUCell`.
 
-State dicts load both ways, and one seed gives the same initial weights.
+State dicts load in both directions, and the same seed gives the same initial weights.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from recurra.layers import options
 from recurra.layers.checks import check_is_state, check_state, check_tensor
 from recurra.layers.dtypes import check_dtypes, like_input
 from recurra.layers.interchange import MODES, Device, Interchange
-from recurra.layers.parameters import Place, fill, gather, register, state_widths
+from recurra.layers.parameters import LayerPosition, fill, gather, initial_state, register, state_widths
 from recurra.layers.scripting import NotScriptable
 
 
 class Step(NotScriptable, nn.Module):
-    """One step of a cell, for a loop of one's own: the next state of x (B, I) and a state.
+    """One step of a cell, for user-defined loops: the next state from x (B, I) and a state.
 
-    Parameters are `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`, then as in `Recurrent` without the ending. What is
-    random over a sequence (dropout, zoneout) belongs to the loop and is not here.
+    Parameters are `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`, and others as in `Recurrent` without the suffix.
+    Dropout and zoneout act on a whole sequence: they belong to the loop.
 
     Args:
         cell: a name of the table, "module:Class", a `Cell` or its class.
@@ -35,7 +35,7 @@ class Step(NotScriptable, nn.Module):
         bias: whether b_ih and b_hh exist.
         activation: the cell's option of that name, for a cell given by name or class.
         layer_norm: as in `Recurrent`.
-        init: how the parameters begin.
+        init: the initialisation of the parameters.
         device: as torch.nn.
         dtype: as torch.nn.
 
@@ -44,7 +44,7 @@ class Step(NotScriptable, nn.Module):
     """
 
     _fewest = 1
-    """The least number of features and of units."""
+    """The minimum number of features and of units."""
 
     def __init__(
         self,
@@ -59,7 +59,9 @@ class Step(NotScriptable, nn.Module):
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        nn.Module.__init__(self)  # not super(): the namesakes are torch.nn's cells too, whose own start must not run
+        nn.Module.__init__(
+            self
+        )  # not super(): the namesakes inherit from torch.nn's cells, whose __init__ must not run
         name = type(self).__name__
         options.check_count(name, "input_size", input_size, self._fewest)
         options.check_count(name, "hidden_size", hidden_size, self._fewest)
@@ -69,27 +71,26 @@ class Step(NotScriptable, nn.Module):
         self.input_size, self.hidden_size, self.bias, self.layer_norm = input_size, hidden_size, bias, layer_norm
         options.check_initialisation(name, init)
         self.init = init or Initialisation()
-        self._place = Place(0, "", input_size, hidden_size, 0, state_widths(self.cell, hidden_size, 0))
-        register(self, self._place, self.cell, bias=bias, layer_norm=layer_norm, device=device, dtype=dtype)
+        self._position = LayerPosition(0, "", input_size, hidden_size, 0, state_widths(self.cell, hidden_size, 0))
+        register(self, self._position, self.cell, bias=bias, layer_norm=layer_norm, device=device, dtype=dtype)
         if not bias:
             # As in torch.nn's cells, where code reads `cell.bias_ih is None`.
             self.register_parameter("bias_ih", None)
             self.register_parameter("bias_hh", None)
         self.reset_parameters()
-        assert self.cell.formula  # runs the formula once: a misnamed gate is found here
+        assert self.cell.formula  # runs the formula once, so that a wrong name of a gate raises an error here
 
     def weights(self) -> Weights:
         """The parameters."""
         return gather(self, "", self.cell)
 
     def reset_parameters(self, generator: Generator | None = None) -> None:
-        """Fills the parameters anew as `init` says; with torch's default exactly as torch.nn would from one seed."""
-        fill(self, self._place, self.cell, self.init, learned=False, generator=generator)
+        """Initialises the parameters by `init`; with torch's default to the same values as torch.nn from one seed."""
+        fill(self, self._position, self.cell, self.init, learned=False, generator=generator)
 
     def initial_state(self, rows: int) -> State:
-        """The state of `rows` fresh sequences: 0, (rows, H)."""
-        W = self.weights().hh
-        return State(**{name: W.new_zeros(rows, size) for name, size in self._place.states.items()})
+        """The initial state of `rows` sequences: 0, (rows, H)."""
+        return initial_state(self, self._position, rows)
 
     def forward(self, x: Tensor, state: State | None = None) -> Any:
         """The next state, a `State` of tensors (B, H).
@@ -111,13 +112,13 @@ class Step(NotScriptable, nn.Module):
             (state,) = like_input((self.initial_state(len(rows)),), rows)
         elif single:
             state = state.map(lambda tensor: tensor[None])
-        check_state(name, state, self.cell, tuple(self._place.states.values()), len(rows))
+        check_state(name, state, self.cell, tuple(self._position.states.values()), len(rows))
         check_dtypes(name, rows, (state,), self.weights().hh)
         new = self.run_layer(Request(self.cell, rows[None], state, self.weights())).state
         return new.map(lambda tensor: tensor[0]) if single else new
 
     def run_layer(self, request: Request) -> Result:
-        """Runs the step, on the reference: the place to look on, as `Recurrent.run_layer`."""
+        """Runs the step without compilation; override it as `Recurrent.run_layer`."""
         return run(request, "unroll")
 
     def extra_repr(self) -> str:
@@ -130,7 +131,7 @@ class _TorchCompatibleCell(Interchange, Step):
 
     _fewest = 0  # torch.nn's cells may have no features and no units
 
-    # torch calls the arguments input and hx, `Step` x and state: a caller by name must find torch's.
+    # The names of torch.nn's arguments, which callers may use as keywords.
     def forward(self, input: Tensor, hx: Any = None) -> Any:  # noqa: A002
         """The next state as the torch.nn namesake returns it.
 

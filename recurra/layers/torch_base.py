@@ -1,4 +1,4 @@
-"""What code written for `torch.nn.RNNBase` asks of a layer: its mode, and its weights as lists."""
+"""The interface of `torch.nn.RNNBase` that other code uses: the mode, and lists of weights."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from recurra.errors import RecurraError
 from recurra.layers.interchange import MODES, Interchange
 from recurra.layers.recurrent import Recurrent
 
-# cuDNN's numbers for the cells it has.
+# cuDNN's numbers of its cells.
 _CUDNN_MODES = {"RNN_RELU": 0, "RNN_TANH": 1, "LSTM": 2, "GRU": 3}
 _OWN_OPTIONS = ("locked_dropout", "layer_norm", "recurrent_dropout", "weight_drop", "zoneout", "residual", "highway")
 
 
 class TorchBase(Interchange, Recurrent):
-    """The attributes of `nn.RNNBase`, computed from the parameters at each question, so that none is ever stale."""
+    """The attributes of `nn.RNNBase`, computed from the parameters at each access, so that they are never stale."""
 
-    # What torch.jit's compiler must not look at.
+    # Properties that torch.jit's compiler must not compile.
     __jit_unused_properties__ = (
         *("all_weights", "mode", "emitted_size", "output_size"),
-        *("_drops", "_recurrent_weights", "_flat_weights", "_flat_weights_names", "_all_weights"),
+        *("_dropout_rates", "_recurrent_weights", "_flat_weights", "_flat_weights_names", "_all_weights"),
     )
 
     @property
     def mode(self) -> str:
-        """What torch.nn calls the cell: "LSTM", "GRU", "RNN_TANH", "RNN_RELU"; "RNN_GELU" and so on beyond torch."""
+        """The cell's name in torch.nn: "LSTM", "GRU", "RNN_TANH", "RNN_RELU"; "RNN_GELU" and so on for other cells."""
         if self.cell in MODES:
             return MODES[self.cell]
         activation = getattr(self.cell, "activation", "")
@@ -38,7 +38,7 @@ class TorchBase(Interchange, Recurrent):
     def _all_weights(self) -> list[list[str]]:
         names = ["weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if self.bias else ())]
         names += ["weight_hr"] if self.proj_size else []
-        return [[name + place.suffix for name in names] for place in self._places]
+        return [[name + position.suffix for name in names] for position in self._positions]
 
     @property
     def _flat_weights_names(self) -> list[str]:
@@ -55,7 +55,7 @@ class TorchBase(Interchange, Recurrent):
 
     @_flat_weights.setter
     def _flat_weights(self, weights: list[Tensor]) -> None:
-        # Code that exchanges a weight (weight drop, hypernetworks) sets this list to the attributes as they stand.
+        # Code that replaces a weight (weight drop, hypernetworks) sets this list to the present attributes.
         if len(weights) != len(self._flat_weights) or any(
             one is not other for one, other in zip(weights, self._flat_weights, strict=True)
         ):
@@ -65,9 +65,9 @@ class TorchBase(Interchange, Recurrent):
             )
 
     def get_expected_hidden_size(self, input: Tensor, batch_sizes: Tensor | None) -> tuple[int, int, int]:  # noqa: A002
-        """The shape of h in `hx`, as torch.nn computes it for code that makes its own first state."""
+        """The shape of h in `hx`, as torch.nn computes it for code that creates the initial state."""
         rows = input.shape[0 if self.batch_first else 1] if batch_sizes is None else int(batch_sizes[0])
-        return len(self._places), rows, self._places[0].states["h"]
+        return len(self._positions), rows, self._positions[0].states["h"]
 
     def _weights_have_changed(self) -> bool:
         return False  # no list of weights is kept that could be out of date
@@ -76,10 +76,10 @@ class TorchBase(Interchange, Recurrent):
         self.flatten_parameters()
 
     def flatten_parameters(self) -> None:
-        """Lays each layer's parameters next to each other in memory, which cuDNN wants; nothing to do elsewhere."""
+        """Makes the parameters of each layer contiguous in memory for cuDNN; has no effect on other devices."""
         if self.layer_norm or self.mode not in _CUDNN_MODES:
             return
-        # A weight may be missing for a moment, while code in another place exchanges it.
+        # A weight may be missing while other code replaces it.
         weights = [[getattr(self, name, None) for name in names] for names in self._all_weights]
         flat = [tensor for layer in weights for tensor in layer]
         if not all(isinstance(one, nn.Parameter) and torch.backends.cudnn.is_acceptable(one) for one in flat):
@@ -100,7 +100,7 @@ class TorchBase(Interchange, Recurrent):
         return nn.Module._replicate_for_data_parallel(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__.copy()  # RNNBase's drops a list that this class lacks
+        return self.__dict__.copy()  # RNNBase's __getstate__ deletes a list that this class lacks
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         nn.Module.__setstate__(self, state)

@@ -1,7 +1,7 @@
-"""RNN, LSTM and GRU with the arguments, parameters, states and results of their torch.nn namesakes, and more.
+"""RNN, LSTM and GRU with the arguments, parameters, states and results of their torch.nn namesakes, and more options.
 
-Change `torch.nn.LSTM` to `recurra.LSTM`: state dicts load both ways, and one seed gives the same initial weights.
-The further keywords are those of `Recurrent`.
+Replace `torch.nn.LSTM` by `recurra.LSTM`: state dicts load in both directions, and the same seed gives the same initial
+weights. The further keywords are those of `Recurrent`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from recurra.layers.masks import StackMasks
 from recurra.layers.torch_base import TorchBase
 
 
-# What RNNBase stores is computed here, and hidden_size may be a list in `Recurrent`.
+# Attributes of RNNBase are properties here, and hidden_size may be a list in `Recurrent`.
 class _TorchCompatible(TorchBase, nn.RNNBase):  # type: ignore[misc, override]
     """The interface of torch.nn: states stacked over layers and directions, (L·D, B, H), in place of named tuples.
 
-    The namesakes are instances of `nn.RNNBase`, for code that asks for it before it initialises or flattens weights.
+    The namesakes are instances of `nn.RNNBase`, for code that tests for it before it initialises or flattens weights.
     They are not instances of `nn.LSTM`, which torch.compile refuses to trace.
     """
 
@@ -44,7 +44,7 @@ class _TorchCompatible(TorchBase, nn.RNNBase):  # type: ignore[misc, override]
                 stacklevel=3,
             )
 
-    # torch calls the arguments input and hx, `Recurrent` x and state: a caller by name must find torch's.
+    # The names of torch.nn's arguments, which callers may use as keywords.
     def forward(
         self,
         input: Any,  # noqa: A002
@@ -83,7 +83,7 @@ class _TorchCompatible(TorchBase, nn.RNNBase):  # type: ignore[misc, override]
         for state, tensor in zip(names, parts, strict=True):
             check_tensor(name, f"{state} of hx", tensor)
             if tensor.dim() != rank or tensor.shape[0] != layers:
-                size = self._places[0].states[state]
+                size = self._positions[0].states[state]
                 shape = f"({layers}, {'' if single else 'batch, '}{size})"
                 raise InputShapeError(f"{name}: {state} of hx is {tuple(tensor.shape)}, expected {shape}")
         pieces = zip(*(tensor.unbind(0) for tensor in parts), strict=True)
@@ -91,7 +91,7 @@ class _TorchCompatible(TorchBase, nn.RNNBase):  # type: ignore[misc, override]
 
     def extra_repr(self) -> str:
         """As torch.nn prints its layer."""
-        return ", ".join([f"{self.input_size}", f"{self.hidden_size}", *self._changed()])
+        return ", ".join([f"{self.input_size}", f"{self.hidden_size}", *self._non_default_arguments()])
 
 
 class RNN(_TorchCompatible):
@@ -157,7 +157,7 @@ class LSTM(_TorchCompatible):
     """
 
     _twin = nn.LSTM
-    # Of a state that is a tuple.
+    # Methods of nn.LSTM for a state that is a tuple.
     get_expected_cell_size = nn.LSTM.get_expected_cell_size
     check_forward_args = nn.LSTM.check_forward_args  # type: ignore[assignment]
     permute_hidden = nn.LSTM.permute_hidden  # type: ignore[assignment]

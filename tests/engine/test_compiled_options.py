@@ -52,7 +52,7 @@ def test_many_chunks_of_time_equal_one(monkeypatch):
 
     row = {**EVERYTHING, "norm": False}
     want = outputs_and_gradients(build("lstm", row, T=9), "unroll")
-    monkeypatch.setattr(sequences, "_ROWS", 6)  # two steps of three rows
+    monkeypatch.setattr(sequences, "_ROWS_PER_CHUNK", 6)  # two steps of three rows
     assert_equal(outputs_and_gradients(build("lstm", row, T=9), "cpu"), want)
 
 

@@ -105,7 +105,7 @@ def test_additive_scores_of_long_sequences_are_taken_in_pieces(monkeypatch):
         largest = max(largest, x.numel())
         return x.tanh()
 
-    monkeypatch.setattr(module, "_AT_ONCE", 2 * B * S * SIZE)
+    monkeypatch.setattr(module, "_MAX_NUMBERS", 2 * B * S * SIZE)
     monkeypatch.setattr(module.torch, "tanh", watched)
     with torch.no_grad():
         pieces = attention(h, memory)

@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from recurra.cells import Cell, Gates, State
-from recurra.cells.cell import Recurrence, Vectors
+from recurra.cells.step_arguments import Recurrence, Vectors
 
 ROWS = 8
 """Sequences a network reads side by side, each with noise of its own."""

@@ -159,7 +159,7 @@ class _Gradients(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, call: _Call, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
         """Returns the gradients; the tensors are the inputs of the loops and the derivatives by their outputs."""
-        ctx.reference, ctx.names, ctx.requires_grad = call.reference, call.names, call.requires_grad
+        ctx.reference, ctx.names, ctx.needs_gradient = call.reference, call.names, call.requires_grad
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
         return call.gradients
@@ -172,7 +172,7 @@ class _Gradients(torch.autograd.Function):
             tensors = [_alias(t, create_graph, need) for t, need in zip(ctx.saved_tensors, needed, strict=True)]
             operands = dict(zip(names, tensors, strict=False))
             first = reference_gradients(
-                ctx.reference, operands, tensors[len(names) :], ctx.requires_grad, create_graph=True
+                ctx.reference, operands, tensors[len(names) :], ctx.needs_gradient, create_graph=True
             )
             pairs = zip((first.get(name) for name in names), directions, strict=True)
             reached = [(g, v) for g, v in pairs if g is not None and v is not None and g.requires_grad]

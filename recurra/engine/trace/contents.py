@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from recurra.cells import Cell
-from recurra.cells.reachable_code import Reached, is_settled, names_in
+from recurra.cells.reachable_code import Reached, is_library_code, names_in
 
 # Limit of the values described, so that a step that refers to a whole program is examined in some milliseconds.
 _MAX_VALUES = 5000
@@ -27,7 +27,7 @@ def contents(cell: Cell, reached: Reached) -> dict[str, Any]:
     walk = _Walk()
     parts = {f"self.{name}": walk.describe(value) for name, value in vars(cell).items() if name != "_formula"}
     for kind in type(cell).__mro__:
-        if not is_settled(kind):
+        if not is_library_code(kind):
             members = {name: value for name, value in vars(kind).items() if not name.startswith("__")}
             parts |= {f"{kind.__name__}.{name}": walk.describe(value) for name, value in members.items()}
     for function, code, _, _ in reached.functions:
@@ -35,7 +35,7 @@ def contents(cell: Cell, reached: Reached) -> dict[str, Any]:
         global_names = function.__globals__
         for name in names & global_names.keys():
             value = global_names[name]
-            if isinstance(value, ModuleType) and not is_settled(value):
+            if isinstance(value, ModuleType) and not is_library_code(value):
                 inner = {one: vars(value)[one] for one in names & vars(value).keys()}
                 parts |= {f"{name}.{one}": walk.describe(inside) for one, inside in inner.items()}
             else:
@@ -102,9 +102,9 @@ class _Walk:
         if isinstance(value, MethodType):
             return self.describe(value.__self__)
         if isinstance(value, FunctionType):
-            return () if is_settled(value) else [self.describe(one) for _, one in _function_state(value)]
+            return () if is_library_code(value) else [self.describe(one) for _, one in _function_state(value)]
         if isinstance(value, type):
-            members = {} if is_settled(value) else vars(value)
+            members = {} if is_library_code(value) else vars(value)
             return [(name, self.describe(one)) for name, one in members.items() if not name.startswith("__")]
         if isinstance(value, ModuleType):
             return ()

@@ -1,4 +1,4 @@
-"""PyTorch's operators by simpler ones, where its own table has none, or one that is not stable or not compiled."""
+"""Decompositions of PyTorch's operators where its own table has none, or one that is unstable or not elementwise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 @functools.cache
 def decompositions() -> dict[Any, Callable[..., Any]]:
-    """The table for `make_fx`: PyTorch's core table, what it leaves out, and the functions of this file."""
+    """The table for `make_fx`: PyTorch's core table, decompositions that it lacks, and the functions of this file."""
     from torch._decomp import core_aten_decompositions, get_decompositions
 
     aten = torch.ops.aten
@@ -51,12 +51,12 @@ def _own() -> dict[Callable[..., Any], list[Any]]:
 
 
 def _log_sigmoid_backward(gradient: Tensor, x: Tensor, buffer: Tensor) -> Tensor:
-    # PyTorch's own multiplies whole numbers by exp(-|x|) / (1 + exp(-|x|)), which is the same.
+    # PyTorch's decomposition multiplies integers by exp(-|x|) / (1 + exp(-|x|)), which is equal.
     return gradient * torch.sigmoid(-x)
 
 
 def _softplus_backward(gradient: Tensor, x: Tensor, beta: float, threshold: float) -> Tensor:
-    # PyTorch's own is exp(z) / (exp(z) + 1), NaN above 88.7 where the threshold lies higher.
+    # PyTorch's decomposition is exp(z) / (exp(z) + 1), which is NaN above 88.7 for a higher threshold.
     z = x * beta
     return torch.where(z > threshold, gradient, gradient * torch.sigmoid(z))
 
@@ -117,7 +117,7 @@ def _div_mode(x: Tensor, y: Any, *, rounding_mode: str | None) -> Any:
         return x / y
     if rounding_mode == "trunc":
         return torch.trunc(x / y)
-    # As PyTorch does, by the remainder: floor(x / y) is one too many where x / y is rounded up to a whole number.
+    # By the remainder, as PyTorch: floor(x / y) is 1 too large where x / y is rounded up to an integer.
     rest = torch.fmod(x, y)
     quotient = (x - rest) / y
     quotient = torch.where((rest != 0) & ((rest < 0) != (y < 0)), quotient - 1, quotient)
@@ -136,9 +136,9 @@ def _div_mode(x: Tensor, y: Any, *, rounding_mode: str | None) -> Any:
 def _var(x: Tensor, dim: list[int] | None = None, *, correction: float | None = None, keepdim: bool = False) -> Any:
     if dim is None or len(dim) != 1:
         return NotImplemented
-    apart = x - x.mean(dim, keepdim=True)
+    centred = x - x.mean(dim, keepdim=True)
     count = x.shape[dim[0]] - (1 if correction is None else correction)
-    return (apart * apart).sum(dim, keepdim=keepdim) / max(count, 0)
+    return (centred * centred).sum(dim, keepdim=keepdim) / max(count, 0)
 
 
 def _vector_norm(
@@ -155,8 +155,8 @@ def _layer_norm(x: Tensor, shape: list[int], weight: Tensor | None, bias: Tensor
     if len(shape) != 1:
         return NotImplemented
     mean = x.mean(-1, keepdim=True)
-    apart = x - mean
-    scale = torch.rsqrt((apart * apart).mean(-1, keepdim=True) + eps)
-    normal = apart * scale
+    centred = x - mean
+    scale = torch.rsqrt((centred * centred).mean(-1, keepdim=True) + eps)
+    normal = centred * scale
     normal = normal if weight is None else normal * weight
     return normal if bias is None else normal + bias, mean, scale

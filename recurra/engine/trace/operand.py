@@ -1,6 +1,6 @@
-"""Names of the numbers that a step reads and writes: what kind they are, and which of that kind.
+"""Typed names of the values that a step reads and writes: a kind and a name.
 
-Every kind is listed here. An operand prints as `kind.name`: "x.i" is the input's pre-activation of gate i, "dx.i" the
+All kinds are listed here. An operand prints as `kind.name`: "x.i" is the input's pre-activation of gate i, "dx.i" the
 derivative of the loss with respect to it, "kept.u.n" the recurrent pre-activation of gate n as it is kept for the
 backward pass.
 """
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What an operand is."""
+    """The kind of an operand."""
 
     # Inputs of a step.
     INPUT = "x"
@@ -19,7 +19,7 @@ class Kind(StrEnum):
     RECURRENT = "u"
     """W_hh h_{t-1} + b_hh of a gate."""
     PROJECTED = "w"
-    """W_hr times something, numbered in the order of the products."""
+    """A product with W_hr, numbered in the order of the products."""
     STATE = "s"
     """A state before the step."""
     VECTOR = "p"
@@ -29,19 +29,19 @@ class Kind(StrEnum):
     SHIFT = "shift"
     """The shift of a layer normalisation."""
     DROPOUT_MASK = "m"
-    """The mask of what enters the recurrent products."""
+    """The mask of the input of recurrent products."""
     ZONEOUT_MASK = "k"
     """The zoneout mask of a state."""
     # Outputs of a step.
     NEW_STATE = "n"
     GATE = "g"
     PRODUCT_INPUT = "v"
-    """What the formula computes and multiplies by a matrix, numbered in the order of the products."""
-    # Derivatives of the loss: of the new state and of what else leaves a step, which the backward step reads ...
+    """A computed input of a product, numbered in the order of the products."""
+    # Derivatives of the loss by the outputs of a step, which the backward step reads ...
     D_NEW_STATE = "d"
     D_GATE = "dg"
     D_PRODUCT_INPUT = "dv"
-    # ... and of what enters a step, which it writes.
+    # ... and by the inputs of a step, which it writes.
     D_INPUT = "dx"
     D_RECURRENT = "du"
     D_PROJECTED = "dw"
@@ -55,8 +55,8 @@ class Kind(StrEnum):
     RESULT = ""
     """The result of an operation."""
     PREACTIVATION = "a"
-    """x + u of a gate of which the formula reads nothing else."""
-    # Where values lie in memory.
+    """x + u of a gate of which the formula reads only the sum."""
+    # Values in memory.
     KEPT = "kept"
     """Kept by the forward pass for the backward pass."""
     KEPT_SUM = "rk"
@@ -66,9 +66,9 @@ class Kind(StrEnum):
     ROW_SUM = "r"
     """A sum over a row's units."""
     INPUT_BIAS = "bias"
-    """What is added to the input's pre-activation of a gate."""
+    """The bias of the input's pre-activation of a gate."""
     PRODUCT_START = "b"
-    """What the sums of a product begin with."""
+    """The initial sums of a product."""
 
 
 _DERIVATIVES = {
@@ -92,15 +92,15 @@ PARAMETERS = frozenset({Kind.VECTOR, Kind.GAIN, Kind.SHIFT})
 D_PARAMETERS = frozenset({Kind.D_VECTOR, Kind.D_GAIN, Kind.D_SHIFT})
 """Summed over rows and steps."""
 PRODUCTS = frozenset({Kind.RECURRENT, Kind.PROJECTED, Kind.PREACTIVATION})
-"""What a matrix product gives."""
+"""Outputs of matrix products."""
 
 
 class Operand(str):
-    """A kind and a name. Equal to its text, so that programs print, sort and hash as text does.
+    """A kind and a name. A subclass of str, so that programs print, sort and hash like text.
 
     Args:
-        kind: what it is.
-        name: which of that kind: a gate, a state, a number, or another operand that lies in memory.
+        kind: the kind.
+        name: the name within the kind: a gate, a state, a number, or another operand that is stored in memory.
     """
 
     __slots__ = ("kind", "name")
@@ -123,17 +123,17 @@ class Operand(str):
 
     @property
     def primal(self) -> Operand:
-        """What this is the derivative with respect to."""
+        """The operand of which this is the derivative."""
         return Operand(_PRIMALS[self.kind], self.name)
 
     @property
     def of(self) -> Operand:
-        """The operand that lies in memory under this one."""
+        """The operand that is stored under this one."""
         assert isinstance(self.name, Operand), self
         return self.name
 
 
 H = Operand(Kind.STATE, "h")
-"""What the recurrent products of most cells read."""
+"""The input of the recurrent products of most cells."""
 D_NEW_H = Operand(Kind.D_NEW_STATE, "h")
-"""The derivative with respect to the h that a step returns: what flows from step to step, backwards."""
+"""The derivative by the h that a step returns, which flows from step to step in the backward pass."""

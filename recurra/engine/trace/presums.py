@@ -1,4 +1,4 @@
-"""Gates of which a formula reads x + u only: the sum is one operand, which a product adds to in place."""
+"""Replaces x + u by one operand for gates of which a formula reads only the sum: the product adds to x in place."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Presummed(NamedTuple):
 
     recorded: Recorded
     gates: tuple[str, ...]
-    """Of the PREACTIVATION operands: b_hh may be added to x beforehand."""
+    """The gates of the PREACTIVATION operands."""
 
 
 def presum(recorded: Recorded) -> Presummed:
-    """Replaces x + u by one operand wherever nothing else is read of the gate's x and u."""
+    """Replaces x + u by one operand if the formula reads nothing else of the gate's x and u."""
     readers = _readers(recorded)
     results = recorded.outputs.values()
     renamed: dict[Operand, Operand] = {}
@@ -30,6 +30,7 @@ def presum(recorded: Recorded) -> Presummed:
         if operand in results or gate_input in results:
             continue
         both = readers.get(operand, []) + readers.get(gate_input, [])
+        # The operation that adds them is the only reader of both.
         if len(both) == 2 and both[0] is both[1] and both[0].kind == "add":
             gates.append(operand.name)
             renamed[both[0].name] = Operand(Kind.PREACTIVATION, operand.name)
@@ -37,7 +38,7 @@ def presum(recorded: Recorded) -> Presummed:
 
 
 def _readers(recorded: Recorded) -> dict[Operand, list[Op]]:
-    """The operations that read each operand, twice where it is both arguments."""
+    """The operations that read each operand, twice if it is both arguments."""
     readers: dict[Operand, list[Op]] = {}
     for op in recorded.operations:
         for argument in op.arguments:
@@ -47,7 +48,7 @@ def _readers(recorded: Recorded) -> dict[Operand, list[Op]]:
 
 
 def _with_renamed(recorded: Recorded, renamed: dict[Operand, Operand]) -> Recorded:
-    """The step without the operations whose results have another name, which are there before it begins."""
+    """The step without the operations whose results are inputs now, under their new names."""
 
     def new_name(value: Value) -> Value:
         return renamed.get(value, value) if isinstance(value, Operand) else value

@@ -1,8 +1,8 @@
-"""A recorded step put in order for a machine: what is computed together, what waits for a product, what is kept.
+"""Plans the forward and the backward program of a recorded step.
 
-A program is a list of levels. A level begins with its matrix products; then comes elementwise work on all units of a
-row, a pass for each width; what a later level reads is stored in memory. The plain LSTM has one level, a
-layer-normalised one several, because a mean is known only when all units are.
+A program is a list of levels. A level begins with its matrix products, followed by elementwise work on all units of a
+row, in one pass per width; values that a later level reads are stored in memory. A plain LSTM has one level, a
+layer-normalised one several, because a mean needs all units.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ _READ_BACKWARD = frozenset({Kind.D_NEW_STATE, Kind.D_GATE, Kind.D_PRODUCT_INPUT}
 
 @dataclass(frozen=True)
 class Programs:
-    """Both directions of a step."""
+    """The forward and the backward program of a step."""
 
     recorded: Recorded
     summed: tuple[str, ...]
-    """Gates of which the formula reads x + u only: there b_hh may be added to x beforehand."""
+    """Gates of which the formula reads only x + u, so that b_hh can be added to x beforehand."""
     kept: tuple[Operand, ...]
-    """What the forward pass stores for the backward pass, and for the weights' gradients."""
+    """The values that the forward pass stores for the backward pass and the gradients of weights."""
     kept_sums: tuple[Operand, ...]
     forward: Program
     backward: Program
     product_inputs: dict[Operand, Operand]
-    """For the input of each product where it lies in memory."""
+    """The operand under which the input of each product is stored."""
     blocks: dict[Operand, Operand]
-    """For each derivative of a pre-activation the operand under which it lies: equal ones lie there once."""
+    """The operand under which the derivative of each pre-activation is stored; equal ones are stored once."""
 
 
 def plan(recorded: Recorded) -> Programs:
-    """The two programs of a recorded step."""
+    """Plans the two programs of a recorded step."""
     recorded, summed = presum(recorded)
     operations = {op.name: op for op in recorded.operations}
     outputs = _Outputs.of(recorded)
@@ -71,18 +71,18 @@ def plan(recorded: Recorded) -> Programs:
         Schedule(recorded, {}, _forward_stores(outputs, stored), forward_products).program(),
         Schedule(recorded, loads, backward_stores, _backward_products(recorded, blocks)).program(),
         {cut.input: product.inputs[0] for cut, product in zip(recorded.cuts, forward_products, strict=True)},
-        blocks.lies_under,
+        blocks.stored_as,
     )
 
 
 class _Outputs(NamedTuple):
-    """The outputs of a recorded step by what becomes of them."""
+    """The outputs of a recorded step by kind."""
 
     new_states: dict[Operand, Value]
     gates: dict[Operand, Value]
     product_inputs: dict[Operand, Operand]
     derivatives: dict[Operand, Value]
-    """But for those of masks, which nobody asks for."""
+    """Without those of masks, which have no gradient."""
 
     @classmethod
     def of(cls, recorded: Recorded) -> _Outputs:
@@ -99,9 +99,9 @@ class _Outputs(NamedTuple):
 
 
 class _Blocks(NamedTuple):
-    """Where the derivatives of pre-activations lie."""
+    """The storage of the derivatives of pre-activations."""
 
-    lies_under: dict[Operand, Operand]
+    stored_as: dict[Operand, Operand]
     stores: dict[Operand, Value]
 
 
@@ -110,24 +110,25 @@ def _kept(value: Operand) -> Operand:
 
 
 def _place_derivatives(derivatives: Mapping[Operand, Value]) -> _Blocks:
-    """The derivative of each pre-activation, those of x first: dx and du of a gate are often one value."""
-    lies_under: dict[Operand, Operand] = {}
+    """Assigns storage to the derivatives of pre-activations: dx and du of a gate are often the same value."""
+    stored_as: dict[Operand, Operand] = {}
     stores: dict[Operand, Value] = {}
     first: dict[Value, Operand] = {}
+    # Those of x first and all of them: their block (rows, G·H) enters the products for the gradients of x and W_ih.
     for operand, value in derivatives.items():
         if operand.kind is Kind.D_INPUT:
-            lies_under[operand], stores[operand] = operand, value
+            stored_as[operand], stores[operand] = operand, value
             first.setdefault(value, operand)
     for operand, value in derivatives.items():
         if operand.kind in _D_PRODUCTS:
             if value not in first:
                 first[value], stores[operand] = operand, value
-            lies_under[operand] = first[value]
-    return _Blocks(lies_under, stores)
+            stored_as[operand] = first[value]
+    return _Blocks(stored_as, stores)
 
 
 def _forward_products(recorded: Recorded, summed: tuple[str, ...], outputs: _Outputs) -> list[Product]:
-    """Each product of the step, from what lies in memory to the pre-activations of its gates."""
+    """The products of the forward program, from stored inputs to the pre-activations of gates."""
 
     def output(operand: Operand) -> Operand:
         presummed = operand.kind is Kind.RECURRENT and operand.name in summed
@@ -142,11 +143,11 @@ def _forward_products(recorded: Recorded, summed: tuple[str, ...], outputs: _Out
 
 
 def _backward_products(recorded: Recorded, blocks: _Blocks) -> list[Product]:
-    """The same products transposed, from the derivatives of their outputs to that of their input."""
+    """The transposed products, from the derivatives of their outputs to the derivative of their input."""
     products = []
     for number, cut in enumerate(recorded.cuts):
-        inputs = tuple(blocks.lies_under[output.derivative] for output in cut.outputs)
-        # The derivative by h adds to that of the state which the step before returned.
+        inputs = tuple(blocks.stored_as[output.derivative] for output in cut.outputs)
+        # The derivative by h adds to that of the state that the previous step returned.
         products.append(Product(number, inputs, (D_NEW_H if cut.input == H else cut.input.derivative,)))
     return products
 
@@ -156,7 +157,7 @@ def _forward_stores(outputs: _Outputs, stored: dict[Operand, Operand]) -> dict[O
 
 
 def _backward_stores(outputs: _Outputs, stores: dict[Operand, Value]) -> dict[Operand, Value]:
-    """Derivatives of pre-activations; of states, where those of the step before lie; sums for parameters."""
+    """Derivatives of pre-activations, of states (as those of the previous step's results), and of parameters."""
     others: dict[Operand, Value] = {}
     for operand, value in outputs.derivatives.items():
         if operand.kind is Kind.D_STATE:

@@ -1,4 +1,4 @@
-"""Operations in levels: as early as the matrix products and the sums that they wait for allow."""
+"""Arranges operations in levels: as early as the matrix products and sums that they depend on allow."""
 
 from __future__ import annotations
 
@@ -11,60 +11,60 @@ from recurra.engine.trace.operations import CONDITIONS, Op, Value
 from recurra.engine.trace.tracer import Recorded
 
 
-def _can_lie(op: Op | None) -> bool:
-    """Whether an operation's value can be stored: numbers of a row's units, and no condition."""
+def _is_storable(op: Op | None) -> bool:
+    """Whether the result of an operation can be stored: one number per unit, and not a condition."""
     return op is not None and op.width > 0 and op.kind not in CONDITIONS
 
 
 class Product(NamedTuple):
-    """Each output (+)= W of the inputs, one after the other in memory."""
+    """A matrix product: each output (+)= W inputs, the inputs adjacent in memory."""
 
     cut: int
-    """Which of the recorded cuts it is."""
+    """The number of the recorded cut."""
     inputs: tuple[Operand, ...]
     outputs: tuple[Operand, ...]
 
 
 @dataclass
 class Pass:
-    """Elementwise work on rows of one width, after the products that give rows of that width."""
+    """Elementwise work on rows of one width, after the products with outputs of that width."""
 
     width: int
     products: list[Product] = field(default_factory=list)
     stores: dict[Operand, Value] = field(default_factory=dict)
-    """Where to, and what."""
+    """The value that is stored under each operand."""
     sums: list[Operand] = field(default_factory=list)
     """Operations of kind "sum" whose argument is computed here."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """The step, or its derivative, level by level."""
+    """The step or its derivative, as levels of passes."""
 
     levels: tuple[tuple[Pass, ...], ...]
     operations: dict[Operand, Op]
     loads: dict[Operand, Operand]
-    """Values that lie in memory already, and under which operand."""
+    """The operand under which a value is stored in memory already."""
     level_of: dict[Operand, int]
 
     @property
     def products(self) -> list[Product]:
         """The matrix products in the order of the recorded cuts."""
-        return sorted(product for level in self.levels for one in level for product in one.products)
+        return sorted(product for level in self.levels for pass_ in level for product in pass_.products)
 
     def is_ready(self, name: Operand, level: int) -> bool:
         """Whether an operation's value was stored by an earlier level, as a TEMPORARY operand."""
         op = self.operations.get(name)
-        return _can_lie(op) and self.level_of[name] < level
+        return _is_storable(op) and self.level_of[name] < level
 
 
 class Schedule:
-    """Levels of operations: as early as their products and sums allow.
+    """Assigns operations to levels.
 
     Args:
         recorded: the step.
-        loads: values that lie in memory already, and under which operand.
-        stores: what is stored, under which operand.
+        loads: the operand under which a value is stored in memory already.
+        stores: the value to store under each operand.
         products: the matrix products.
     """
 
@@ -82,14 +82,16 @@ class Schedule:
         self.passes: dict[tuple[int, int], Pass] = {}
 
     def program(self) -> Program:
-        """The levels."""
+        """Builds the program."""
+        # Each store decides the level of its pass; the operations before it are computed in that pass, or in an earlier
+        # one that stores their result.
         for operand, value in self.stores.items():
             self._pass(self._store_level(operand, value), store_width(self.widths, operand)).stores[operand] = value
         last = max((level for level, _ in self.passes), default=0)
         for product in self.products:
             level = self._product_level(product)
             if product.outputs == (D_NEW_H,):
-                level = max(level, last + 1)  # it adds to what the formula stored there
+                level = max(level, last + 1)  # it adds to the derivative that the formula stores
             self._pass(level, self._output_width(product)).products.append(product)
         self._store_for_later_levels()
         levels = range(1 + max(level for level, _ in self.passes))
@@ -105,7 +107,7 @@ class Schedule:
         return self.widths[Operand(Kind.INPUT, output.name) if output.kind is Kind.PREACTIVATION else output]
 
     def _level(self, value: Value) -> int:
-        """The level at which a value is known."""
+        """The first level at which a value can be computed."""
         if not isinstance(value, Operand) or value in self.loads:
             return 0
         if value in self.product_of:
@@ -114,30 +116,32 @@ class Schedule:
             return 0
         if value not in self.levels:
             op = self.operations[value]
-            # A sum over a row is known when all units are: one level later.
+            # A sum over a row needs all units: one level later.
             self.levels[value] = max((self._level(a) for a in op.arguments), default=0) + (op.kind == "sum")
         return self.levels[value]
 
     def _product_level(self, product: Product) -> int:
         if product.inputs == (H,):
             return 0
+        # The inputs of a product are stored by all threads first: one level later.
         return 1 + max(self._store_level(operand, self.stores[operand]) for operand in product.inputs)
 
     def _store_level(self, operand: Operand, value: Value) -> int:
         level = self._level(value)
         if operand.kind is not Kind.D_NEW_STATE:
             return level
-        # What is stored over an input waits for the last operation that reads the input.
+        # A store that overwrites an input waits for the last operation that reads the input.
         readers = [op.name for op in self.operations.values() if operand in op.arguments]
         return max([level, *(self._level(reader) for reader in readers)])
 
     def _store_for_later_levels(self) -> None:
-        """Stores what a later level reads, and the sums."""
+        """Adds stores for values that a later level reads, and the sums."""
+        # From the last level to the first: a value that a later level reads may need further values of earlier levels.
         for level in range(max(at for at, _ in self.passes), -1, -1):
-            for (at, _), one in list(self.passes.items()):
+            for (at, _), pass_ in list(self.passes.items()):
                 if at == level:
-                    todo = [value for value in one.stores.values() if isinstance(value, Operand)]
-                    todo += [one_argument(self.operations[total]) for total in one.sums]
+                    todo = [value for value in pass_.stores.values() if isinstance(value, Operand)]
+                    todo += [one_argument(self.operations[total]) for total in pass_.sums]
                     self._visit(todo, level)
 
     def _visit(self, todo: list[Operand], level: int) -> None:
@@ -150,19 +154,19 @@ class Schedule:
             op, at = self.operations[value], self._level(value)
             if op.kind == "sum":
                 argument = one_argument(op)
-                one = self._pass(at - 1, self.widths[argument])
-                if value not in one.sums:
-                    one.sums.append(value)
+                pass_ = self._pass(at - 1, self.widths[argument])
+                if value not in pass_.sums:
+                    pass_.sums.append(value)
                     if at - 1 == level:
                         todo.append(argument)
-            elif _can_lie(op) and at < level:
+            elif _is_storable(op) and at < level:
                 self._pass(at, op.width).stores.setdefault(Operand(Kind.TEMPORARY, value), value)
             else:
                 todo += [a for a in op.arguments if isinstance(a, Operand)]
 
 
 def store_width(widths: Mapping[Operand, int], operand: Operand) -> int:
-    """Units of what is stored under an operand."""
+    """The number of units stored under an operand."""
     if operand.kind is Kind.NEW_STATE:
         return widths[Operand(Kind.STATE, operand.name)]
     if operand.kind is Kind.GATE:
@@ -170,12 +174,12 @@ def store_width(widths: Mapping[Operand, int], operand: Operand) -> int:
     if operand.kind is Kind.KEPT:
         return widths[operand.of]
     if operand.kind in (Kind.D_NEW_STATE, Kind.D_GATE, Kind.D_PRODUCT_INPUT):
-        return widths[operand]  # the backward step reads them, so that their widths are recorded
+        return widths[operand]  # inputs of the backward step, whose widths are recorded
     return widths[operand.primal]
 
 
 def one_argument(op: Op) -> Operand:
-    """The operand that a sum is of."""
+    """The argument of a sum."""
     (argument,) = op.arguments
     assert isinstance(argument, Operand)
     return argument

@@ -17,7 +17,7 @@ import torch
 from recurra.cells import Cell
 from recurra.cells.activations import ACTIVATIONS
 from recurra.cells.builtin_code import is_untouched
-from recurra.cells.reachable_code import Reached, is_settled, reach
+from recurra.cells.reachable_code import Reached, is_library_code, reach
 from recurra.engine.trace.contents import changed, contents
 from recurra.engine.trace.isolation import error_as_reason, run_isolated
 from recurra.engine.trace.operations import Untraceable
@@ -34,7 +34,7 @@ class _CellRecord:
     """The results for one cell object."""
 
     def __init__(self, cell: Cell) -> None:
-        self.reached: Reached = reach(type(cell), vars(cell), follow=lambda value: not is_settled(value))
+        self.reached: Reached = reach(type(cell), vars(cell), follow=lambda value: not is_library_code(value))
         self.refusal: str | None = None
         self.examined: dict[Signature, None] = {}
         self.probes: dict[tuple[int, torch.dtype], StepProbe] = {}
@@ -95,7 +95,7 @@ def _builtin_key(cell: Cell) -> tuple[Any, ...] | None:
 
 @functools.cache
 def _field_names(kind: type[Cell]) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
+    return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
 
 
 def _require_complete(signature: Signature) -> Signature:

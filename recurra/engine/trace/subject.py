@@ -1,4 +1,4 @@
-"""A cell to trace, whose names and formula stay as they were when its step was looked at."""
+"""A cell to trace, with its names and formula at the time when its step was examined."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Subject:
 
     @property
     def formula(self) -> Formula:
-        """What the step used at that moment."""
+        """The properties of the step at that moment."""
         return self.outline.formula
 
     def step(self, x: Any, u: Any, s: Any, p: Any) -> tuple[State, Gates]:

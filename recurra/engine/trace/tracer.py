@@ -110,6 +110,7 @@ def _inputs(cell: Subject, variant: Variant) -> dict[Operand, int]:
         widths |= {Operand(Kind.SHIFT, name): H for name in shifted}
     if variant.dropped:
         widths[Operand(Kind.DROPOUT_MASK, "h")] = narrow
+    # A mask has the width of its state, which with a projection is not always H.
     for name, zoned in zip(cell.states, variant.zoned, strict=False):
         if zoned:
             widths[Operand(Kind.ZONEOUT_MASK, name)] = widths[Operand(Kind.STATE, name)]
@@ -127,6 +128,7 @@ def _find_cuts(
         nonlocal computed
         if any(set(outputs) & set(cut.outputs) for cut in cuts):
             raise Untraceable(f"two products of one gate, {', '.join(output.name for output in outputs)}")
+        # Any numbers serve: the trace reads only which tensors enter which products.
         if matrix == "hr":
             tensors[outputs[0]] = torch.full((rows, variant.projected), 0.3, device="cpu")
         read = Operand(Kind.STATE, "h")
@@ -176,6 +178,7 @@ def _step_and_derivative(cell: Subject, variant: Variant, inputs: list[Operand])
             new, gates = _step(cell, variant, dict(zip(inputs, values, strict=True)), on_product)
             return (*new, *(gates if variant.shown else ()), *products)
 
+        # One trace for both, so that the derivative shares the operations of the step instead of repeating them.
         results, pull = torch.func.vjp(step, *tensors[: len(inputs)])  # type: ignore[misc]
         return (*results, *pull(tuple(tensors[len(inputs) :])))
 
