@@ -51,7 +51,6 @@ MODES = {
     "saved tensors hooks": lambda: torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t),
     "no_grad": torch.no_grad,
     "inference": torch.inference_mode,
-    "dispatch": Dispatch,
     "function": Function,
     "device": lambda: torch.device("cpu"),
     "detect_anomaly": lambda: torch.autograd.set_detect_anomaly(True),
@@ -71,6 +70,16 @@ def test_a_formula_first_used_within_a_mode_is_compiled(mode):
     again = request_of(request.cell)
     again.x.requires_grad_()
     torch.testing.assert_close(run(again, "cpu").y, run(again, "unroll").y, rtol=0, atol=1e-13)
+
+
+def test_a_dispatch_mode_sees_every_operator_and_disables_nothing():
+    request = request_of(fresh())
+    with Dispatch():
+        assert choose(request).engine == "unroll"
+        with pytest.raises(InputError, match="a dispatch mode of PyTorch is active"):
+            choose(request, "cpu")
+        want = run(request).y
+    torch.testing.assert_close(run(request, "cpu").y, want, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("default", [torch.float64, torch.float16])

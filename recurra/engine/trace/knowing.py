@@ -129,9 +129,10 @@ def _note_of(cell: Cell) -> _Note:
         return known[1]
     note, number = _Note(cell), id(cell)
 
-    def forget(gone: weakref.ref[Cell]) -> None:
-        if _notes.get(number, (None,))[0] is gone:
-            _notes.pop(number, None)
+    # Held by the default: at the interpreter's end the module's own name is None before the last cells are gone.
+    def forget(gone: weakref.ref[Cell], notes: dict[int, Any] = _notes) -> None:
+        if notes.get(number, (None,))[0] is gone:
+            notes.pop(number, None)
 
     _notes[number] = weakref.ref(cell, forget), note
     return note
