@@ -45,7 +45,9 @@ def check_single(folder: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuses what cannot be the folder of a trained model, and says what it is; completes a replacement that was cut off.
+    """Refuses what cannot be the folder of a trained model, and says what it is.
+
+    A replacement of the model that was cut off is completed first.
 
     Raises:
         InputError: a file, nothing, a folder of a run that has not saved a model yet, or what cannot be looked at.
