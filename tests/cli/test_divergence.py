@@ -1,7 +1,7 @@
 """A run that diverged ends in one line and exit code 1, its model saved; one that learned little, in a notice."""
 
 import pytest
-from doors import run_command
+from cli_runner import run_command
 
 import recurra
 from recurra.errors import RecurraError
