@@ -41,16 +41,17 @@ class _Formula:
     def __init__(self, request: Request) -> None:
         self._cell, self._dtype = request.cell, request.x.dtype
         self._hidden = request.weights.ih.shape[0] // len(request.cell.gates)
-        self._at_forward = self._signature()
+        # In a graph of torch.compile both passes are compiled at the same time, from the same formula.
+        self._in_graph = torch.compiler.is_compiling()
+        self._at_forward = None if self._in_graph else self._signature()
 
     def _signature(self) -> Signature | None:
-        is_fixed = is_untouched(type(self._cell)) or torch.compiler.is_compiling()
+        is_fixed = is_untouched(type(self._cell))
         return None if is_fixed else current_signature(self._cell, self._hidden, self._dtype)
 
     def check(self) -> None:
         """Raises an error if the cell's step has changed since the forward pass."""
-        current = self._signature()
-        if current != self._at_forward:
+        if not self._in_graph and self._signature() != self._at_forward:
             raise RecurraError(
                 f"{type(self._cell).__name__}: its step has changed between the forward pass and the backward pass, "
                 "which computes it again. Change it after backward(), or make the layer with recompute=False"
