@@ -101,6 +101,7 @@ def compare(
             for kind in kinds:
                 implementations = gather(cell, shape, kind, engine)
                 calls = {**implementations.calls, "sgemm": lambda: torch.mm(a, a, out=product)}
+                # A backward pass has two products for each one of the forward pass.
                 flops = forward_flops(cell, shape) * (3 if kind == "training" else 1)
                 yield Row(name, shape, kind, implementations.engine, flops, medians(calls, rounds))
 

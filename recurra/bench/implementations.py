@@ -93,6 +93,7 @@ def gather(cell: Cell, shape: Shape, kind: str, engine: str) -> Implementations:
     batch, layer = make_batch(shape), make_layer(cell, shape, engine)
     layers: dict[str, nn.Module] = {"recurra": layer, "eager": make_layer(cell, shape, "unroll")}
     chosen = layer.explain(batch.x).engine
+    # The compiled loops are of interest too where they are not the default.
     if chosen == "native" and engine == "auto" and _runs(cpu := make_layer(cell, shape, "cpu"), batch.x):
         layers["cpu"] = cpu
     namesake = torch_equivalent(layer)

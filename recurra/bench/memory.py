@@ -69,6 +69,7 @@ def measure(who: str, cell: str, shape: str, engine: str, threads: int) -> dict[
     layer = make_layer(find_subject(cell), parse_shape(shape), "unroll" if who == "eager" else engine)
     runs = torch_equivalent(layer) if who == "torch.nn" else layer
     assert runs is not None
+    # Imports, compilation and packing happen here, so that only the memory of the step is measured.
     timed_pass(runs, Batch(batch.x[:, :2], batch.dy[:, :2]), "training")()
     call, before = timed_pass(runs, batch, "training"), _memory("VmRSS")
     call()

@@ -108,9 +108,11 @@ class Cell(ABC):
         Raises:
             InputError: the formula reads a gate or state that the cell lacks, or returns other states than it names.
         """
+        # Running the step here would add its operators to the compiled graph.
         if torch.compiler.is_compiling():
             return self.known_formula
         kind = type(self)
+        # The formula of an unmodified built-in cell cannot change, and is examined once per process.
         if not is_untouched(kind) or "step" in self.__dict__:
             self.__dict__["_formula"] = _probe(self)
         elif kind not in _builtin_formulas:

@@ -78,9 +78,11 @@ def initialise(
     hidden = weights.ih.shape[0] // len(gates)
     bound = 1 / math.sqrt(hidden) if hidden else 0.0  # torch.nn's cells may have 0 units
     with torch.no_grad():
+        # In the order of torch.nn's parameters, so that one seed gives the same numbers.
         for tensor in (weights.ih, weights.hh, weights.b_ih, weights.b_hh, weights.hr, *weights.vectors):
             if tensor is not None:
                 tensor.uniform_(-bound, bound, generator=generator)
+        # Gate by gate, because each (H, H) block is the recurrence of a gate.
         for block in weights.hh.chunk(len(recurrent)) if recurrent else ():
             _fill_recurrent(block, how, generator)
         if how.input == "xavier":

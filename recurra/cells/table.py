@@ -142,12 +142,14 @@ def _imported(which: str) -> Any:
         raise InputError(f"there is no cell {which!r}. {nearest(which, CELLS)} A user-defined cell is 'module:Class'.")
     if not name or not module or module.startswith("."):
         raise InputError(f"cell {which!r}: expected 'module:Class', such as 'my_cells:Leaky'")
+    # As `python -m` does: modules of the current folder are found first.
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
         loaded = importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise InputError(f"cell {which!r}: no module {error.name!r} here or on the Python path") from error
+    # A module without a main guard may call sys.exit when it is imported.
     except (Exception, SystemExit) as error:
         raise InputError(f"cell {which!r}: {module} cannot be imported: {_in_a_line(error)}") from error
     finally:

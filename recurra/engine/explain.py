@@ -33,7 +33,7 @@ def explain(request: Request, engine: str = "auto") -> Explained:
 
 def _describe_kept(request: Request, engine: str) -> str:
     if not torch.is_grad_enabled():
-        return "nothing, no gradient is wanted"
+        return "nothing, no gradient is needed"
     states = f"the {'states' if len(request.cell.states) > 1 else 'state'} {', '.join(request.cell.states)}"
     if 0 < request.recompute < len(request.x):
         return f"{states} of every {request.recompute}th step; what lies between is computed again"
@@ -47,7 +47,7 @@ def _describe_kept(request: Request, engine: str) -> str:
     numbers = sum(programs.recorded.widths[name] for name in programs.kept) + len(programs.kept_sums)
     numbers += sum(tensor.shape[-1] for tensor in request.state)
     size = numbers * T * B * request.x.element_size() / 2**20
-    sums = [f"{len(programs.kept_sums)} sums a row"] if programs.kept_sums else []
+    sums = [f"{len(programs.kept_sums)} sums per row"] if programs.kept_sums else []
     return f"of every step {', '.join([states, *values, *sums])}; {size:.1f} MiB"
 
 

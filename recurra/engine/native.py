@@ -30,7 +30,7 @@ def why_not(request: Request) -> str | None:
     if len(request.x) == 0:
         return "torch.nn takes no sequence of 0 steps"
     if len({tensor.dtype for tensor in (request.x, *request.state, request.weights.hh)}) > 1:
-        return "torch.nn wants one dtype for input, state and weights"
+        return "torch.nn needs one dtype for input, state and weights"
     return None
 
 

@@ -73,6 +73,7 @@ def _tensors(piece: Request) -> list[Tensor]:
 
 
 def _piece(request: Request, state: State, start: int, stop: int) -> Request:
+    # A row that ends before the piece has 0 steps in it, one that ends after it all of them.
     lengths = None if request.lengths is None else (request.lengths - start).clamp(0, stop - start)
     zoneout = tuple(mask if mask is None or mask.shape[0] == 1 else mask[start:stop] for mask in request.masks.zoneout)
     masks = Masks(request.masks.h, zoneout)

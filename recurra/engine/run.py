@@ -41,12 +41,12 @@ def choose(request: Request, engine: str = "auto") -> Choice:
     if engine not in ENGINES:
         raise InputError(f"there is no engine {engine!r}. {nearest(engine, ENGINES)}")
     if engine == "unroll":
-        return Choice("unroll", "asked for")
+        return Choice("unroll", "requested")
     if engine != "auto":
         obstacle = _WHY_NOT[engine](request)
         if obstacle:
             raise InputError(f"engine {engine!r} cannot run this: {obstacle}. Use engine='auto' or 'unroll'")
-        return Choice(engine, "asked for")
+        return Choice(engine, "requested")
     return _automatic(request)
 
 

@@ -28,6 +28,7 @@ def check_input(name: str, x: Tensor, input_size: int) -> None:
 def check_tensor(name: str, argument: str, value: object) -> None:
     """Checks that an argument is a tensor, and not a nested one, whose rows have no common shape."""
     if not isinstance(value, Tensor):
+        # A Proxy has no shape: without this check the error would be one of symbolic_trace, at another line.
         if isinstance(value, torch.fx.Proxy):
             raise InputTypeError(
                 f"{name}: torch.fx.symbolic_trace cannot run through the layer: use torch.export, "
@@ -51,7 +52,7 @@ def check_lengths(name: str, lengths: object, x: Tensor) -> None:
         )
     if tuple(lengths.shape) != (x.shape[1],) or lengths.dtype != torch.int64:
         raise InputShapeError(
-            f"{name}: lengths is {lengths.dtype} {tuple(lengths.shape)}, expected int64 ({x.shape[1]},), one a row"
+            f"{name}: lengths is {lengths.dtype} {tuple(lengths.shape)}, expected int64 ({x.shape[1]},), one per row"
         )
     # Within a compiled or exported graph the values are unknown, and the caller must ensure them.
     if torch.compiler.is_compiling():
@@ -85,6 +86,6 @@ def check_state(name: str, state: State, cell: Cell, sizes: tuple[int, ...], row
 def check_states(name: str, states: States, cell: Cell, sizes: Sequence[tuple[int, ...]], rows: int) -> None:
     """Checks the states of a stack: one for each layer and direction, with the widths `sizes` of its tensors."""
     if len(states) != len(sizes):
-        raise InputShapeError(f"{name}: {len(states)} states given, expected {len(sizes)}, one a layer and direction")
+        raise InputShapeError(f"{name}: {len(states)} states, expected {len(sizes)}, one per layer and direction")
     for state, widths in zip(states, sizes, strict=True):
         check_state(name, state, cell, widths, rows)

@@ -76,6 +76,7 @@ def to_keras(
     """
     order = _order(kind)
     _check_names(kind, state_dict, suffix)
+    # argsort of a permutation is its inverse.
     back = tuple(int(place) for place in np.argsort(order))
     names = [name for name in _NAMES if name + suffix in state_dict]
     arrays_by_name = {name: _reordered(state_dict[name + suffix].detach().cpu().numpy(), back) for name in names}

@@ -129,6 +129,7 @@ def check_masks(
         raise InputShapeError(
             f"{name}: masks for {len(masks.recurrent)} layers and directions, expected {len(positions)}"
         )
+    # One mask per layer above the first, for both directions: the next is taken with the forward direction.
     between = iter(masks.between)
     for position, W, h, weight, zoneout in zip(positions, like, *masks[:2], masks.zoneout, strict=True):
         _check(name, "recurrent_dropout", h, (rows, position.emitted))

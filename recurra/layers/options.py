@@ -31,6 +31,7 @@ def unit_counts(name: str, hidden_size: Any, num_layers: int) -> tuple[int, ...]
 def check_count(name: str, field: str, value: object, least: int = 1) -> None:
     """Checks that a size is an integer of at least `least`."""
     expected = "a whole number above 0" if least else "a whole number, 0 or more"
+    # bool is a subclass of int: True would pass as a size of 1.
     if isinstance(value, bool) or not isinstance(value, int):
         raise InputTypeError(f"{name}: {field}={value!r} must be {expected}, not a {type(value).__name__}")
     if value < least:
@@ -124,6 +125,7 @@ def check_connections(name: str, residual: bool, highway: bool, widths: list[int
         raise InputError(f"{name}: residual=True and highway=True are two answers to one question: choose one")
     if len(widths) < 2:
         raise InputError(f"{name}: {which}=True connects each layer to the one below it, but num_layers=1")
+    # The first layer has no connection, so that its input may have another width.
     if len(set(widths)) > 1:
         raise InputError(f"{name}: {which}=True adds layers up, so they must be of one width, not {widths}")
 

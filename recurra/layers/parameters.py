@@ -87,6 +87,7 @@ def _shapes(
     cell: Cell, position: LayerPosition, bias: bool, layer_norm: bool, learned: bool
 ) -> dict[str, tuple[int, ...]]:
     H, G, R = position.hidden, len(cell.gates) * position.hidden, len(cell.recurrent) * position.hidden
+    # The names, layout and order of torch.nn, so that state dicts are compatible.
     shapes: dict[str, tuple[int, ...]] = {"weight_ih": (G, position.input), "weight_hh": (R, position.emitted)}
     if bias:
         shapes |= {"bias_ih": (G,), "bias_hh": (R,)}

@@ -266,9 +266,11 @@ class Recurrent(NotScriptable, nn.Module):
     ) -> Request:
         position = self._positions[index]
         weights, zoneout, drop = self.weights(position.suffix), masks.zoneout[index], masks.weight[index]
+        # Masks of single steps are drawn here unless they were passed: T is known only now.
         if not zoneout and self.zoneout:
             draw = self._dropout_rates.draw_zoneout if self.training else self._dropout_rates.expected_zoneout
             zoneout = draw(position, weights.hh, *((x.shape[1], x.shape[0]) if self.training else ()))
+        # The product with the mask is part of the graph, so that dropped weights get a gradient of 0.
         if drop is not None:
             weights = weights._replace(hh=weights.hh * drop)
         step_masks = Masks(masks.recurrent[index], zoneout)

@@ -60,6 +60,7 @@ def to_padded(
     if isinstance(x, PackedSequence):
         if lengths is not None:
             raise InputError(f"{name}: a packed sequence carries its lengths already: leave lengths= out")
+        # In the caller's order of rows, not in the packed one.
         padded, lengths = pad_packed_sequence(x)  # (T, B, I)
         check_input(name, padded, input_size)
         return PaddedInput(padded, lengths, False, x, False)
@@ -77,6 +78,7 @@ def to_padded(
 def _pack(y: Tensor, like: PackedSequence) -> PackedSequence:
     """Y (T, B, P), rows in the caller's order, as a packed sequence with the layout of `like`."""
     rows = y if like.sorted_indices is None else y.index_select(1, like.sorted_indices)
+    # Row k of the sorted batch has step t if batch_sizes[t] > k.
     lengths = (like.batch_sizes[:, None] > torch.arange(y.shape[1], device="cpu")).sum(0)  # (B,), descending
     data = pack_padded_sequence(rows, lengths).data
     return PackedSequence(data, like.batch_sizes, like.sorted_indices, like.unsorted_indices)

@@ -114,6 +114,7 @@ class Step(NotScriptable, nn.Module):
             state = state.map(lambda tensor: tensor[None])
         check_state(name, state, self.cell, tuple(self._position.states.values()), len(rows))
         check_dtypes(name, rows, (state,), self.weights().hh)
+        # A sequence of one step, (1, B, I).
         new = self.run_layer(Request(self.cell, rows[None], state, self.weights())).state
         return new.map(lambda tensor: tensor[0]) if single else new
 
@@ -142,12 +143,13 @@ class _TorchCompatibleCell(Interchange, Step):
         if hx is None:
             return self._to_torch(super().forward(input))
         name, names = type(self).__name__, self.cell.states
+        # torch.nn passes a state of one tensor without a tuple.
         parts = (hx,) if isinstance(hx, Tensor) and len(names) == 1 else hx
         if isinstance(parts, Tensor):
             raise InputTypeError(f"{name}: hx holds 1 tensors, expected ({', '.join(names)})")
         if not isinstance(parts, tuple | list):
-            wanted = f"({', '.join(names)})" if len(names) > 1 else "a tensor"
-            raise InputTypeError(f"{name}: hx must be {wanted}, not a {type(hx).__name__}")
+            expected = f"({', '.join(names)})" if len(names) > 1 else "a tensor"
+            raise InputTypeError(f"{name}: hx must be {expected}, not a {type(hx).__name__}")
         if len(parts) != len(names):
             raise InputShapeError(f"{name}: hx holds {len(parts)} tensors, expected ({', '.join(names)})")
         return self._to_torch(super().forward(input, State(**dict(zip(names, parts, strict=True)))))

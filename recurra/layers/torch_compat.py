@@ -86,6 +86,7 @@ class _TorchCompatible(TorchBase, nn.RNNBase):  # type: ignore[misc, override]
                 size = self._positions[0].states[state]
                 shape = f"({layers}, {'' if single else 'batch, '}{size})"
                 raise InputShapeError(f"{name}: {state} of hx is {tuple(tensor.shape)}, expected {shape}")
+        # From (L·D, B, H) per state to one `State` per layer and direction.
         pieces = zip(*(tensor.unbind(0) for tensor in parts), strict=True)
         return tuple(State(**dict(zip(names, piece, strict=True))) for piece in pieces)
 

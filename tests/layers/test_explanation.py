@@ -24,7 +24,7 @@ def test_what_is_kept_depends_on_what_is_asked():
     x = torch.zeros(100, 32, 64)
     assert "every 10th step" in recurra.explain(GRU(64, 128, recompute=True), x).kept
     with torch.no_grad():
-        assert recurra.explain(GRU(64, 128), x).kept == "nothing, no gradient is wanted"
+        assert recurra.explain(GRU(64, 128), x).kept == "nothing, no gradient is needed"
     assert recurra.explain(GRU(64, 128, engine="unroll"), x).kept.startswith("every intermediate result")
 
 

@@ -36,9 +36,11 @@ def cpu(request: Request) -> Result:
     sequences = Sequences.of(request)
     reference = Reference(request.cell, formula.signature, variant, sequences.lengths, request.reverse)
     plan = _Plan(loops, sequences, tuple(names), len(cell.states), _steps_recomputed(request), reference)
+    # Tensors are separate arguments, because autograd does not look into dictionaries.
     outputs = _Loops.apply(plan, *tensors)
     n = len(cell.states)
     y, last, shown = outputs[0], State(**dict(zip(cell.states, outputs[1 : n + 1], strict=True))), outputs[n + 1 :]
+    # Such a formula has an unprojected state: y is projected here, for all steps at once.
     if weights.hr is not None and cell.formula.reads_h:
         y = F.linear(y, weights.hr)  # (T, B, P)
     kept = Gates(**dict(zip(cell.formula.shown, shown, strict=True))) if variant.shown else None
@@ -126,7 +128,9 @@ class _Loops(torch.autograd.Function):
         if keep:
             saved = forward.saved()
             ctx.saved_names = list(saved)
+            # Not as attributes of ctx: autograd then detects in-place changes, and hooks on saved tensors apply.
             ctx.save_for_backward(*tensors, *saved.values(), y)
+        # Outputs without a gradient give None, instead of a tensor of zeros each.
         ctx.set_materialize_grads(False)
         return (y, *last, *shown)
 
@@ -148,6 +152,7 @@ class _Loops(torch.autograd.Function):
             gradients = Backward(plan.loops, plan.sequences, operands, saved, requires_grad, plan.recompute)
             by_operand = gradients.run(dy, further[: plan.states], further[plan.states :])
         results = [by_operand.get(name) if requires_grad[name] else None for name in plan.names]
+        # Only with create_graph=True.
         if torch.is_grad_enabled():
             results = differentiable(plan.reference, operands, incoming, requires_grad, results)
         return (None, *results)

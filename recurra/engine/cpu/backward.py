@@ -47,6 +47,7 @@ class Backward:
         self.fixed = packed_weights(loops, operands, self.like, "backward") | fixed_arrays(operands, self.memory)
         self.per_step: dict[str, Tensor] = {}
         rows = max(chunk.last - chunk.first for chunk in self.chunks)
+        # For one chunk: the products with its derivatives follow before the next chunk overwrites them.
         self.D = {name: buffer(self.like, rows, self.memory.size(name)) for name in self.memory.derivatives}
         self.gradients = WeightGradients(loops, sequences, operands, needed, self.D)
 
@@ -62,6 +63,7 @@ class Backward:
         """
         self._start(dy, dlast, dgates)
         order = list(enumerate(self.sequences.in_time(self.chunks)))
+        # In the reverse order of the forward pass, whichever direction that has.
         for number, chunk in reversed(order):
             states, kept = self._states_and_kept(chunk, number)
             self._run_chunk(chunk, states, kept)
@@ -71,6 +73,7 @@ class Backward:
             gradients[Operand(Kind.STATE, state)] = self.fixed[Operand(Kind.D_NEW_STATE, state)]
         for name in self.memory.holding(*D_PARAMETERS):
             assert isinstance(name, Operand)
+            # One sum per row of the batch, see `RowValues.store`: (B, size) to (size,).
             gradients[name.primal] = self.fixed[name].sum(0)
         return gradients
 

@@ -67,6 +67,7 @@ class Code:
         return ir.Constant(self._mask_kind, [int(lane < lanes) for lane in range(self.shape.width)])
 
     def _declared(self, intrinsic: str, kind: ir.FunctionType) -> Any:
+        # LLVM appends the types of an overloaded intrinsic to its name, `llvm.masked.load.v8f32.p0`.
         name = f"{intrinsic}.v{self.shape.width}f{self.shape.bits}.p0"
         return self.b.module.globals.get(name) or ir.Function(self.b.module, kind, name)
 

@@ -65,6 +65,7 @@ class Compiled:
             code = _compile(write())
             if key is not None:
                 code_cache.save(key, code)
+        # An empty module: the code is in the object file, compiled now or in an earlier process.
         module = llvm.parse_assembly("")
         module.triple = llvm.get_process_triple()
         self._engine = llvm.create_mcjit_compiler(module, _machine())

@@ -95,6 +95,7 @@ class Forward:
         self.S = {"h": make(T + 1, B, memory.size(Operand(Kind.STATE, "h")))}
         for state in states[1:] if self.keep else ():
             self.S[state] = buffer(like, T + 1, B, memory.size(Operand(Kind.STATE, state)))
+        # Kept values of all chunks; without a backward pass all chunks write to the same rows.
         rows = self.chunks[-1].last if self.keep else max(chunk.last - chunk.first for chunk in self.chunks)
         self.kept = {name: buffer(like, rows, memory.size(name)) for name in memory.kept}
         self.gates = {name: make(T, B, memory.size(name)) for name in memory.holding(Kind.GATE)}
@@ -120,6 +121,7 @@ class Forward:
             end = -1 if sequences.direction > 0 else 0
             carried = {state: tensor[end] for state, tensor in arrays.items()}
             self._take_last(last, carried, arrays, chunk)
+        # In reverse all rows end at step 0, and rows without steps keep their initial state.
         if sequences.lengths is not None and sequences.direction < 0:
             has_steps = (sequences.lengths > 0)[:, None]
             last = {state: torch.where(has_steps, carried[state], last[state]) for state in states}

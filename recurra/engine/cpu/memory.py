@@ -64,6 +64,7 @@ class Memory:
             self.places[operand], self.widths[operand] = Place(array, offset), width
             offset += width
             holds = operand.kind if isinstance(operand, Operand) else None
+        # Without operands there is no array, and the loop has no argument for it.
         if offset:
             self.arrays[array] = Array(layout, offset, holds)
 
@@ -154,6 +155,7 @@ def _lay_out_shared(memory: Memory, cell: Outline, variant: Variant, programs: P
     widths = programs.recorded.widths
     _add_by_width(memory, "kept", "packed", [(Operand(Kind.KEPT, value), widths[value]) for value in programs.kept])
     memory.add("R", "packed", [(Operand(Kind.KEPT_SUM, total), 1) for total in programs.kept_sums])
+    # Both loops use the kept sum itself: it is written by the forward loop and read by the backward loop.
     for total in programs.kept_sums:
         memory.alias(Operand(Kind.ROW_SUM, total), Operand(Kind.KEPT_SUM, total))
     for name in cell.states:
@@ -185,6 +187,7 @@ def _lay_out_derivatives(memory: Memory, cell: Outline, variant: Variant, progra
             memory.add_one(operand, "row", width)
         elif operand.kind in PARAMETERS:
             memory.add_one(operand.derivative, "row", width)
+    # In the order of the gates: adjacent derivatives are one operand of the products for the gradients of weights.
     blocks = dict.fromkeys(programs.blocks.values())
     _add_by_width(memory, "D", "packed", [(block, store_width(widths, block)) for block in blocks])
     memory.add("r", "row", [(Operand(Kind.ROW_SUM, total), 1) for total in _own_sums(programs, forward=False)])

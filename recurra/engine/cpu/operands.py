@@ -37,6 +37,7 @@ def packed_weights(
     for number, cut in enumerate(loops.programs.recorded.cuts):
         matrix = operands[cut.matrix]
         assert matrix is not None
+        # W_hh has a block of H rows per gate, W_hr is one block of P rows.
         hh = cut.matrix == "hh"
         gates = tuple(recurrent.index(output.name) for output in cut.outputs) if hh else (0,)
         width = variant.hidden if hh else variant.projected

@@ -76,6 +76,7 @@ class Reference:
                 (tensor(f"gain.state.{name}"), tensor(f"shift.state.{name}"))
                 for name in self.signature.outline.formula.normalised
             ]
+            # The gains are one operand per gate in the loops, and stacked, (R·H,), in `Norms`.
             gains = torch.cat([tensor("hh").new_empty(0), *(tensor(f"gain.{gate}") for gate in cell.recurrent)])
             norms = Norms(gains, gains, tuple(pairs))  # z is normalised already, so that the first gains are not read
             shifts = [tensor(f"shift.{gate}") for gate in cell.recurrent if f"shift.{gate}" in operands]
@@ -116,6 +117,7 @@ def reference_gradients(
         # Aliases: one tensor may be two inputs, each with its own gradient.
         inputs = {name: _alias(tensor, create_graph, requires_grad[name]) for name, tensor in operands.items()}
         outputs = zip(reference.outputs(inputs), incoming, strict=True)
+        # torch.autograd.grad refuses outputs without a graph.
         reached = [(output, gradient) for output, gradient in outputs if gradient is not None and output.requires_grad]
         names = [name for name in operands if requires_grad[name]]
         if not reached or not names:

@@ -50,6 +50,7 @@ class Sequences:
         lengths = request.lengths.to("cpu", torch.int64, copy=True)
         ordered, order = lengths.sort(descending=True, stable=True)
         has_step = torch.arange(T, device="cpu")[:, None] < ordered  # (T, B), rows as they are numbered
+        # Row numbers descend in length, so that the rows with step t are the numbers 0 … active[t] - 1.
         active = has_step.sum(1)
         offsets = torch.cat([active.new_zeros(1), active.cumsum(0)])
         places = (torch.arange(T, device="cpu")[:, None] * B + order)[has_step]

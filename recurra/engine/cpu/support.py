@@ -30,6 +30,7 @@ def _tensor_obstacle(request: Request) -> str | None:
         return "it compiles for the CPU, and not all tensors are there"
     if {tensor.dtype for tensor in tensors} not in ({torch.float32}, {torch.float64}):
         return "it computes in float32 or float64 throughout"
+    # Subclasses (fake tensors, functorch's wrappers) may have no memory that compiled code can read.
     if any(type(tensor) not in (Tensor, nn.Parameter) for tensor in tensors):
         return "it needs plain tensors, with numbers in memory"
     if 0 in request.x.shape[:2]:

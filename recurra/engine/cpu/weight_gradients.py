@@ -56,6 +56,7 @@ class WeightGradients:
         for name in ("x", "z"):
             tensor = operands.get(name)
             if tensor is not None and needed[name]:
+                # The padding of rows is never written, and its gradient is 0.
                 make = torch.empty if sequences.places is None else torch.zeros
                 self.gradients[name] = make(tensor.shape, dtype=tensor.dtype, device=tensor.device)
 
@@ -142,6 +143,7 @@ class WeightGradients:
 
     def _add_product(self, matrix: str, first_row: int, gradient: Tensor, a: Tensor, b: Tensor) -> None:
         """Adds a @ b to rows of a matrix's gradient, from `first_row` on."""
+        # beta=0 does not read the gradient, which is uninitialised before the first product.
         torch.addmm(gradient, a, b, beta=int((matrix, first_row) in self._begun), out=gradient)
         self._begun.add((matrix, first_row))
 

@@ -76,6 +76,7 @@ class _Walk:
         # A value met before, such as one that contains itself, is described by its identity.
         if id(value) in self._seen or len(self._seen) > _MAX_VALUES:
             return id(value)
+        # Keeps a reference, so that no other object can get the same id during the walk.
         self._seen[id(value)] = value
         if isinstance(value, tuple):
             return [

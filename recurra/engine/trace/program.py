@@ -46,6 +46,7 @@ def plan(recorded: Recorded) -> Programs:
     operations = {op.name: op for op in recorded.operations}
     outputs = _Outputs.of(recorded)
     product_inputs = {value: _kept(value) for value in outputs.product_inputs.values()}
+    # New states are stored anyway: the backward step loads them, and nothing more is kept for them.
     new_states = {
         value: state
         for state, value in outputs.new_states.items()

@@ -155,6 +155,7 @@ class Recorder(TorchFunctionMode):
         further = tuple((name, self._key_of(value)) for name, value in kwargs.items())
         code = getattr(func, "__code__", None)
         further = further if code is None else (*further, code)
+        # A torch.autograd.Function runs its forward with gradients disabled, and its backward is not recorded.
         if torch.is_grad_enabled() is not self._grad_enabled:
             self._set_obstacle("its step calls a torch.autograd.Function, which the compiled engine cannot look into")
         if operator in _STORAGE_QUERIES:
@@ -245,6 +246,7 @@ class Recorder(TorchFunctionMode):
         if call.function is torch._C._set_grad_enabled:
             self._grad_enabled = bool(args[0])
         self.reads_values |= kind in _VALUE_READS
+        # PyTorch's in-place operators end with one underscore.
         self.writes |= (kind.endswith("_") and not kind.endswith("__")) or kind in ("__setitem__", "data")
         tensors = call.result if isinstance(call.result, tuple | list) else (call.result,)
         if not tensors or not all(isinstance(tensor, Tensor) for tensor in tensors):

@@ -125,6 +125,7 @@ def _examined_signature(cell: Cell, hidden: int, dtype: torch.dtype) -> Signatur
 
 
 def _record_of(cell: Cell) -> _CellRecord:
+    # An id is reused when its object is gone: the weak reference tells whether it is the same cell.
     known = _records.get(id(cell))
     if known is not None and known[0]() is cell and known[1].reached.unchanged():
         return known[1]
@@ -147,6 +148,7 @@ def _run(record: _CellRecord, cell: Cell, hidden: int, dtype: torch.dtype) -> Si
     """
     probe = record.probe(cell, hidden, dtype)
     try:
+        # Dispatch modes of the caller must not see the calls of the probe.
         if torch._C._len_torch_dispatch_stack():
             from torch.utils._python_dispatch import _disable_current_modes
 

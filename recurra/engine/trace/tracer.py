@@ -86,6 +86,7 @@ def record(cell: Cell | Subject, variant: Variant, dtype: torch.dtype = torch.fl
     writer = Writer(rows, widths, dtype)
     joint = _step_and_derivative(cell, variant, list(inputs))
     values = writer.write(traced_graph(joint, [*_example(widths, rows, dtype).values()]), list(widths))
+    # The order of `joint`: results of the step, then the derivatives of all inputs.
     outputs = dict(zip([*results, *(operand.derivative for operand in inputs)], values, strict=True))
     if any(isinstance(outputs[cut.input], float) for cut in cuts if cut.input in outputs):
         raise Untraceable("a product with a constant")

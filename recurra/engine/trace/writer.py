@@ -77,6 +77,7 @@ class Writer:
             return _rounded(float(_CONSTANTS[name](node)), node.meta["val"].dtype)
         self._check(node, name)
         arguments = tuple(self._values[arg] if isinstance(arg, fx.Node) else arg for arg in node.args)
+        # A step works on rows of units: views and expansions change no numbers.
         if name in _SHAPES:
             return self._as_value(arguments[0])
         if name in ("aten.mean", "aten.sum"):
@@ -134,6 +135,7 @@ class Writer:
         simple = _simple(kind, arguments)
         if simple is not None:
             return simple
+        # Equal operations on equal arguments are written once.
         key = (kind, arguments)
         if key not in self._known:
             name = Operand(Kind.RESULT, f"{kind}{len(self.operations)}")
