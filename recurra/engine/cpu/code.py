@@ -12,12 +12,17 @@ from recurra.engine.cpu.tile_shape import TileShape
 I64, I32 = ir.IntType(64), ir.IntType(32)
 
 
+def number_type(shape: TileShape) -> ir.Type:
+    """LLVM's type of a number."""
+    return ir.FloatType() if shape.bits == 32 else ir.DoubleType()
+
+
 class Code:
     """An IR builder for one function with vectors of one type."""
 
     def __init__(self, builder: ir.IRBuilder, shape: TileShape) -> None:
         self.b, self.shape = builder, shape
-        self.number = ir.FloatType() if shape.bits == 32 else ir.DoubleType()
+        self.number = number_type(shape)
         self.vector = ir.VectorType(self.number, shape.width)
         self.integers = ir.VectorType(ir.IntType(shape.bits), shape.width)
 

@@ -20,13 +20,13 @@ _SERIES = (0.0013882516535788, 0.0083665472176033, 0.0416672007135903, 0.1666654
 # exp r = (v + r) / (v - r), v = r coth(r / 2) = 2 + r² (... + r² ...): the largest relative error is 5e-10.
 _COTH = (-0.0027659842350983, 0.1666661772994987)
 # ln 2 in two parts. The first has few enough bits that its product with n is exact.
-_LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
+LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4
 # ln 2 as the nearest float32 and the remainder, whose product with n is added late, off the longest dependency chain.
 _LN2, _LN2_REST = 0.693147182464599609375, math.log(2) - 0.693147182464599609375
 _LOG2_E = 1.4426950408889634
 # A float32 above 2²³ has no fractional bits: adding it rounds to an integer, which the last bits of the sum hold.
 _ROUNDER = 1.5 * 2.0**23
-_MANTISSA, _BIAS = 23, 127  # of float32: bits of the mantissa, and the exponent's bits of 2⁰
+MANTISSA, _BIAS = 23, 127  # of float32: bits of the mantissa, and the exponent's bits of 2⁰
 
 
 def exp(code: Code, x: Any) -> Any:
@@ -111,12 +111,12 @@ def _reduced(code: Code, x: Any, bias: int) -> tuple[Any, Any]:
     """For x = n ln 2 + r: n + bias in the low bits of integers, and r."""
     bits, n = _rounded(code, x, _LOG2_E, bias)
     # Cody-Waite reduction: n · high is exact, so that r has nearly full precision although x and n ln 2 are close.
-    return bits, code.fma(n, code.const(-_LN2_LOW), code.fma(n, code.const(-_LN2_HIGH), x))
+    return bits, code.fma(n, code.const(-LN2_LOW), code.fma(n, code.const(-LN2_HIGH), x))
 
 
 def _power_of_2(code: Code, bits: Any) -> Any:
     """2ⁿ from integers whose low nine bits are n + 127, 1 to 254: shifted into the exponent, the others drop out."""
-    return code.b.bitcast(code.b.shl(bits, _integers(code, _MANTISSA)), code.vector)
+    return code.b.bitcast(code.b.shl(bits, _integers(code, MANTISSA)), code.vector)
 
 
 def _horner(code: Code, x: Any, coefficients: tuple[float, ...]) -> Any:

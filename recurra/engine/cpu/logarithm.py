@@ -8,14 +8,13 @@ from typing import Any
 from llvmlite import ir
 
 from recurra.engine.cpu.code import Code
+from recurra.engine.cpu.exponential import LN2_HIGH, LN2_LOW, MANTISSA
 from recurra.engine.cpu.scalar import call_library
 
 # log m = 2 artanh s with s = (m - 1) / (m + 1), for m from √½ to √2: the odd series up to s⁹; the next term is 1e-9.
 _SERIES = (2 / 9, 2 / 7, 2 / 5, 2 / 3)
-_LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4  # ln 2 in two parts: the first times an integer is exact
 _SMALLEST_NORMAL = 2.0**-126
 _SQRT_HALF = 0x3F3504F3  # the bits of √½
-_MANTISSA = 23
 
 
 def log(code: Code, x: Any) -> Any:
@@ -29,18 +28,18 @@ def log(code: Code, x: Any) -> Any:
 
     # Subnormal numbers have no exponent: they are multiplied by 2²³, which is subtracted from n below.
     is_small = b.fcmp_ordered("<", x, code.const(_SMALLEST_NORMAL))
-    normal = b.select(is_small, b.fmul(x, code.const(2.0**_MANTISSA)), x)
+    normal = b.select(is_small, b.fmul(x, code.const(2.0**MANTISSA)), x)
     # normal = m · 2ⁿ with m from √½ to √2: n is the exponent of the bits after those of √½ are subtracted.
     bits = b.sub(b.bitcast(normal, integers), whole(_SQRT_HALF))
-    n = b.sitofp(b.ashr(bits, whole(_MANTISSA)), code.vector)
-    n = b.fsub(n, b.select(is_small, code.const(float(_MANTISSA)), code.const(0.0)))
+    n = b.sitofp(b.ashr(bits, whole(MANTISSA)), code.vector)
+    n = b.fsub(n, b.select(is_small, code.const(float(MANTISSA)), code.const(0.0)))
     m = b.bitcast(b.add(b.and_(bits, whole(0x7FFFFF)), whole(_SQRT_HALF)), code.vector)
     s = b.fdiv(b.fsub(m, code.const(1.0)), b.fadd(m, code.const(1.0)))
     s2, series = b.fmul(s, s), code.const(_SERIES[0])
     for c in _SERIES[1:]:
         series = code.fma(series, s2, code.const(c))
     near = code.fma(b.fmul(series, s2), s, b.fadd(s, s))  # log m = 2 s + s³ (2/3 + 2/5 s² + …)
-    result = code.fma(n, code.const(_LN2_HIGH), code.fma(n, code.const(_LN2_LOW), near))
+    result = code.fma(n, code.const(LN2_HIGH), code.fma(n, code.const(LN2_LOW), near))
     result = b.select(b.fcmp_ordered("==", x, code.const(0.0)), code.const(-math.inf), result)
     result = b.select(b.fcmp_ordered("<", x, code.const(0.0)), code.const(math.nan), result)
     return b.select(b.fcmp_unordered(">=", x, code.const(math.inf)), x, result)  # infinity and NaN

@@ -15,7 +15,7 @@ from typing import Any
 from llvmlite import ir
 
 from recurra.engine.cpu.barrier import barrier_function
-from recurra.engine.cpu.code import I32, I64, Code
+from recurra.engine.cpu.code import I32, I64, Code, number_type
 from recurra.engine.cpu.memory import INPUT_PART, ZERO, Memory, Place, weights_of
 from recurra.engine.cpu.tile import UnitBlock, row_blocks, tile_function
 from recurra.engine.cpu.tile_shape import TileShape
@@ -40,7 +40,7 @@ class Loop:
 
     def __init__(self, module: ir.Module, name: str, program: Program, memory: Memory, shape: TileShape) -> None:
         self.name, self.program, self.memory, self.shape = name, program, memory, shape
-        number = ir.FloatType() if shape.bits == 32 else ir.DoubleType()
+        number = number_type(shape)
         arrays = list(memory.arrays)
         kinds = [number.as_pointer()] * len(arrays) + [I64.as_pointer()] * len(POINTERS) + [I64] * len(INTEGERS)
         self.function = function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), f"{name}_loop")

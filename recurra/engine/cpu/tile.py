@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from llvmlite import ir
 
-from recurra.engine.cpu.code import I64, Code
+from recurra.engine.cpu.code import I64, Code, number_type
 from recurra.engine.cpu.tile_shape import TileShape
 
 # Steps of k per iteration of the loop, so that the cost of the loop counter is negligible.
@@ -44,7 +44,7 @@ def tile_function(module: ir.Module, shape: TileShape, block: UnitBlock, count: 
     existing = module.globals.get(name)
     if existing is not None:
         return existing
-    number = ir.FloatType() if shape.bits == 32 else ir.DoubleType()
+    number = number_type(shape)
     rows = [number.as_pointer(), I64.as_pointer(), I64]
     kinds = [*rows, number.as_pointer(), I64, *rows, *rows, I64, I64]
     # Not inlined: a cell calls a tile for each gate and number of rows, and copies would multiply the size of its code.
