@@ -364,6 +364,7 @@ def _lengths(options: Any) -> dict[str, Any]:
 
 
 def _prepare(run: _Run) -> Job:
+    bundle.mark_training(run.place)
     job = run.task.prepare(run.recipe.files, run.options, run.place / bundle.TRAINING, run.source, _models(run))
     # What only the network or the windows can refuse is refused before a person is told anything else.
     with torch.random.fork_rng():

@@ -1,4 +1,4 @@
-"""A trained model as a folder: weights, what rebuilds the network, the task's own files, scores, a card.
+"""A trained model as a folder: weights, what rebuilds the network, the task's own files, scores, a card, a manifest.
 
 Loading runs no code from the folder and checks every field, every name and every shape on the way.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recurra.bundle.card import card
+from recurra.bundle.manifest import write_manifest
 from recurra.bundle.names import CARD, CONFIG, METRICS, WEIGHTS
 from recurra.bundle.replacement import model_name, settle_for_reading
 from recurra.bundle.sizes import no_larger_than
@@ -46,7 +47,9 @@ def save(folder: Path, model: Any, *, metrics: dict[str, Any], summary: str) -> 
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for file, content in model.files().items():
+        files = model.files()
+        write_manifest(folder, (CONFIG, WEIGHTS, METRICS, CARD, *files))
+        for file, content in files.items():
             replace_file(folder / file, content.encode())
         replace_file(folder / CONFIG, to_json(config))
         save_weights(model.network, folder / WEIGHTS)
