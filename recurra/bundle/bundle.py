@@ -43,7 +43,8 @@ def save(folder: Path, model: Any, *, metrics: dict[str, Any], summary: str) -> 
         summary=summary,
         metrics=metrics,
         parameters=parameters,
-        usage=task.usage(name),
+        usage=task.usage.replace("DIR", name),
+        loss_per=task.loss_per,
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -96,8 +97,9 @@ def from_config(folder: Path, *, cell: Cell | None = None) -> Any:
         InputError: a file is missing, cut short or edited, or config.json describes more than the weights hold.
     """
     content = read_config(folder)
-    with no_larger_than(folder / WEIGHTS, content["model"]):
-        return TASKS[content["task"]].load(content["model"], folder, cell=cell)
+    implementation = TASKS[content["task"]].implementation
+    with no_larger_than(folder / WEIGHTS, content["model"].get(implementation.network)):
+        return implementation.load(content["model"], folder, cell=cell)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
