@@ -6,7 +6,6 @@ from pathlib import Path
 
 from recurra.bundle.lock import LOCK
 from recurra.bundle.manifest import MANIFEST, read_manifest
-from recurra.files import replace_file
 
 CONFIG, WEIGHTS, METRICS, CARD = "config.json", "model.safetensors", "metrics.json", "README.md"
 # What only training needs, and may be deleted once it has ended; what the run was; what several seeds came to.
@@ -49,7 +48,7 @@ def mark_training(folder: Path) -> None:
         OSError: the disk is full or refuses otherwise.
     """
     (folder / TRAINING).mkdir(parents=True, exist_ok=True)
-    replace_file(folder / TRAINING / _MARK, _MARK_TEXT)
+    (folder / TRAINING / _MARK).write_bytes(_MARK_TEXT)
 
 
 def has_begun(folder: Path) -> bool:
@@ -74,4 +73,4 @@ def came_to_nothing(folder: Path) -> bool:
     if RECIPE in names and not is_run(folder):
         return False
     training = folder / TRAINING
-    return any(training.glob(f"{_MARK}*")) or all(path.name.startswith(_OLDER_TRAINING) for path in training.glob("*"))
+    return (training / _MARK).exists() or all(path.name.startswith(_OLDER_TRAINING) for path in training.glob("*"))
