@@ -14,19 +14,13 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from recurra.data.formats import HEAD, refuse_foreign
 from recurra.data.lines import Line, open_bytes, read_lines
 from recurra.errors import InputError
 
 _GZIP = b"\x1f\x8b"
-# What files of other kinds begin with, and what to do with them.
-_OTHERS = {
-    b"PK\x03\x04": "a zip archive: unpack it, and name the text file in it",
-    b"\xba\x16\x4f\x2f": "a fastText model: name its .vec file",
-    b"\x93NUMPY": "a NumPy array: write a text file, a word and its numbers a line",
-    b"BZh": "packed by bzip2: unpack it, or pack it by gzip",
-    b"\xfd7zXZ": "packed by xz: unpack it, or pack it by gzip",
-    b"\x28\xb5\x2f\xfd": "packed by zstd: unpack it, or pack it by gzip",
-}
+# What a fastText model begins with: no text, and of no other use here.
+_FASTTEXT = b"\xba\x16\x4f\x2f"
 _PEEK = 4096
 
 
@@ -127,9 +121,9 @@ def _lines(file: BinaryIO, path: Path) -> Iterator[Line]:
 
 def _check_text(begins: bytes, path: Path) -> None:
     """Refuses what is no text, by its first bytes."""
-    for magic, what in _OTHERS.items():
-        if begins.startswith(magic):
-            raise InputError(f"{path}: is {what}")
+    if begins.startswith(_FASTTEXT):
+        raise InputError(f"{path}: is a fastText model: name its .vec file")
+    refuse_foreign(begins[:HEAD], str(path))
     if b"\0" in begins:
         raise InputError(
             f"{path}: is no text but binary, as word2vec writes .bin. Convert it to text first, for example by "

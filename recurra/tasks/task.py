@@ -87,8 +87,6 @@ class Implementation:
         network: the group of options that describes the network; a model's config holds it under the same name.
         models: options that are folders of trained models, which the caller opens.
         evaluation: a dataclass of the options of `evaluate`, where it has some.
-        choices: a model's equally likely outcomes of a guess, to say when a loss is no better than guessing; None where
-            there is no such number.
     """
 
     model: type
@@ -102,7 +100,6 @@ class Implementation:
     network: str = "network"
     models: tuple[str, ...] = ()
     evaluation: type | None = None
-    choices: Callable[[Any], int | None] = lambda model: None
 
 
 class Model(Protocol):
@@ -159,4 +156,8 @@ class Job(Protocol):
 
     def final_scores(self, model: Any) -> dict[str, float]:
         """The scores of the finished model on the held-out data, `loss` among them."""
+        ...
+
+    def uniform_loss(self) -> float:
+        """The `loss` of a guess among equally likely values, which a trained model has to be better than."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,6 +77,10 @@ class LanguageModelJob:
         nats = self._nats(model, valid.tokens, valid.unknown_places)
         return scores_of(nats, Predicted.of(valid, tokenizer), tokenizer)
 
+    def uniform_loss(self) -> float:
+        """Log V: the loss of a guess among equally likely tokens."""
+        return math.log(self.text.tokenizer.size)
+
     def _nats(self, model: LanguageModel, tokens: Any, unknown: Ids | None = None) -> Nats:
         model.network.eval()
         with torch.inference_mode():
@@ -115,5 +120,4 @@ IMPLEMENTATION = Implementation(
     reopen=_reopen,
     load=LanguageModel.from_files,
     report=report,
-    choices=lambda model: model.tokenizer.size,
 )
