@@ -28,6 +28,7 @@ from recurra.files import replace_file, to_json
 from recurra.recipe import Recipe, make_options, naming_keys, naming_values, read_recipe, write_recipe
 from recurra.stopping import GivenUp, Interrupted, Interruption
 from recurra.tasks import TASKS, Job, Task
+from recurra.tasks.fields import to_plain
 from recurra.training import Progress, Silent, describe_machine, figure
 from recurra.training import train as run_training
 
@@ -167,13 +168,14 @@ def _adopted(
     if content["task"] != task.name:
         raise InputError(f"{folder}: holds a model for {content['task']!r}, expected {task.name!r}")
     # A cell of one's own is named again, because loading a model runs no code that nobody named.
-    own = options.get("cell") if ":" in str(content["model"].get("network", {}).get("cell")) else None
+    network = content["model"].get(task.implementation.network)
+    own = options.get("cell") if isinstance(network, dict) and ":" in str(network.get("cell")) else None
     left = {name: value for name, value in options.items() if own is None or name != "cell"}
     source = load(folder, cell=own)
     settled = source.settings()
     for name in left.keys() | below.keys():
         # A run's own recipe repeats what the model settled.
-        if name in task.shape and (name in left or settled.get(name, below[name]) != below[name]):
+        if name in task.implementation.shape and (name in left or settled.get(name, below[name]) != below[name]):
             value = left.get(name, below.get(name))
             raise InputError(
                 f"{name}={value!r}: this comes with the model in {folder}: leave it out, or train without --init-from"
@@ -299,13 +301,13 @@ def _resume(task: Task, out: Path, progress: Progress, interruption: Interruptio
                 held = replace(held, source=_source_of_seeds(recipe))
             else:
                 bundle.check_has_checkpoint(held.place)
-                job = task.reopen(held.options, held.place / bundle.TRAINING)
+                job = task.implementation.reopen(held.options, held.place / bundle.TRAINING)
         return _each_seed(held) if recipe.seeds > 1 else _fit(held, job, resume=True)
 
 
 def _source_of_seeds(recipe: Recipe) -> Any:
     """The model that several seeds start from, loaded."""
-    cell = recipe.options["network"].cell if "network" in recipe.options else None
+    cell = _flat(recipe.options).get("cell")
     own = cell if cell is not None and ":" in cell else None
     return None if recipe.init_from is None else load(recipe.init_from, cell=own)
 
@@ -393,7 +395,9 @@ def _lengths(options: Any) -> dict[str, Any]:
 
 
 def _prepare(run: _Run) -> Job:
-    job = run.task.prepare(run.recipe.files, run.options, run.place / bundle.TRAINING, run.source, _models(run))
+    bundle.mark_training(run.place)
+    prepare, place = run.task.implementation.prepare, run.place / bundle.TRAINING
+    job = prepare(run.recipe.files, run.options, place, run.source, _models(run))
     # What only the network or the windows can refuse is refused before a person is told anything else.
     with torch.random.fork_rng():
         job.trainable(job.new_model(), seed=0, rank=0, world_size=_ranks()[1])
@@ -405,9 +409,14 @@ def _prepare(run: _Run) -> Job:
 
 def _models(run: _Run) -> dict[str, Any]:
     """The models that a run's options name, loaded."""
-    chosen = {name: value for group in run.options.values() for name, value in vars(group).items()}
-    folders = {name: chosen[name] for name in run.task.models if chosen.get(name) is not None}
+    chosen, models = _flat(run.options), run.task.implementation.models
+    folders = {name: chosen[name] for name in models if chosen.get(name) is not None}
     return {name: load(folder) for name, folder in folders.items()}
+
+
+def _flat(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of options of all groups by name."""
+    return {name: value for group in options.values() for name, value in to_plain(group).items()}
 
 
 def _prepare_together(run: _Run, rank: int) -> Job:
@@ -417,7 +426,7 @@ def _prepare_together(run: _Run, rank: int) -> Job:
     if rank == 0:
         _prepare(run)
     state.wait_for_everyone()
-    return run.task.reopen(run.options, run.place / bundle.TRAINING)
+    return run.task.implementation.reopen(run.options, run.place / bundle.TRAINING)
 
 
 def _ranks() -> tuple[int, int]:

@@ -33,7 +33,7 @@ _DEFAULT_LENGTH = {*_LENGTHS, "least_steps"}
 
 def groups(task: Task) -> dict[str, type]:
     """The groups of options of a task, by the names of their tables."""
-    return {**task.options, "training": TrainingOptions}
+    return {**task.implementation.options, "training": TrainingOptions}
 
 
 class Recipe(NamedTuple):
@@ -106,7 +106,7 @@ def make_options(task: Task, given: Mapping[str, Any], *, below: Mapping[str, An
     tables = groups(task)
     owner = {name: table for table, kind in tables.items() for name in field_names(kind)}
     check_names(given, owner, where=f"train {task.name}")
-    flat = dict(task.training)
+    flat = dict(task.implementation.training)
     for layer in (below or {}, given):
         # A run has one length: one that is chosen takes the place of those chosen less explicitly.
         if any(layer.get(name) is not None for name in _LENGTHS):

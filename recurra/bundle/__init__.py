@@ -9,7 +9,7 @@ from recurra.bundle.bundle import (
     save,
 )
 from recurra.bundle.folder import check_free, check_has_checkpoint, check_resumable, making, resuming
-from recurra.bundle.names import CHECKPOINT, CONFIG, LOG, METRICS, RECIPE, SEEDS, TRAINING, has_begun
+from recurra.bundle.names import CHECKPOINT, CONFIG, LOG, METRICS, RECIPE, SEEDS, TRAINING, has_begun, mark_training
 from recurra.bundle.replacement import begun_place, settle_for_reading
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "load",
     "load_weights_into",
     "making",
+    "mark_training",
     "read_config",
     "read_metrics",
     "resuming",

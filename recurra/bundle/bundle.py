@@ -1,4 +1,4 @@
-"""A trained model as a folder: weights, what rebuilds the network, the task's own files, scores, a card.
+"""A trained model as a folder: weights, what rebuilds the network, the task's own files, scores, a card, a manifest.
 
 Loading runs no code from the folder and checks every field, every name and every shape on the way.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recurra.bundle.card import card
+from recurra.bundle.manifest import write_manifest
 from recurra.bundle.names import CARD, CONFIG, METRICS, WEIGHTS
 from recurra.bundle.replacement import model_name, settle_for_reading
 from recurra.bundle.sizes import no_larger_than
@@ -42,11 +43,14 @@ def save(folder: Path, model: Any, *, metrics: dict[str, Any], summary: str) -> 
         summary=summary,
         metrics=metrics,
         parameters=parameters,
-        usage=task.usage(name),
+        usage=task.usage.replace("DIR", name),
+        loss_per=task.loss_per,
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for file, content in model.files().items():
+        files = model.files()
+        write_manifest(folder, (CONFIG, WEIGHTS, METRICS, CARD, *files))
+        for file, content in files.items():
             replace_file(folder / file, content.encode())
         replace_file(folder / CONFIG, to_json(config))
         save_weights(model.network, folder / WEIGHTS)
@@ -93,8 +97,9 @@ def from_config(folder: Path, *, cell: Cell | None = None) -> Any:
         InputError: a file is missing, cut short or edited, or config.json describes more than the weights hold.
     """
     content = read_config(folder)
-    with no_larger_than(folder / WEIGHTS, content["model"]):
-        return TASKS[content["task"]].load(content["model"], folder, cell=cell)
+    implementation = TASKS[content["task"]].implementation
+    with no_larger_than(folder / WEIGHTS, content["model"].get(implementation.network)):
+        return implementation.load(content["model"], folder, cell=cell)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

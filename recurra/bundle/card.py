@@ -7,14 +7,16 @@ from typing import Any
 from recurra.training import short_figure
 
 
-def card(*, title: str, name: str, summary: str, metrics: dict[str, Any], parameters: int, usage: str) -> str:
+def card(
+    *, title: str, name: str, summary: str, metrics: dict[str, Any], parameters: int, usage: str, loss_per: str
+) -> str:
     """The card as Markdown."""
     rows = "\n".join(f"| {name.replace('_', ' ')} | {_shown(value)} |" for name, value in metrics.items())
     return (
         f"# {name}\n\n"
         f"A {title} with {parameters:,} parameters, trained with recurra on {summary}.\n\n"
         f"| | |\n|---|---:|\n{rows}\n\n"
-        "Losses are in nats per token, on text held out from training.\n\n"
+        f"Losses are in nats per {loss_per}, on data held out from training.\n\n"
         f"```sh\n{usage}\n```\n"
     )
 

@@ -5,26 +5,50 @@ from __future__ import annotations
 from pathlib import Path
 
 from recurra.bundle.lock import LOCK
-from recurra.tasks import TASKS
+from recurra.bundle.manifest import MANIFEST, read_manifest
 
 CONFIG, WEIGHTS, METRICS, CARD = "config.json", "model.safetensors", "metrics.json", "README.md"
 # What only training needs, and may be deleted once it has ended; what the run was; what several seeds came to.
 TRAINING, RECIPE, SEEDS, LOG = "training", "recipe.toml", "seeds.json", "log.jsonl"
 CHECKPOINT = "checkpoint.pt"
-_ENCODED = (*(name for task in TASKS.values() for name in task.scratch), CHECKPOINT)
-_OF_TASKS = tuple(dict.fromkeys(name for task in TASKS.values() for name in task.files))
-_OURS = (CONFIG, WEIGHTS, METRICS, CARD, RECIPE, SEEDS, LOG, TRAINING, *_OF_TASKS)
 # Where entries that are to be removed are put first, so that none is left half removed under its own name.
 TRASH = ".removing"
-# What a write that was cut off leaves: `files.replace_file`.
-_PARTS = tuple(f"{name}.part" for name in (CONFIG, WEIGHTS, METRICS, CARD, RECIPE, SEEDS, *_OF_TASKS))
+# In the folder `training` of a run: all that is in it is recurra's, whatever files the task has.
+_MARK, _MARK_TEXT = ".recurra", b"Written by recurra. This folder may be deleted once training has ended.\n"
+
+# What versions without a manifest and a mark wrote. Later tasks have no names here.
+_OLDER_FILES = (
+    *("unit.json", "tokenizer.json", "vocabulary.json", "vectors.json", "seen.txt"),
+    *(f"{side}.{file}.json" for side in ("source", "target", "joint") for file in ("unit", "tokenizer")),
+)
+_OLDER_TRAINING = (
+    *("train.", "valid.", "tagger.json", "translator.json", "vectors.npy", CHECKPOINT),
+    *_OLDER_FILES,
+)
 
 
 def own(folder: Path) -> list[Path]:
-    """The entries of a folder that are a model's or a run's, `training` the last of them."""
+    """The entries of a folder that are a model's or a run's; the manifest after all that it lists, `training` last."""
+    listed = read_manifest(folder)
+    files = _OLDER_FILES if listed is None else listed
+    names = dict.fromkeys((CONFIG, WEIGHTS, METRICS, CARD, RECIPE, SEEDS, *files))
+    # What a write that was cut off leaves: `files.replace_file`.
+    parts = [f"{name}.part" for name in (*names, MANIFEST)]
     seeds = [path for path in folder.glob("seed-*") if path.name[5:].isdigit() and (path / RECIPE).exists()]
-    names = [name for name in (*_OURS, *_PARTS) if name != TRAINING]
-    return [path for path in (*(folder / name for name in names), *seeds, folder / TRAINING) if path.exists()]
+    last = (LOG, MANIFEST, TRAINING)
+    first = [folder / name for name in (*names, *parts) if name not in last]
+    ordered = [*first, *seeds, *(folder / name for name in last)]
+    return [path for path in ordered if path.exists()]
+
+
+def mark_training(folder: Path) -> None:
+    """Makes the folder `training` of a run that begins, and marks what will be in it as recurra's.
+
+    Raises:
+        OSError: the disk is full or refuses otherwise.
+    """
+    (folder / TRAINING).mkdir(parents=True, exist_ok=True)
+    (folder / TRAINING / _MARK).write_bytes(_MARK_TEXT)
 
 
 def has_begun(folder: Path) -> bool:
@@ -48,4 +72,5 @@ def came_to_nothing(folder: Path) -> bool:
         return False
     if RECIPE in names and not is_run(folder):
         return False
-    return all(path.name.startswith(_ENCODED) for path in (folder / TRAINING).glob("*"))
+    training = folder / TRAINING
+    return (training / _MARK).exists() or all(path.name.startswith(_OLDER_TRAINING) for path in training.glob("*"))

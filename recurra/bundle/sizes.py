@@ -21,7 +21,7 @@ class _TooLarge(Exception):
 
 
 @contextmanager
-def no_larger_than(path: Path, model: dict[str, Any]) -> Iterator[None]:
+def no_larger_than(path: Path, network: Any) -> Iterator[None]:
     """Inside, a network with more numbers than the file of weights is refused before it is filled.
 
     Parameters are counted as modules register them: their memory is not touched by then. Building the network on the
@@ -29,7 +29,7 @@ def no_larger_than(path: Path, model: dict[str, Any]) -> Iterator[None]:
 
     Args:
         path: the safetensors file, of which the header alone is read.
-        model: the model's part of config.json.
+        network: the options of the network in config.json, not yet checked.
 
     Raises:
         InputError: the file is missing or damaged, or the network is larger.
@@ -38,7 +38,6 @@ def no_larger_than(path: Path, model: dict[str, Any]) -> Iterator[None]:
     refused = InputError(
         f"{path}: holds {numbers:,} numbers in {tensors} tensors, but config.json describes more. Restore both files"
     )
-    network = model.get("network")
     layers = network.get("num_layers") if isinstance(network, dict) else None
     if isinstance(layers, int) and layers > tensors:
         raise refused

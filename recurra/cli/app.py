@@ -13,6 +13,7 @@ from recurra.cli.output import ReaderGone, standard_streams
 from recurra.cli.usage import check_paths, usage_message
 from recurra.errors import InputError, RecurraError
 from recurra.stopping import Interrupted, stoppable, was_requested
+from recurra.tasks import TASKS
 
 HELP = """Model sequences with recurrent networks: train on files, then use what was trained.
 
@@ -38,17 +39,17 @@ app = App(
 )
 # Verbs are imported when they are called: `recurra --help` need not wait for torch.
 app.command("recurra.cli.train:app", name="train", help="Train a model on files.")
-app.command("recurra.cli.generate:generate", name="generate", help="Write on from a prompt with a language model.")
 app.command("recurra.cli.evaluate:evaluate", name="evaluate", help="Measure how well a model does on files.")
-app.command("recurra.cli.translate:translate", name="translate", help="Translate lines with a translator.")
-app.command("recurra.cli.tag:tag", name="tag", help="Label the words of new text with a tagger.")
-app.command("recurra.cli.score:score", name="score", help="Tell how surprising each line is to a language model.")
 app.command("recurra.cli.diagnose:diagnose", name="diagnose", help="Tell why a model learns over time, or does not.")
 app.command("recurra.cli.info:info", name="info", help="Show what a model is and how it scored.")
 app.command("recurra.cli.study:study", name="study", help="Rerun the classic experiments on gradients through time.")
 app.command("recurra.cli.units:units", name="units", help="Colour a text by what any unit of a model does.")
 app.command("recurra.cli.cells:cells", name="cells", help="List the recurrent cells.")
+app.command("recurra.cli.tasks:tasks", name="tasks", help="List the tasks, and what works with a model of each.")
 app.command("recurra.cli.bench:bench", name="bench", help="Measure how fast cells run, beside what else runs them.")
+for _task in TASKS.values():
+    for _verb in _task.verbs:
+        app.command(_verb.function, name=_verb.name, help=_verb.help)
 
 INTERRUPTED = 130
 _OUT_OF_MEMORY = ("allocate memory", "not enough memory", "out of memory")

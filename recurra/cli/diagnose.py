@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from recurra import bundle
 from recurra.cli.opening import open_model
 from recurra.cli.options import whole
-from recurra.errors import InputError
 from recurra.files import check_place
+from recurra.tasks.capabilities import Probes
 
 
 def diagnose(
@@ -44,7 +44,7 @@ def diagnose(
     out
         An HTML file for the report with its figures, complete in itself.
     rows
-        Sequences that are read side by side, at most: windows of a text; of a tagger's sentences the longest.
+        Sequences that are read in parallel, at most: windows of a text; of sentences the longest.
     steps
         Length of each, at most.
     as_json
@@ -56,20 +56,12 @@ def diagnose(
 
     if out is not None:
         check_place(out)
-    opened = open_model(model, cell)
-    probe = _probe(opened, files or [], model, rows, steps)
+    other = ". In Python, recurra.diagnose(model.network, batch) examines any network"
+    opened = open_model(model, cell, needs=Probes, otherwise=other)
+    probe = opened.probe(files or [], model / bundle.TRAINING, rows=rows, steps=steps)
     print(f"examining {model} on up to {rows} × {steps} steps", file=sys.stderr)
     found = run_diagnosis(opened.network, probe.batch, probe.loss)
     if out is not None:
         found.write(out, title=f"Diagnosis of {model.resolve().name}")
         print(f"{out}: the report", file=sys.stderr)
     print(json.dumps(found.to_dict()) if as_json else found)
-
-
-def _probe(model: Any, files: list[Path], folder: Path, rows: int, steps: int) -> Any:
-    if not hasattr(model, "probe"):
-        raise InputError(
-            f"{folder}: holds a model for {model.name!r}, expected one for 'lm' or 'tagger'. "
-            "In Python, recurra.diagnose(model.network, batch) examines any network"
-        )
-    return model.probe(files, folder / bundle.TRAINING, rows=rows, steps=steps)

@@ -13,7 +13,8 @@ from cyclopts import Parameter
 from recurra.cli.opening import open_model
 from recurra.cli.options import with_options
 from recurra.errors import InputError
-from recurra.tasks import TASKS, Task
+from recurra.tasks import TASKS, Task, tasks_with
+from recurra.tasks.capabilities import Evaluates
 from recurra.tasks.fields import field_names
 
 
@@ -26,40 +27,14 @@ def _evaluate(
     cell: str | None = None,
     **options: Any,
 ) -> None:
-    """Measure how well a model does on files.
-
-    A language model predicts them, read as one text with the state carried through; bits per char count the spelling of
-    unknown words, perplexity counts <unk> as one word. A tagger labels them; it tells
-    accuracy and spans, a table by label and what it confuses. A translator translates the sources of pairs; it tells
-    BLEU and chrF with sacrebleu's signatures, exact matches, token errors, and the outputs that are furthest off.
-
-    ```sh
-    recurra evaluate plays more-plays.txt
-    recurra evaluate tagger test.conllu
-    recurra evaluate german-english --source test.de --target test.en --beam 10
-    recurra evaluate spelling test.tsv --json
-    ```
-
-    Parameters
-    ----------
-    model
-        The folder of a trained model.
-    files
-        Text files; for a tagger, files laid out as those it learned from; for a translator, tables of a source and a
-        target a line apart by a tab, several lines of a source where several targets are right.
-    as_json
-        Print one JSON object with all there is.
-    cell
-        module:Class, for a model that was trained with a cell of your own.
-    """
-    opened = open_model(model, cell)
+    opened = open_model(model, cell, needs=Evaluates, does="evaluate")
     task = TASKS[opened.name]
     _check(options, task, model)
     if not (files or options):
         raise InputError(f"{model}: no files to evaluate on: name at least one")
     with tempfile.TemporaryDirectory() as folder:
         scores = opened.evaluate(files or [], Path(folder), **options)
-    print(json.dumps(scores) if as_json else task.report(scores))
+    print(json.dumps(scores) if as_json else task.implementation.report(scores))
 
 
 def _check(given: Iterable[str], task: Task, model: Path) -> None:
@@ -72,8 +47,42 @@ def _check(given: Iterable[str], task: Task, model: Path) -> None:
 
 
 def _names(task: Task) -> list[str]:
-    return [] if task.evaluation is None else field_names(task.evaluation)
+    options = task.implementation.evaluation
+    return [] if options is None else field_names(options)
 
 
-_OPTIONS = {task.title: task.evaluation for task in TASKS.values() if task.evaluation is not None}
+_HELP = """Measure how well a model does on files.
+
+{tasks}
+
+```sh
+{examples}
+```
+
+Parameters
+----------
+model
+    The folder of a trained model.
+files
+    {files}
+as_json
+    Print one JSON object with all there is.
+cell
+    module:Class, for a model that was trained with a cell of your own.
+"""
+
+
+def _help(tasks: list[Task]) -> str:
+    """The help of the command, from what the tasks write of themselves."""
+    files = "; ".join(f"for a {task.title}, {task.evaluate_files}" for task in tasks)
+    return _HELP.format(
+        tasks=" ".join(task.evaluate_help for task in tasks),
+        examples="\n".join(task.evaluate_example for task in tasks),
+        files=f"{files[:1].upper()}{files[1:]}.",
+    )
+
+
+_evaluate.__doc__ = _help(tasks_with(Evaluates))
+_GROUPS = {task.title: task.implementation.evaluation for task in tasks_with(Evaluates)}
+_OPTIONS = {title: options for title, options in _GROUPS.items() if options is not None}
 evaluate = with_options(_evaluate, _OPTIONS, {})

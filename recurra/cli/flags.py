@@ -35,7 +35,7 @@ def options_of(app: App, arguments: Sequence[str]) -> Sequence[Argument]:
     _, apps, _ = app.parse_commands(list(arguments))
     command = apps[-1].default_command
     # Where no command is called, this is the parser's own, which prints the help.
-    ours = command is not None and command.__module__.startswith("recurra.")
+    ours = command is not None and not command.__module__.startswith("cyclopts.")
     return apps[-1].assemble_argument_collection() if ours else []
 
 

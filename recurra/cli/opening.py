@@ -8,29 +8,41 @@ from typing import Any
 from recurra import bundle
 from recurra.api import load
 from recurra.errors import InputError
-from recurra.tasks import TASKS
+from recurra.tasks import TASKS, tasks_with
 
 
-def open_model(folder: Path, cell: str | None, *, task: str | None = None, does: str = "") -> Any:
+def open_model(
+    folder: Path, cell: str | None, *, needs: type | None = None, does: str = "", otherwise: str = ""
+) -> Any:
     """The model in a folder.
 
     Args:
         folder: the model.
         cell: module:Class, for a model with a cell of somebody's own.
-        task: what the model must be for; anything where None.
-        does: what such a model does, for the message to who has another.
+        needs: the capability that the model must have (see `recurra.tasks.tasks_with`); any model will do where None.
+        does: what a model with it does, for the message about another.
+        otherwise: what can be done with another, for the same message.
 
     Raises:
-        InputError: the folder holds several, a model a seed, none that can be loaded, or one for another task.
+        InputError: the folder holds several, a model a seed, none that can be loaded, or one without the capability.
     """
     check_folder(folder)
     check_single(folder)
-    if task is not None and (held := bundle.read_config(folder)["task"]) != task:
-        raise InputError(
-            f"{folder}: holds a model for {held!r}, which does not {does}: expected a model for {task!r} "
-            f"(a {TASKS[task].title})"
-        )
+    if needs is not None:
+        _check_capability(folder, needs, does, otherwise)
     return load(folder, cell=cell)
+
+
+def _check_capability(folder: Path, needs: type, does: str, otherwise: str) -> None:
+    held, able = TASKS[bundle.read_config(folder)["task"]], tasks_with(needs)
+    if held in able:
+        return
+    if does:
+        expected = " or ".join(f"{task.name!r} (a {task.title})" for task in able)
+        problem = f"which does not {does}: expected a model for {expected}"
+    else:
+        problem = f"expected one for {' or '.join(repr(task.name) for task in able)}"
+    raise InputError(f"{folder}: holds a model for {held.name!r}, {problem}{otherwise}")
 
 
 def check_single(folder: Path) -> None:

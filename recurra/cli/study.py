@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from recurra.cli.options import whole
 
 if TYPE_CHECKING:
-    from recurra.tasks.language_model import LanguageModel
+    from recurra.tasks.capabilities import ReadsText
 
 # Of the language model that the truncation study trains for itself: two minutes of the fifteen that all studies take.
 _MINUTES, _QUICK_STEPS = 2.0, 60
@@ -63,7 +63,7 @@ def study(
 
     check_names(names or [])
 
-    def trained() -> tuple[LanguageModel, str]:
+    def trained() -> tuple[ReadsText, str]:
         return _given(model, text, cell) if model is not None else _trained(out / "model", text or [], seed, quick)
 
     def tell(line: str) -> None:
@@ -75,11 +75,12 @@ def study(
     print(out / "report.html")
 
 
-def _given(folder: Path, text: list[Path] | None, cell: str | None) -> tuple[LanguageModel, str]:
+def _given(folder: Path, text: list[Path] | None, cell: str | None) -> tuple[ReadsText, str]:
     """A model that is there, and text for it: what is given, else what was held out when it was trained."""
     from recurra.cli.opening import open_model
+    from recurra.tasks.capabilities import ReadsText
 
-    model = open_model(folder, cell, task="lm", does="serve the truncation study")
+    model = open_model(folder, cell, needs=ReadsText, does="serve the truncation study")
     if text is None:
         return model, held_out(folder, model)
     from recurra.data import open_text
@@ -87,28 +88,30 @@ def _given(folder: Path, text: list[Path] | None, cell: str | None) -> tuple[Lan
     return model, "".join(open_text(text, raw=model.tokenizer.raw).blocks())
 
 
-def held_out(folder: Path, model: LanguageModel) -> str:
+def held_out(folder: Path, model: ReadsText) -> str:
     """The text that was held out when a model was trained.
 
     Raises:
         InputError: the model's folder has no training/ any more.
     """
-    from recurra.data import Corpus
+    from recurra import bundle
     from recurra.errors import InputError
-    from recurra.tasks.language_model.text import VALID
 
-    path = folder / "training" / VALID
-    if not path.exists():
+    text = model.held_out_text(folder / bundle.TRAINING)
+    if text is None:
         raise InputError(
-            f"{folder}: the text held out in training is not there any more ({path}). Give text: --text FILE"
+            f"{folder}: the text held out in training is not there any more ({folder / bundle.TRAINING}). Give text: "
+            "--text FILE"
         )
-    return model.tokenizer.decode(Corpus.open(path, model.tokenizer).tokens)
+    return text
 
 
-def _trained(folder: Path, text: list[Path], seed: int, quick: bool) -> tuple[LanguageModel, str]:
+def _trained(folder: Path, text: list[Path], seed: int, quick: bool) -> tuple[ReadsText, str]:
     """A model trained here and now, and the text held out from it."""
     from recurra.api import train
     from recurra.data import python_sources
+    from recurra.tasks import tasks_with
+    from recurra.tasks.capabilities import ReadsText
     from recurra.training import choose_progress
 
     length: dict[str, Any] = (
@@ -118,5 +121,8 @@ def _trained(folder: Path, text: list[Path], seed: int, quick: bool) -> tuple[La
         # A tenth of the files held out: reading all of them would take longer than the study.
         text, valid = python_sources()
         length["valid"] = valid[: max(1, len(valid) // 10)]
-    model = train("lm", text, out=folder, overwrite=True, seed=seed, progress=choose_progress(), **length, **_NETWORK)
+    task = tasks_with(ReadsText)[0]
+    model = train(
+        task.name, text, out=folder, overwrite=True, seed=seed, progress=choose_progress(), **length, **_NETWORK
+    )
     return model, held_out(folder, model)

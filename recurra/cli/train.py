@@ -8,23 +8,16 @@ from cyclopts import App, Parameter
 
 from recurra.cli.options import whole, with_options
 from recurra.recipe import groups
-from recurra.tasks import TASKS
+from recurra.tasks import TASKS, Task
 
 app = App(name="train", help="Train a model on files.")
 
 
-def _verb(task: str, name: str, about: str, of_files: str) -> Callable[..., Any]:
-    """The command that trains one task.
-
-    Args:
-        task: its name in the table.
-        name: what its files are called in the usage.
-        about: what it does, with examples.
-        of_files: what its files are.
-    """
+def _verb(task: Task) -> Callable[..., Any]:
+    """The command that trains a task."""
 
     def train(
-        files: Annotated[list[Path] | None, Parameter(name=name, negative=())] = None,
+        files: Annotated[list[Path] | None, Parameter(name=task.files_name, negative=())] = None,
         /,
         *,
         out: Path,
@@ -39,7 +32,7 @@ def _verb(task: str, name: str, about: str, of_files: str) -> Callable[..., Any]
         from recurra.training import choose_progress
 
         train(
-            task,
+            task.name,
             files or [],
             out=out,
             recipe=recipe,
@@ -51,7 +44,7 @@ def _verb(task: str, name: str, about: str, of_files: str) -> Callable[..., Any]
             **options,
         )
 
-    train.__doc__ = about + _PARAMETERS.format(files=of_files)
+    train.__doc__ = task.train_help + _PARAMETERS.format(files=task.files_help)
     return train
 
 
@@ -74,53 +67,5 @@ seeds
     Train so many models, with the seeds that follow --seed, and report mean and spread.
 """
 
-_LM = """Train a language model on text files, to write, to score and to predict text.
-
-Without TEXT it learns from the Python source files of the interpreter that runs it. The best model so far is always
-in the folder; Ctrl-C loses nothing.
-
-```sh
-recurra train lm plays.txt --out plays --max-minutes 5
-recurra train lm train.txt --valid valid.txt --unit word --cell gru --out words --epochs 20
-recurra train lm --out plays --resume
-```
-"""
-
-_TAGGER = """Train a tagger on sentences whose words carry labels: parts of speech, chunks, names.
-
-TRAIN is CoNLL-U, or columns: a word a line with its label beside it, an empty line after each sentence. Labels that
-mark spans (BIO or BIOES) are recognised and scored by F1. The best model so far on the validation data is always in the
-folder; Ctrl-C loses nothing.
-
-```sh
-recurra train tagger train.conllu --valid dev.conllu --labels upos xpos --out tagger
-recurra train tagger train.txt --feature-columns 2 --out chunks --max-minutes 10
-recurra train tagger --out tagger --resume
-```
-"""
-
-_TRANSLATOR = """Train a translator on pairs: sentences of two languages, words and their sounds, dates and their form.
-
-Pairs come as tables, a source and a target a line apart by a tab, several lines of a source where several targets are
-right; or as parallel files, of which each line of the one belongs to the same line of the other. The best model so far
-on the validation data is always in the folder; Ctrl-C loses nothing.
-
-```sh
-recurra train translator --source train.de --target train.en --valid-source dev.de --valid-target dev.en --out de-en
-recurra train translator words.tsv --valid dev.tsv --source-unit char --target-unit word --out spelling
-recurra train translator --out de-en --resume
-```
-"""
-
-_VERBS = {
-    "lm": ("TEXT", _LM, "Text files, UTF-8 (any bytes with --unit byte), read one after the other."),
-    "tagger": ("TRAIN", _TAGGER, "Files with labels, UTF-8: CoNLL-U or columns (see --format)."),
-    "translator": (
-        "PAIRS",
-        _TRANSLATOR,
-        "Tables of pairs, UTF-8: a source, a tab, a target (or see --source).",
-    ),
-}
-
-for _task, _about in _VERBS.items():
-    app.command(with_options(_verb(_task, *_about), groups(TASKS[_task]), TASKS[_task].training), name=_task)
+for _task in TASKS.values():
+    app.command(with_options(_verb(_task), groups(_task), _task.implementation.training), name=_task.name)

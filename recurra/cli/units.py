@@ -53,11 +53,12 @@ def units(
     from recurra.diagnosis.units import examine_units
     from recurra.errors import InputError
     from recurra.files import check_place, write_output
+    from recurra.tasks.capabilities import ReadsText
 
     if characters < 1:
         raise InputError(f"--characters {characters}: expected a whole number above 0")
     check_place(out)
-    language_model = open_model(model, cell, task="lm", does="have units to show here")
+    language_model = open_model(model, cell, needs=ReadsText, does="have units to show here")
     opened = open_text(text, raw=language_model.tokenizer.raw)
     read = "".join(opened.part(0, characters).blocks())
     found = examine_units(language_model, read, state=state, tell=lambda line: print(line, file=sys.stderr, flush=True))

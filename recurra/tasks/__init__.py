@@ -1,10 +1,17 @@
 """The tasks by name. Adding a task is one folder and one line here."""
 
-from recurra.tasks.language_model.job import TASK as LANGUAGE_MODEL
-from recurra.tasks.tagger.job import TASK as TAGGER
-from recurra.tasks.task import Job, Model, Probe, Task
-from recurra.tasks.translator.job import TASK as TRANSLATOR
+from recurra.tasks.capabilities import Probe, has_capability
+from recurra.tasks.language_model.task import TASK as LANGUAGE_MODEL
+from recurra.tasks.tagger.task import TASK as TAGGER
+from recurra.tasks.task import Implementation, Job, Model, Task, Verb
+from recurra.tasks.translator.task import TASK as TRANSLATOR
 
 TASKS: dict[str, Task] = {task.name: task for task in (LANGUAGE_MODEL, TAGGER, TRANSLATOR)}
 
-__all__ = ["TASKS", "Job", "Model", "Probe", "Task"]
+
+def tasks_with(capability: type) -> list[Task]:
+    """The tasks whose models have a capability: a class of `recurra.tasks.capabilities`, or that of the models."""
+    return [task for task in TASKS.values() if has_capability(task.implementation.model, capability)]
+
+
+__all__ = ["TASKS", "Implementation", "Job", "Model", "Probe", "Task", "Verb", "tasks_with"]

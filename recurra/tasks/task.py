@@ -1,19 +1,112 @@
-"""What every task offers. Training, bundles, the command line and serving know tasks by this contract only."""
+"""What every task offers. Training, bundles and the command line know tasks by this contract only.
+
+A row of the table is importable without torch, so that `recurra --help` can list a task's verbs at once: what a task
+runs is behind `Task.implementation`, which is imported when it is first asked for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from torch import Tensor, nn
+if TYPE_CHECKING:
+    from torch import nn
 
-from recurra.training import Trainable
+    from recurra.training import Trainable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    """A command of a task.
+
+    Args:
+        name: `tag` for `recurra tag`.
+        function: where it is, as module:function. The module is imported when the command is called.
+        help: a sentence for the list of commands; the function's docstring is the help of the command itself.
+    """
+
+    name: str
+    function: str
+    help: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One row of the table of tasks: all that a user meets of a task.
+
+    Args:
+        name: as on the command line.
+        title: a few words, for cards and help.
+        loss_per: what a loss counts: "token", "word", "frame".
+        train_help: the help of `recurra train NAME`: a sentence, then paragraphs and examples.
+        files_name: what its training files are called in the usage, such as TEXT.
+        files_help: what they are.
+        evaluate_help: what `recurra evaluate` does with a model of this task, a sentence or two.
+        evaluate_files: what it is evaluated on.
+        evaluate_example: command lines that evaluate one.
+        usage: command lines that use a trained model, for its card, with DIR for its folder.
+        verbs: commands of the task's own.
+        implement: imports and returns what the task runs.
+    """
+
+    name: str
+    title: str
+    loss_per: str
+    train_help: str
+    files_name: str
+    files_help: str
+    evaluate_help: str
+    evaluate_files: str
+    evaluate_example: str
+    usage: str
+    implement: Callable[[], Implementation]
+    verbs: tuple[Verb, ...] = ()
+
+    @property
+    def implementation(self) -> Implementation:
+        """What the task runs; imports torch."""
+        return self.implement()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Implementation:
+    """What a task runs.
+
+    Args:
+        model: the class of its models; which capabilities they have is what this class derives from.
+        options: the task's groups of options, name to dataclass; training's own come on top.
+        training: defaults of `TrainingOptions` that fit this task better than the general ones.
+        shape: options that settle the network and its files, which training from a bundle takes from there.
+        prepare: files, options by group, a folder, perhaps a model to go on from, and other models by the name of the
+            option that names their folder, to a `Job`.
+        reopen: options by group and the folder of an earlier `prepare`, to the same `Job`.
+        load: a bundle's config, its folder and perhaps a cell, to a model without weights.
+        report: the scores of `evaluate` as a person reads them.
+        network: the group of options that describes the network; a model's config holds it under the same name.
+        models: options that are folders of trained models, which the caller opens.
+        evaluation: a dataclass of the options of `evaluate`, where it has some.
+    """
+
+    model: type
+    options: Mapping[str, type]
+    training: Mapping[str, Any]
+    shape: frozenset[str]
+    prepare: Callable[[Sequence[Path], Mapping[str, Any], Path, Any, Mapping[str, Any]], Job]
+    reopen: Callable[[Mapping[str, Any], Path], Job]
+    load: Callable[..., Any]
+    report: Callable[[dict[str, Any]], str]
+    network: str = "network"
+    models: tuple[str, ...] = ()
+    evaluation: type | None = None
 
 
 class Model(Protocol):
-    """A trained or untrained network with all it needs to be used; what a bundle holds."""
+    """A trained or untrained network with all it needs to be used; what a bundle holds.
+
+    What else it can do, each as a protocol that its class derives from, is in `recurra.tasks.capabilities`.
+    """
 
     @property
     def name(self) -> str:
@@ -36,19 +129,6 @@ class Model(Protocol):
     def files(self) -> dict[str, str]:
         """The task's own files, name to text: vocabulary, tokenizer."""
         ...
-
-    def evaluate(self, files: Any, folder: Any = None, **options: Any) -> dict[str, Any]:
-        """Every score on files; `folder` is for what is written meanwhile, the options are the task's own."""
-        ...
-
-
-class Probe(NamedTuple):
-    """A batch for who examines a network; `Model.probe(files, prepared, rows=…, steps=…)` of a task that has one."""
-
-    batch: tuple[Any, ...]
-    """What the network is called with."""
-    loss: Callable[[Any], Tensor]
-    """From its output to the losses, nats, one a step and row; their sum where they cannot be told apart."""
 
 
 class Job(Protocol):
@@ -81,41 +161,3 @@ class Job(Protocol):
     def uniform_loss(self) -> float:
         """The `loss` of a guess among equally likely values, which a trained model has to be better than."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """One row of the table of tasks.
-
-    Args:
-        name: as on the command line.
-        title: a few words, for cards and help.
-        options: the task's groups of options, name to dataclass; training's own come on top.
-        training: defaults of `TrainingOptions` that fit this task better than the general ones.
-        shape: options that settle the network and its files, which training from a bundle takes from there.
-        prepare: files, options by group, a folder, perhaps a model to go on from, and other models by the name of the
-            option that names their folder, to a `Job`.
-        reopen: options by group and the folder of an earlier `prepare`, to the same `Job`.
-        load: a bundle's config, its folder and perhaps a cell, to a model without weights.
-        usage: lines of a shell that use a trained model in a folder, for its card.
-        report: the scores of `Model.evaluate` as a person reads them.
-        files: the names of the task's own files in a bundle, of which some may be absent.
-        models: options that are folders of trained models, which the caller opens.
-        evaluation: a dataclass of the options of `Model.evaluate`, where it has some.
-        scratch: what the names of the files begin with that `prepare` writes.
-    """
-
-    name: str
-    title: str
-    options: Mapping[str, type]
-    training: Mapping[str, Any]
-    shape: frozenset[str]
-    prepare: Callable[[Sequence[Path], Mapping[str, Any], Path, Any, Mapping[str, Any]], Job]
-    reopen: Callable[[Mapping[str, Any], Path], Job]
-    load: Callable[..., Any]
-    usage: Callable[[str], str]
-    report: Callable[[dict[str, Any]], str]
-    files: tuple[str, ...]
-    scratch: tuple[str, ...]
-    models: tuple[str, ...] = ()
-    evaluation: type | None = None

@@ -41,7 +41,9 @@ def test_saved_then_loaded_is_the_same_model(cell, text, tmp_path):
 
 def test_the_folder_holds_what_it_should(trained):
     names = {path.name for path in trained.iterdir()}
-    wanted = "README.md config.json log.jsonl metrics.json model.safetensors recipe.toml training unit.json"
+    wanted = (
+        "README.md config.json log.jsonl manifest.json metrics.json model.safetensors recipe.toml training unit.json"
+    )
     assert names == set(wanted.split())
     card = (trained / "README.md").read_text()
     assert "language model" in card

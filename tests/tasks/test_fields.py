@@ -11,7 +11,7 @@ from recurra.cells import LSTM, Cell
 from recurra.errors import InputError
 from recurra.tasks.cell_names import make_cell
 from recurra.tasks.fields import field_names, option_fields, optional_names, read_fields, to_plain
-from recurra.tasks.language_model import NetworkOptions, TextOptions, WindowOptions
+from recurra.tasks.language_model.options import NetworkOptions, TextOptions, WindowOptions
 from recurra.training import TrainingOptions
 
 

@@ -13,9 +13,11 @@ from recurra.cells import State, select
 from recurra.data import Streams, build_tokenizer, open_text
 from recurra.decoding import SamplingOptions
 from recurra.errors import InputError
-from recurra.tasks.language_model import LanguageModel, Network, NetworkOptions, Training, WindowOptions
 from recurra.tasks.language_model.evaluation import loss_by_position, nats_in_order, nats_in_parts
-from recurra.tasks.language_model.network import Step
+from recurra.tasks.language_model.model import LanguageModel
+from recurra.tasks.language_model.network import Network, Step
+from recurra.tasks.language_model.options import NetworkOptions, WindowOptions
+from recurra.tasks.language_model.training import Training
 
 SMALL = NetworkOptions(hidden_size=12, embedding_size=5, dropout=0.0)
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from recurra.tasks.language_model import Network, NetworkOptions
+from recurra.tasks.language_model.network import Network
+from recurra.tasks.language_model.options import NetworkOptions
 
 SIZES = {"hidden_size": 10, "embedding_size": 4, "num_layers": 2, "dropout": 0.0}
 

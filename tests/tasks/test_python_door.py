@@ -9,10 +9,12 @@ import recurra
 from recurra.data import build_tokenizer, encode, open_text
 from recurra.decoding import SamplingOptions
 from recurra.errors import InputError
-from recurra.tasks.language_model import LanguageModel, NetworkOptions, TextOptions, prepare, scoring
+from recurra.tasks.language_model import scoring
 from recurra.tasks.language_model.job import LanguageModelJob
-from recurra.tasks.language_model.options import WindowOptions
+from recurra.tasks.language_model.model import LanguageModel
+from recurra.tasks.language_model.options import NetworkOptions, TextOptions, WindowOptions
 from recurra.tasks.language_model.scores import Nats, Predicted, predicted_characters, scores_of
+from recurra.tasks.language_model.text import prepare
 
 
 @pytest.fixture

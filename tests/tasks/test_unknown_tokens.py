@@ -9,14 +9,15 @@ import pytest
 import torch
 
 import recurra
-from recurra.cli.score import score as score_verb
 from recurra.data import WordTokenizer, build_tokenizer, encode, open_text
 from recurra.errors import InputError
-from recurra.tasks.language_model import LanguageModel, NetworkOptions, TextOptions, prepare
 from recurra.tasks.language_model.evaluation import nats_in_order, nats_in_parts
 from recurra.tasks.language_model.job import LanguageModelJob
-from recurra.tasks.language_model.options import WindowOptions
+from recurra.tasks.language_model.model import LanguageModel
+from recurra.tasks.language_model.options import NetworkOptions, TextOptions, WindowOptions
 from recurra.tasks.language_model.scores import Nats, Predicted, report, scores_of
+from recurra.tasks.language_model.text import prepare
+from recurra.tasks.language_model.verbs.score import score as score_verb
 
 SIZES = {"hidden_size": 16, "embedding_size": 8}
 TRAINING = {**SIZES, "batch_size": 4, "update_every": 16, "seed": 1}

@@ -10,7 +10,7 @@ from torch import Generator
 
 from recurra.diagnosis.plots import Picture
 from recurra.diagnosis.report import Table
-from recurra.tasks.language_model import LanguageModel
+from recurra.tasks.capabilities import ReadsText
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Setting:
     """Fewer seeds, shorter sequences and less training: to see a study work, not to quote it."""
     tell: Callable[[str], None] = lambda line: None
     """Called with a line whenever there is progress to tell."""
-    trained: Callable[[], tuple[LanguageModel, str]] | None = None
+    trained: Callable[[], tuple[ReadsText, str]] | None = None
     """Gives a trained language model and a text it was not trained on, for the studies that need one."""
 
     def generator(self, *numbers: int) -> Generator:

@@ -14,7 +14,7 @@ from recurra.diagnosis import plots
 from recurra.diagnosis.report import Table
 from recurra.diagnosis.studies.study import Finding, Setting
 from recurra.errors import InputError
-from recurra.tasks.language_model import Network
+from recurra.tasks.language_model.network import Network
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

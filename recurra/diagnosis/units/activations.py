@@ -11,7 +11,7 @@ import torch
 
 from recurra.cells import States, where
 from recurra.errors import InputError
-from recurra.tasks.language_model import Network
+from recurra.tasks.language_model.network import Network
 
 Activations = npt.NDArray[np.float16]
 

@@ -13,7 +13,7 @@ from recurra.diagnosis.units.features import Feature, features_of
 from recurra.diagnosis.units.page import units_page
 from recurra.diagnosis.units.tracking import Tracker, rank
 from recurra.errors import InputError
-from recurra.tasks.language_model import LanguageModel
+from recurra.tasks.capabilities import ReadsText, has_capability
 
 SHORTEST = 1000
 
@@ -37,7 +37,7 @@ class Units:
 
 
 def examine_units(
-    model: LanguageModel, text: str, *, state: str | None = None, tell: Callable[[str], None] = lambda line: None
+    model: ReadsText, text: str, *, state: str | None = None, tell: Callable[[str], None] = lambda line: None
 ) -> Units:
     """Reads a text with a model and ranks its units by what they track.
 
@@ -51,7 +51,7 @@ def examine_units(
         InputError: a model that is no language model, a text of fewer than 1000 tokens, or a state that the cell has
             not.
     """
-    if not isinstance(model, LanguageModel):
+    if not has_capability(type(model), ReadsText):
         raise InputError(f"units: expected a language model, got a {type(model).__name__}")
     shown = shown_state(model.network, state)
     tokens = model.tokenizer.encode(text)

@@ -1,4 +1,4 @@
-"""The training run of a language model: its text, its model, its final scores; and its row in the table of tasks."""
+"""The training run of a language model: its text, its model, its final scores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recurra.tasks.language_model.options import NetworkOptions, TextOptions, Wi
 from recurra.tasks.language_model.scores import Nats, Predicted, report, scores_of
 from recurra.tasks.language_model.text import Prepared, prepare, reopen
 from recurra.tasks.language_model.training import Training
-from recurra.tasks.task import Task
+from recurra.tasks.task import Implementation
 
 # Steps of the trial that tells how long the final evaluation takes.
 _TRIAL = 2048
@@ -106,16 +106,11 @@ def _reopen(options: Mapping[str, Any], folder: Path) -> LanguageModelJob:
     return LanguageModelJob(reopen(folder), options["network"], options["window"])
 
 
-def _usage(folder: str) -> str:
-    return f'recurra generate {folder} --prompt "…"\nrecurra evaluate {folder} TEXT\nrecurra score {folder} LINES'
-
-
 # What may still be chosen when training goes on from a trained model.
 _FREE = {"dropout", "embedding_dropout", "locked_dropout", "recurrent_dropout", "weight_drop", "zoneout", "engine"}
 
-TASK = Task(
-    name="lm",
-    title="language model",
+IMPLEMENTATION = Implementation(
+    model=LanguageModel,
     options={"text": TextOptions, "network": NetworkOptions, "window": WindowOptions},
     # Nats per character of tinyshakespeare after 2.7 million characters: β2 = 0.99 at 4e-3 had 1.457 with batches of 16
     # and 1.478 of 32, at 8e-3 1.507; the usual 0.999 had 1.574 at 3e-3 and 1.485 at 6e-3 (batches of 32).
@@ -124,8 +119,5 @@ TASK = Task(
     prepare=_prepare,
     reopen=_reopen,
     load=LanguageModel.from_files,
-    usage=_usage,
     report=report,
-    files=("unit.json", "tokenizer.json"),
-    scratch=("train.bin", "valid.bin", "unit.json", "tokenizer.json"),
 )

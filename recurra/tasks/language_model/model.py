@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 import torch
 
 from recurra.cells import Cell
-from recurra.data import Tokenizer, encode, load_tokenizer, open_text
+from recurra.data import Corpus, Tokenizer, encode, load_tokenizer, open_text
 from recurra.errors import InputError
+from recurra.tasks.capabilities import Evaluates, Generates, Probe, Probes, ReadsText, ScoresLines
 from recurra.tasks.cell_names import stored_cell
 from recurra.tasks.fields import read_fields, to_plain
 from recurra.tasks.language_model.evaluation import loss_by_position, nats_in_order
@@ -22,10 +23,9 @@ from recurra.tasks.language_model.probing import probe
 from recurra.tasks.language_model.scores import evaluated
 from recurra.tasks.language_model.scoring import Score, score_lines
 from recurra.tasks.language_model.text import VALID, reopen
-from recurra.tasks.task import Probe
 
 
-class LanguageModel:
+class LanguageModel(Evaluates, Generates, ScoresLines, Probes, ReadsText):
     """A network and the unit of text it reads: `recurra.load(DIR)` of a folder that `recurra train lm` made.
 
     Args:
@@ -165,6 +165,11 @@ class LanguageModel:
         with tempfile.TemporaryDirectory() as aside:
             corpus = encode(open_text(files, raw=self.tokenizer.raw), self.tokenizer, Path(aside) / "probed.bin")
             return probe(self.network, corpus.tokens, rows=rows, steps=steps)
+
+    def held_out_text(self, prepared: Path) -> str | None:
+        """The text that was held out in training; None where `prepared`, the folder of training, has it no more."""
+        path = prepared / VALID
+        return self.tokenizer.decode(Corpus.open(path, self.tokenizer).tokens) if path.exists() else None
 
     def unknown_in(self, text: str) -> list[str]:
         """The symbols of a text outside the vocabulary, each once."""

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from recurra.errors import InputError
+from recurra.tasks.capabilities import Probe
 from recurra.tasks.language_model.evaluation import Tokens, nats_of
 from recurra.tasks.language_model.network import Network, Output
-from recurra.tasks.task import Probe
 
 
 def probe(network: Network, tokens: Tokens, *, rows: int, steps: int) -> Probe:

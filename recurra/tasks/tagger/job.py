@@ -1,4 +1,4 @@
-"""The training run of a tagger: its files, its model, its final scores; and its row in the table of tasks."""
+"""The training run of a tagger: its files, its model, its final scores."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from recurra.tasks.fields import field_names
 from recurra.tasks.tagger.loading import load
 from recurra.tasks.tagger.model import Tagger
 from recurra.tasks.tagger.options import BatchOptions, EvaluationOptions, FileOptions, NetworkOptions
-from recurra.tasks.tagger.prepared import DATA, TRAIN, VALID, VECTORS, Prepared, reopen
+from recurra.tasks.tagger.prepared import Prepared, reopen
 from recurra.tasks.tagger.preparing import prepare
-from recurra.tasks.tagger.pretrained import FILE as WORDS
 from recurra.tasks.tagger.report import report
 from recurra.tasks.tagger.training import Training, corpus_scores, trial_seconds
-from recurra.tasks.tagger.vocabulary import FILE
-from recurra.tasks.task import Task
+from recurra.tasks.task import Implementation
 
 
 @dataclass(frozen=True)
@@ -78,26 +76,18 @@ def _reopen(options: Mapping[str, Any], folder: Path) -> TaggerJob:
     return TaggerJob(reopen(folder), options["network"], options["batches"])
 
 
-def _usage(folder: str) -> str:
-    return f"recurra tag {folder} FILE\nrecurra evaluate {folder} FILE"
-
-
 # What may still be chosen when training goes on from a trained tagger.
 _FREE = {"dropout", "engine"}
 
-TASK = Task(
-    name="tagger",
-    title="tagger",
+IMPLEMENTATION = Implementation(
+    model=Tagger,
     options={"data": FileOptions, "network": NetworkOptions, "batches": BatchOptions},
     training={"epochs": 15.0, "least_steps": 1000, "learning_rate": 3e-3, "beta2": 0.99, "patience": 10},
     shape=frozenset(field_names(NetworkOptions)) - _FREE | {"vectors", "max_vectors", "language_model"},
     prepare=_prepare,
     reopen=_reopen,
     load=load,
-    usage=_usage,
     report=report,
-    files=(FILE, WORDS),
-    scratch=(f"{TRAIN}.", f"{VALID}.", FILE, DATA, WORDS, VECTORS),
     models=("language_model",),
     evaluation=EvaluationOptions,
 )

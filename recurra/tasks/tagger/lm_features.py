@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from recurra.data import Tokenizer
-from recurra.tasks.language_model import Network
+from recurra.tasks.language_model.network import Network
 
 States = npt.NDArray[np.float16]
 # Symbols of a batch, padding included.

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from recurra.cells import Cell
 from recurra.data.sentences import Sentence
 from recurra.errors import InputError
+from recurra.tasks.capabilities import Evaluates, Probe, Probes
 from recurra.tasks.fields import to_plain
 from recurra.tasks.tagger.batch import Forms
 from recurra.tasks.tagger.codec import Codec
@@ -24,10 +25,9 @@ from recurra.tasks.tagger.streaming import TaggerStream
 from recurra.tasks.tagger.tagged import Tagged, Word, as_sentence
 from recurra.tasks.tagger.tagging import annotate
 from recurra.tasks.tagger.windows import WINDOW_WORDS
-from recurra.tasks.task import Probe
 
 
-class Tagger:
+class Tagger(Evaluates, Probes):
     """A network and what its numbers mean: `recurra.load(DIR)` of a folder that `recurra train tagger` made.
 
     Args:

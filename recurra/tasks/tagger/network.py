@@ -14,7 +14,7 @@ from recurra.cells import Cell, States
 from recurra.errors import options_named
 from recurra.layers import ConditionalRandomField, LockedDropout, Readout, Recurrent
 from recurra.tasks.cell_names import make_cell
-from recurra.tasks.language_model import Network as LanguageNetwork
+from recurra.tasks.language_model.network import Network as LanguageNetwork
 from recurra.tasks.tagger.batch import Batch
 from recurra.tasks.tagger.label_numbers import possible_labels
 from recurra.tasks.tagger.options import NetworkOptions

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from recurra.data.vectors import Vectors
 from recurra.errors import InputError
 from recurra.files import read_json
-from recurra.tasks.language_model import LanguageModel
+from recurra.tasks.language_model.model import LanguageModel
 
 FILE = "vectors.json"
 

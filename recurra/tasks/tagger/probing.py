@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from recurra.errors import InputError
+from recurra.tasks.capabilities import Probe
 from recurra.tasks.tagger.batch import Forms, make_batch
 from recurra.tasks.tagger.char_cache import spellings
 from recurra.tasks.tagger.codec import Codec
@@ -17,7 +18,6 @@ from recurra.tasks.tagger.corpus import Coded, TaggedCorpus
 from recurra.tasks.tagger.decode import losses, nats_of_words
 from recurra.tasks.tagger.examples import Examples
 from recurra.tasks.tagger.network import Output, TaggerNetwork
-from recurra.tasks.task import Probe
 
 
 def probe_files(network: TaggerNetwork, codec: Codec, examples: Examples, *, rows: int, steps: int) -> Probe:

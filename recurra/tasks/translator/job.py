@@ -1,4 +1,4 @@
-"""The training run of a translator: its files, its model, its final scores; and its row in the table of tasks."""
+"""The training run of a translator: its files, its model, its final scores."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 
 from recurra.tasks.fields import field_names
-from recurra.tasks.task import Task
+from recurra.tasks.task import Implementation
 from recurra.tasks.translator.corpus import PairCorpus
 from recurra.tasks.translator.evaluation import EvaluationOptions
 from recurra.tasks.translator.model import Translator
 from recurra.tasks.translator.options import BatchOptions, NetworkOptions, PairOptions
-from recurra.tasks.translator.prepared import SCRATCH, Prepared, prepare, reopen
+from recurra.tasks.translator.prepared import Prepared, prepare, reopen
 from recurra.tasks.translator.report import report
 from recurra.tasks.translator.training import Training, trial_seconds, valid_scores
-from recurra.tasks.translator.vocabulary import FILES
 
 
 @dataclass(frozen=True)
@@ -79,26 +78,18 @@ def _reopen(options: Mapping[str, Any], folder: Path) -> TranslatorJob:
     return TranslatorJob(reopen(folder), options["network"], options["batches"])
 
 
-def _usage(folder: str) -> str:
-    return f"recurra translate {folder} FILE\nrecurra evaluate {folder} PAIRS.tsv"
-
-
 # What may still be chosen when training goes on from a trained translator.
 _FREE = {"dropout", "recurrent_dropout", "engine"}
 _VOCABULARY = {"source_unit", "target_unit", "joint", "vocabulary_size", "min_count"}
 
-TASK = Task(
-    name="translator",
-    title="translator",
+IMPLEMENTATION = Implementation(
+    model=Translator,
     options={"data": PairOptions, "network": NetworkOptions, "batches": BatchOptions},
     training={"epochs": 15.0, "least_steps": 2000, "learning_rate": 3e-3, "beta2": 0.99, "patience": 10},
     shape=frozenset(field_names(NetworkOptions)) - _FREE | _VOCABULARY,
     prepare=_prepare,
     reopen=_reopen,
     load=Translator.from_files,
-    usage=_usage,
     report=report,
-    files=FILES,
-    scratch=SCRATCH,
     evaluation=EvaluationOptions,
 )

@@ -16,6 +16,7 @@ from recurra.cells import Cell
 from recurra.data import open_pairs
 from recurra.decoding import BeamOptions, SamplingOptions, row_seed
 from recurra.errors import InputError
+from recurra.tasks.capabilities import Evaluates
 from recurra.tasks.cell_names import stored_cell
 from recurra.tasks.fields import check_names, field_names, read_fields, to_plain
 from recurra.tasks.translator.batch import make_batch
@@ -43,7 +44,7 @@ class Attended(NamedTuple):
     """(T, S); each row sums to 1."""
 
 
-class Translator:
+class Translator(Evaluates):
     """A network and what its numbers mean: `recurra.load(DIR)` of a folder that `recurra train translator` made.
 
     Args:

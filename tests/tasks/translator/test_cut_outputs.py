@@ -9,8 +9,6 @@ import pytest
 import small_translators as small
 import torch
 
-from recurra.cli import translations
-from recurra.cli.attention_plot import AttentionPlot
 from recurra.data import CharTokenizer, WordTokenizer
 from recurra.data.lines import Line
 from recurra.data.pair_files import open_pairs
@@ -22,6 +20,8 @@ from recurra.tasks.translator.model import Translator
 from recurra.tasks.translator.network import Step
 from recurra.tasks.translator.options import NetworkOptions
 from recurra.tasks.translator.report import report
+from recurra.tasks.translator.verbs import translations
+from recurra.tasks.translator.verbs.attention_plot import AttentionPlot
 from recurra.tasks.translator.vocabulary import END, Side, Vocabulary
 
 READ, WRITTEN = "abcdefghi", "tuvwxyz"
@@ -125,7 +125,7 @@ def test_lines_that_were_cut_have_one_notice_and_a_field(capsys):
 
 
 def test_the_verb_says_that_an_output_was_cut(reverser, tmp_path, capsysbinary, monkeypatch):
-    import recurra.cli.translate as verb
+    import recurra.tasks.translator.verbs.translate as verb
 
     def endless(*arguments, **options):
         model = original(*arguments, **options)

@@ -6,12 +6,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from recurra.cli import translations
-from recurra.cli.attention_plot import AttentionPlot
 from recurra.cli.opening import open_model
 from recurra.cli.options import whole, with_options
 from recurra.cli.output import is_interactive, put
@@ -21,9 +19,9 @@ from recurra.data.lines import Line, read_lines
 from recurra.decoding import BeamOptions, SamplingOptions
 from recurra.errors import InputError
 from recurra.tasks.fields import field_names
-
-if TYPE_CHECKING:
-    from recurra.tasks.translator.model import Translator
+from recurra.tasks.translator.model import Translator
+from recurra.tasks.translator.verbs import translations
+from recurra.tasks.translator.verbs.attention_plot import AttentionPlot
 
 # Nothing, or how many lines are held: who types wants an answer a line, not one a window.
 Window = dict[str, int]
@@ -81,7 +79,7 @@ def _translate(
     _check(options, forced, sample, seed, scores)
     searching, drawing = _divided(options)
     search, sampling = BeamOptions(**searching), SamplingOptions(**drawing)
-    translator = open_model(model, cell, task="translator", does="translate")
+    translator = open_model(model, cell, needs=Translator, does="translate")
     plot = AttentionPlot(attention_plot, translator)
     if sample and seed is None:
         seed = 0 if sampling.greedy else fresh_seed("these translations")

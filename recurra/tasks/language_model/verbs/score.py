@@ -18,6 +18,7 @@ from recurra.cli.streams import opened
 from recurra.data.formats import refuse_foreign
 from recurra.data.lines import head_of
 from recurra.errors import InputError
+from recurra.tasks.capabilities import ScoresLines
 from recurra.training import figure, percent
 
 
@@ -49,7 +50,7 @@ def score(
     cell
         module:Class, for a model that was trained with a cell of your own.
     """
-    language_model = open_model(model, cell, task="lm", does="score lines")
+    language_model = open_model(model, cell, needs=ScoresLines, does="score lines")
     unknown = tokens = 0
     with opened(file) as (source, name):
         for scored in language_model.score(_decoded(source, name, language_model.tokenizer.raw)):

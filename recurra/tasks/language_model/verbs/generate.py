@@ -15,6 +15,7 @@ from recurra.cli.output import put
 from recurra.cli.seeds import check_seed, fresh_seed
 from recurra.decoding import SamplingOptions
 from recurra.errors import InputError
+from recurra.tasks.capabilities import Generates
 
 
 def _generate(
@@ -62,7 +63,7 @@ def _generate(
     if beam is not None:
         _check_search(samples, seed, options)
     sampling = SamplingOptions(**options)
-    language_model = open_model(model, cell, task="lm", does="write")
+    language_model = open_model(model, cell, needs=Generates, does="write")
     if seed is None and beam is None:
         seed = 0 if sampling.greedy else fresh_seed("this text")
     unknown = language_model.unknown_in(prompt)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import sys
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, BinaryIO
 
 from cyclopts import Parameter
 
 from recurra.cli.opening import open_model
 from recurra.cli.output import is_interactive, put
 from recurra.cli.streams import opened
+from recurra.tasks.tagger.model import Tagger
 from recurra.tasks.tagger.reading import Reading, format_for
 from recurra.tasks.tagger.streaming import read_words
 from recurra.tasks.tagger.writing import writer
@@ -63,7 +64,7 @@ def tag(
     cell
         module:Class, for a model that was trained with a cell of your own.
     """
-    tagger = open_model(model, cell, task="tagger", does="tag")
+    tagger = open_model(model, cell, needs=Tagger, does="tag")
     # What is loaded stays: looking through all of it for garbage, again and again, took a tenth of the time.
     gc.freeze()
     chosen = "columns" if word_by_word else came_as or format_for(file, tagger.layout)
@@ -80,7 +81,7 @@ def tag(
             put(write(tagged), as_json=target == "json")
 
 
-def _tag_word_by_word(tagger: Any, source: BinaryIO, name: str) -> None:
+def _tag_word_by_word(tagger: Tagger, source: BinaryIO, name: str) -> None:
     stream = tagger.stream()
     for word in read_words(source, name, tagger.layout):
         if word is not None:

@@ -1,0 +1,53 @@
+"""The row of the language model in the table of tasks."""
+
+from __future__ import annotations
+
+from recurra.tasks.task import Implementation, Task, Verb
+
+_TRAIN = """Train a language model on text files, to write, to score and to predict text.
+
+Without TEXT it learns from the Python source files of the interpreter that runs it. The best model so far is always
+in the folder; Ctrl-C loses nothing.
+
+```sh
+recurra train lm plays.txt --out plays --max-minutes 5
+recurra train lm train.txt --valid valid.txt --unit word --cell gru --out words --epochs 20
+recurra train lm --out plays --resume
+```
+"""
+
+
+def _implement() -> Implementation:
+    from recurra.tasks.language_model.job import IMPLEMENTATION
+
+    return IMPLEMENTATION
+
+
+TASK = Task(
+    name="lm",
+    title="language model",
+    loss_per="token",
+    train_help=_TRAIN,
+    files_name="TEXT",
+    files_help="Text files, UTF-8 (any bytes with --unit byte), read one after the other.",
+    evaluate_help=(
+        "A language model predicts the files, read as one text with the state carried through; bits per char count the "
+        "spelling of unknown words, perplexity counts `<unk>` as one word."
+    ),
+    evaluate_files="text files",
+    evaluate_example="recurra evaluate plays more-plays.txt",
+    usage='recurra generate DIR --prompt "…"\nrecurra evaluate DIR TEXT\nrecurra score DIR LINES',
+    verbs=(
+        Verb(
+            name="generate",
+            function="recurra.tasks.language_model.verbs.generate:generate",
+            help="Write on from a prompt with a language model.",
+        ),
+        Verb(
+            name="score",
+            function="recurra.tasks.language_model.verbs.score:score",
+            help="Tell how surprising each line is to a language model.",
+        ),
+    ),
+    implement=_implement,
+)

@@ -1,0 +1,48 @@
+"""The row of the tagger in the table of tasks."""
+
+from __future__ import annotations
+
+from recurra.tasks.task import Implementation, Task, Verb
+
+_TRAIN = """Train a tagger on sentences whose words carry labels: parts of speech, chunks, names.
+
+TRAIN is CoNLL-U, or columns: a word a line with its label beside it, an empty line after each sentence. Labels that
+mark spans (BIO or BIOES) are recognised and scored by F1. The best model so far on the validation data is always in the
+folder; Ctrl-C loses nothing.
+
+```sh
+recurra train tagger train.conllu --valid dev.conllu --labels upos xpos --out tagger
+recurra train tagger train.txt --feature-columns 2 --out chunks --max-minutes 10
+recurra train tagger --out tagger --resume
+```
+"""
+
+
+def _implement() -> Implementation:
+    from recurra.tasks.tagger.job import IMPLEMENTATION
+
+    return IMPLEMENTATION
+
+
+TASK = Task(
+    name="tagger",
+    title="tagger",
+    loss_per="word",
+    train_help=_TRAIN,
+    files_name="TRAIN",
+    files_help="Files with labels, UTF-8: CoNLL-U or columns (see --format).",
+    evaluate_help=(
+        "A tagger labels the words of the files; it reports accuracy and spans, a table by label and what it confuses."
+    ),
+    evaluate_files="files laid out as those it learned from",
+    evaluate_example="recurra evaluate tagger test.conllu",
+    usage="recurra tag DIR FILE\nrecurra evaluate DIR FILE",
+    verbs=(
+        Verb(
+            name="tag",
+            function="recurra.tasks.tagger.verbs.tag:tag",
+            help="Label the words of new text with a tagger.",
+        ),
+    ),
+    implement=_implement,
+)
