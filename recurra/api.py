@@ -305,7 +305,7 @@ def _resume(task: Task, out: Path, progress: Progress, interruption: Interruptio
 
 def _source_of_seeds(recipe: Recipe) -> Any:
     """The model that several seeds start from, loaded."""
-    cell = recipe.options["network"].cell if "network" in recipe.options else None
+    cell = recipe.options["network"].recurrent.cell if "network" in recipe.options else None
     own = cell if cell is not None and ":" in cell else None
     return None if recipe.init_from is None else load(recipe.init_from, cell=own)
 

@@ -16,8 +16,9 @@ from recurra.errors import InputError
 from recurra.tasks.language_model import LanguageModel, Network, NetworkOptions, Training, WindowOptions
 from recurra.tasks.language_model.evaluation import loss_by_position, nats_in_order, nats_in_parts
 from recurra.tasks.language_model.network import Step
+from recurra.tasks.recurrent_options import RecurrentOptions
 
-SMALL = NetworkOptions(hidden_size=12, embedding_size=5, dropout=0.0)
+SMALL = NetworkOptions(recurrent=RecurrentOptions(hidden_size=12), embedding_size=5)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recurra.tasks.fields import field_names
+from recurra.tasks.recurrent_options import FREE
 from recurra.tasks.tagger.loading import load
 from recurra.tasks.tagger.model import Tagger
 from recurra.tasks.tagger.options import BatchOptions, EvaluationOptions, FileOptions, NetworkOptions
@@ -82,15 +83,12 @@ def _usage(folder: str) -> str:
     return f"recurra tag {folder} FILE\nrecurra evaluate {folder} FILE"
 
 
-# What may still be chosen when training goes on from a trained tagger.
-_FREE = {"dropout", "engine"}
-
 TASK = Task(
     name="tagger",
     title="tagger",
     options={"data": FileOptions, "network": NetworkOptions, "batches": BatchOptions},
     training={"epochs": 15.0, "least_steps": 1000, "learning_rate": 3e-3, "beta2": 0.99, "patience": 10},
-    shape=frozenset(field_names(NetworkOptions)) - _FREE | {"vectors", "max_vectors", "language_model"},
+    shape=frozenset(field_names(NetworkOptions)) - FREE | {"vectors", "max_vectors", "language_model"},
     prepare=_prepare,
     reopen=_reopen,
     load=load,

@@ -8,6 +8,7 @@ import small_translators as small
 import torch
 
 from recurra.bundle.weights import load_weights, save_weights
+from recurra.tasks.fields import read_fields
 from recurra.tasks.translator.batch import Sources, make_batch, pad_sources
 from recurra.tasks.translator.network import TranslatorNetwork
 from recurra.tasks.translator.options import NetworkOptions
@@ -141,7 +142,9 @@ def test_engines_agree_on_the_whole(options):
     sizes = {"hidden_size": 64, "embedding_size": 16, "dropout": 0.0, **options}
     torch.manual_seed(3)
     nets = [
-        TranslatorNetwork(small.SOURCES, small.TARGETS, NetworkOptions(engine=engine, **sizes))
+        TranslatorNetwork(
+            small.SOURCES, small.TARGETS, read_fields(NetworkOptions, {**sizes, "engine": engine}, where="test")
+        )
         for engine in ("auto", "unroll")
     ]
     nets[1].load_state_dict(nets[0].state_dict())
