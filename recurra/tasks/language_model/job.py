@@ -80,7 +80,7 @@ class LanguageModelJob:
 
     def uniform_loss(self) -> float:
         """Log V: the loss of a guess among equally likely tokens."""
-        return math.log(self.text.unit.size)
+        return math.log(self.text.tokenizer.size)
 
     def _nats(self, model: LanguageModel, tokens: Any, unknown: Ids | None = None) -> Nats:
         model.network.eval()

@@ -59,7 +59,7 @@ class TaggerJob:
 
     def uniform_loss(self) -> float:
         """The sum over labels of the log of their number of values."""
-        return sum(math.log(max(1, len(values))) for values in self.data.coder.vocabulary.labels)
+        return sum(math.log(max(1, len(values))) for values in self.data.codec.vocabulary.labels)
 
 
 def _prepare(
