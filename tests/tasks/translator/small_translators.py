@@ -63,11 +63,12 @@ def encoded(net, name, source):
     x = net.embedding.weight.detach().numpy()[[*source, 0]]
     half, starts = net.encoder.hidden_size, []
     for layer, bridge in enumerate(net.bridge.h):
-        zeros = [np.zeros(half)] * len(net.encoder.cell.states)
-        forward, end = run(net.encoder, f"_l{layer}", name, x, zeros)
-        backward, start = run(net.encoder, f"_l{layer}_reverse", name, x, zeros, reverse=True)
-        x = np.concatenate([forward, backward], -1)
-        states = [np.concatenate(both) for both in zip(end, start, strict=True)]
+        below, zeros = x, [np.zeros(half)] * len(net.encoder.cell.states)
+        x, states = run(net.encoder, f"_l{layer}", name, below, zeros)
+        if net.encoder.bidirectional:
+            backward, start = run(net.encoder, f"_l{layer}_reverse", name, below, zeros, reverse=True)
+            x = np.concatenate([x, backward], -1)
+            states = [np.concatenate(both) for both in zip(states, start, strict=True)]
         W, b = (parameter.detach().numpy() for parameter in (bridge.weight, bridge.bias))
         starts.append([np.tanh(W @ states[0] + b), *states[1:]])
     return x, starts

@@ -22,6 +22,7 @@ KINDS = [
     {"attention": "general", "input_feeding": False},
     {"attention": "additive", "num_layers": 3, "input_feeding": False},
     {"attention": "dot", "num_layers": 2, "input_feeding": False, "tied": False},
+    {"attention": "general", "num_layers": 2, "bidirectional": False},
 ]
 CELLS = [("gru", None, "gru"), ("elman", None, "elman"), ("slstm", None, "slstm"), ("own", small.Leaky, "user's leaky")]
 
