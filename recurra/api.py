@@ -307,7 +307,7 @@ def _resume(task: Task, out: Path, progress: Progress, interruption: Interruptio
 
 def _source_of_seeds(recipe: Recipe) -> Any:
     """The model that several seeds start from, loaded."""
-    cell = _flat(recipe.options).get("cell")
+    cell = recipe.options["network"].recurrent.cell if "network" in recipe.options else None
     own = cell if cell is not None and ":" in cell else None
     return None if recipe.init_from is None else load(recipe.init_from, cell=own)
 

@@ -7,6 +7,7 @@ import pytest
 
 from recurra.recipe import make_options, read_recipe
 from recurra.tasks import TASKS
+from recurra.tasks.fields import to_plain
 
 PATHS = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 
@@ -23,7 +24,7 @@ def test_a_recipe_gives_options_of_its_task(path):
     recipe = read_recipe(path, task)
     assert recipe.options
     made = make_options(task, recipe.options)
-    values = {name: value for group in made.values() for name, value in vars(group).items()}
+    values = {name: value for group in made.values() for name, value in to_plain(group).items()}
     assert all(values[name] == value for name, value in recipe.options.items())
 
 

@@ -40,7 +40,7 @@ def _parameters(kind: type, group: Group, defaults: Mapping[str, Any]) -> list[i
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=defaults.get(name, field.default),
-            annotation=Annotated[field.hint, _told(field.hint, group, _help_of(field.owner)[name])],
+            annotation=Annotated[field.hint, _told(field.hint, group, field.help or _help_of(field.owner)[name])],
         )
         for name, field in option_fields(kind).items()
     ]

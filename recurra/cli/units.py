@@ -63,7 +63,7 @@ def units(
     read = "".join(opened.part(0, characters).blocks())
     found = examine_units(language_model, read, state=state, tell=lambda line: print(line, file=sys.stderr, flush=True))
     names = ", ".join(path.name for path in text[:3]) + (", …" if len(text) > 3 else "")
-    seen = f"{len(found.pieces):,} tokens, state {found.state} of {language_model.options.cell}"
+    seen = f"{len(found.pieces):,} tokens, state {found.state} of {language_model.options.recurrent.cell}"
     lead = f"{model.name} on {names}: {seen}."
     write_output(out, found.page("What the units do", lead))
     for one in found.trackers:

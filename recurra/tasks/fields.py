@@ -55,8 +55,10 @@ class OptionField(NamedTuple):
     """`dataclasses.MISSING` where there is none."""
     owner: type
     """The class whose docstrings describe it."""
-    group: str | None
+    group: str | None = None
     """The field of the outer class that holds `owner`; None for the outer class itself."""
+    help: str | None = None
+    """The text that replaces the owner's docstring: of the outer field's metadata, under "help" and the name."""
 
 
 def option_fields(kind: type) -> dict[str, OptionField]:
@@ -65,11 +67,12 @@ def option_fields(kind: type) -> dict[str, OptionField]:
     for field in dataclasses.fields(kind):
         hint = hints[field.name]
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-            default = _default(kind, field.name)
+            default, texts = _default(kind, field.name), field.metadata.get("help", {})
             for name, inner in option_fields(hint).items():
-                found[name] = inner._replace(default=getattr(default, name), group=field.name)
+                text = texts.get(name, inner.help)
+                found[name] = inner._replace(default=getattr(default, name), group=field.name, help=text)
         else:
-            found[field.name] = OptionField(hint, _default(kind, field.name), kind, None)
+            found[field.name] = OptionField(hint, _default(kind, field.name), kind)
     return found
 
 

@@ -1,18 +1,34 @@
-"""The options of a recurrent stack, which the network options of every task hold."""
+"""The options of a recurrent stack, which the network options of every task hold.
+
+A task sets its own defaults in its field, and in the field's metadata the help of options that mean something else
+there:
+
+    recurrent: RecurrentOptions = field(
+        default_factory=lambda: RecurrentOptions(hidden_size=384),
+        metadata={"help": {"num_layers": "Recurrent layers of the encoder."}},
+    )
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 from recurra.cells import Cell, Initialisation
-from recurra.layers import Recurrent
+from recurra.errors import options_named
+from recurra.layers import LockedDropout, Recurrent
 from recurra.tasks.cell_names import make_cell
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentOptions:
-    """A stack of recurrent layers."""
+    """A stack of recurrent layers.
+
+    Raises:
+        InputError: how the weights begin is unknown or contradictory. The other options are checked by `stack`.
+    """
 
     cell: str = "lstm"
     """The recurrent cell: one of `recurra cells`, or a user-defined one as module:Class."""
@@ -55,15 +71,19 @@ class RecurrentOptions:
     engine: str = "auto"
     """The engine that runs the cell through time: auto, cpu, native or unroll."""
 
+    def __post_init__(self) -> None:
+        self.initialisation()
+
     def initialisation(self) -> Initialisation:
         """How the weights begin."""
-        return Initialisation(
-            recurrent=self.recurrent_init,
-            variance=self.init_variance,
-            input=self.input_init,
-            forget_bias=self.forget_bias,
-            chrono=self.chrono,
-        )
+        with options_named(recurrent="recurrent_init", variance="init_variance", input="input_init"):
+            return Initialisation(
+                recurrent=self.recurrent_init,
+                variance=self.init_variance,
+                input=self.input_init,
+                forget_bias=self.forget_bias,
+                chrono=self.chrono,
+            )
 
     def stack(self, input_size: int, *, cell: Cell | None = None, **changed: Any) -> Recurrent:
         """The stack of layers.
@@ -92,6 +112,11 @@ class RecurrentOptions:
             "engine": self.engine,
         }
         return Recurrent(cell or make_cell(self), input_size, **{**arguments, **changed})
+
+    def dropout_layer(self, rate: float | None = None) -> nn.Module:
+        """Dropout of what enters or leaves the stack, at its rate where None; locked where that of the stack is."""
+        rate = self.dropout if rate is None else rate
+        return LockedDropout(rate) if self.locked_dropout else nn.Dropout(rate)
 
 
 # May be chosen anew when training goes on from a trained model: no weight depends on them.

@@ -75,7 +75,7 @@ def test_an_interrupted_replacement_leaves_the_older_model_and_is_resumed_to_the
 def test_the_best_of_an_interrupted_replacement_can_be_used(text, older):
     with pytest.raises(Interrupted, match="best of the new run so far is in"):
         train_over(text, older, progress=StopAt(5, interrupt))
-    assert recurra.load(older / ".new-1").options.hidden_size == 12
+    assert recurra.load(older / ".new-1").options.recurrent.hidden_size == 12
     assert (older / ".new-1" / "README.md").read_text().startswith("# ov\n")
     with pytest.raises(InputError, match=r"is to replace the model in .*ov: name"):
         recurra.train("lm", out=older / ".new-1", resume=True)
@@ -232,7 +232,7 @@ def test_the_message_of_a_replacement_that_the_disk_refuses(text, older, monkeyp
     with pytest.raises(RecurraError, match=r"the new model is complete, .*Input/output error.*next command"):
         train_over(text, older)
     monkeypatch.undo()
-    assert recurra.load(older).options.hidden_size == 12
+    assert recurra.load(older).options.recurrent.hidden_size == 12
 
 
 @pytest.mark.parametrize("begun", [False, True])

@@ -1,6 +1,5 @@
 """Errors name options as their users write them: --min-count 0, min_count=0, or a recipe's key."""
 
-import dataclasses
 import functools
 
 import pytest
@@ -11,6 +10,7 @@ import recurra
 from recurra.errors import InputError, rename_options
 from recurra.recipe import groups
 from recurra.tasks import TASKS
+from recurra.tasks.fields import option_fields
 
 # None of the options takes all of these: numbers out of every range, and a word that is no name.
 WRONG = (-1, 0, -1.5, float("nan"), 2.0, 1e9, "nonsense")
@@ -34,10 +34,11 @@ def options():
     """Each option of each task, with values of its kind."""
     for task in TASKS.values():
         for table, kind in groups(task).items():
-            for field in dataclasses.fields(kind):
-                kinds = (float, int) if "float" in field.type else (int,) if "int" in field.type else (str,)
-                if field.type != "bool" and "Path" not in field.type:
-                    yield task.name, table, field.name, [value for value in WRONG if isinstance(value, kinds)]
+            for name, field in option_fields(kind).items():
+                hint = str(field.hint)
+                kinds = (float, int) if "float" in hint else (int,) if "int" in hint else (str,)
+                if field.hint is not bool and "Path" not in hint:
+                    yield task.name, table, name, [value for value in WRONG if isinstance(value, kinds)]
 
 
 def refused(task, file, out, name, values):

@@ -98,6 +98,6 @@ def test_its_numbers_are_the_defaults():
     pairs, batches, network, search = PairOptions(), BatchOptions(), NetworkOptions(), BeamOptions()
     assert f"more than {pairs.longest} symbols on a side" in PAGE
     assert pairs.valid_share == 1 / 20
-    assert f"`--label-smoothing` is {batches.label_smoothing}, `--dropout` {network.dropout}" in PAGE
+    assert f"`--label-smoothing` is {batches.label_smoothing}, `--dropout` {network.recurrent.dropout}" in PAGE
     assert f"follows {search.beam} hypotheses" in PAGE
     assert f"`--length-penalty`, {search.length_penalty} by default" in PAGE

@@ -12,6 +12,7 @@ from recurra.decoding.running import Running
 from recurra.errors import InputError, RecurraError
 from recurra.tasks.language_model.network import Network, Step
 from recurra.tasks.language_model.options import NetworkOptions
+from recurra.tasks.recurrent_options import RecurrentOptions
 
 END = 0
 
@@ -107,7 +108,11 @@ def test_a_wide_beam_tries_every_sequence(seed, weight, penalised):
 
 def test_a_wide_beam_over_a_network_tries_every_sequence():
     torch.manual_seed(5)
-    network = Network(4, NetworkOptions(cell="lstm", hidden_size=8, embedding_size=6, num_layers=2)).eval().double()
+    network = (
+        Network(4, NetworkOptions(recurrent=RecurrentOptions(hidden_size=8, num_layers=2), embedding_size=6))
+        .eval()
+        .double()
+    )
     for parameter in network.parameters():
         parameter.data.mul_(3)
     step, starts = Step(network), network.initial_state(2)

@@ -25,7 +25,7 @@ def test_one_path_is_a_list_of_one(given):
 
 
 def test_one_word_is_a_list_of_one():
-    assert read(NetworkOptions, cell_options="rate=2").cell_options == ["rate=2"]
+    assert read(NetworkOptions, cell_options="rate=2").recurrent.cell_options == ["rate=2"]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_items_of_a_list_are_of_their_kind(kind, values):
     ],
 )
 def test_a_cell_goes_by_its_name(cell, name):
-    options = read(NetworkOptions, cell=cell)
+    options = read(NetworkOptions, cell=cell).recurrent
     assert options.cell == name
     assert type(make_cell(options)) is (cell if isinstance(cell, type) else type(cell))
 

@@ -18,8 +18,9 @@ from recurra.tasks.language_model.model import LanguageModel
 from recurra.tasks.language_model.network import Network, Step
 from recurra.tasks.language_model.options import NetworkOptions, WindowOptions
 from recurra.tasks.language_model.training import Training
+from recurra.tasks.recurrent_options import RecurrentOptions
 
-SMALL = NetworkOptions(hidden_size=12, embedding_size=5, dropout=0.0)
+SMALL = NetworkOptions(recurrent=RecurrentOptions(hidden_size=12), embedding_size=5)
 
 
 @pytest.fixture

@@ -3,10 +3,15 @@
 import pytest
 import torch
 
+from recurra.tasks.fields import read_fields
 from recurra.tasks.language_model.network import Network
 from recurra.tasks.language_model.options import NetworkOptions
 
 SIZES = {"hidden_size": 10, "embedding_size": 4, "num_layers": 2, "dropout": 0.0}
+
+
+def network_options(**options):
+    return read_fields(NetworkOptions, {**SIZES, **options}, where="test")
 
 
 @pytest.mark.parametrize(
@@ -21,7 +26,7 @@ SIZES = {"hidden_size": 10, "embedding_size": 4, "num_layers": 2, "dropout": 0.0
 )
 def test_a_window_cut_at_the_carry_equals_the_whole(drops):
     torch.manual_seed(0)
-    network = Network(7, NetworkOptions(**{**SIZES, **drops})).train()
+    network = Network(7, network_options(**drops)).train()
     tokens = torch.randint(7, (12, 3))
 
     def run(carry):
@@ -33,7 +38,7 @@ def test_a_window_cut_at_the_carry_equals_the_whole(drops):
 
 def test_what_changes_from_step_to_step_is_drawn_for_all_steps():
     torch.manual_seed(0)
-    network = Network(7, NetworkOptions(**SIZES, zoneout=0.5)).train()
+    network = Network(7, network_options(zoneout=0.5)).train()
     network.recurrent.dropout = 0.5
     tokens, drawn = torch.randint(7, (12, 3)), []
     draw = network.recurrent.draw_masks
@@ -48,6 +53,6 @@ def test_what_changes_from_step_to_step_is_drawn_for_all_steps():
 def test_in_evaluation_nothing_is_drawn():
     torch.manual_seed(0)
     options = {"zoneout": 0.2, "weight_drop": 0.5, "recurrent_dropout": 0.5}
-    network = Network(7, NetworkOptions(**{**SIZES, "dropout": 0.5}, **options)).eval()
+    network = Network(7, network_options(dropout=0.5, **options)).eval()
     tokens, state = torch.randint(7, (12, 3)), network.initial_state(3)
     torch.testing.assert_close(network(tokens, state, carry=5).h, network(tokens, state).h)

@@ -15,6 +15,7 @@ from recurra.tasks.language_model.model import LanguageModel
 from recurra.tasks.language_model.options import NetworkOptions, TextOptions, WindowOptions
 from recurra.tasks.language_model.scores import Nats, Predicted, predicted_characters, scores_of
 from recurra.tasks.language_model.text import prepare
+from recurra.tasks.recurrent_options import RecurrentOptions
 
 
 @pytest.fixture
@@ -28,7 +29,10 @@ def words(tmp_path):
     text = tmp_path / "words.txt"
     text.write_text("the cat sees a dog\n" * 9)
     torch.manual_seed(0)
-    return LanguageModel.new(build_tokenizer("word", open_text(text)), NetworkOptions(hidden_size=6, embedding_size=3))
+    return LanguageModel.new(
+        build_tokenizer("word", open_text(text)),
+        NetworkOptions(recurrent=RecurrentOptions(hidden_size=6), embedding_size=3),
+    )
 
 
 def test_without_a_seed_every_text_is_another(model):
@@ -117,7 +121,9 @@ def test_training_and_its_end_count_the_same_characters(tmp_path):
     held.write_text("the zebra   sees\n an unknowable    dog\n" * 3)
     prepared = prepare([text], TextOptions(tokenizer="word", valid=[held]), tmp_path / "run")
     window = WindowOptions(batch_size=1, update_every=4)
-    job = LanguageModelJob(prepared, NetworkOptions(hidden_size=6, embedding_size=3), window)
+    job = LanguageModelJob(
+        prepared, NetworkOptions(recurrent=RecurrentOptions(hidden_size=6), embedding_size=3), window
+    )
     model = job.new_model()
     scores, told = job.final_scores(model), model.evaluate(held)
     with torch.inference_mode():

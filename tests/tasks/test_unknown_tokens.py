@@ -11,6 +11,7 @@ import torch
 import recurra
 from recurra.data import WordTokenizer, build_tokenizer, encode, open_text
 from recurra.errors import InputError
+from recurra.tasks.fields import read_fields
 from recurra.tasks.language_model.evaluation import nats_in_order, nats_in_parts
 from recurra.tasks.language_model.job import LanguageModelJob
 from recurra.tasks.language_model.model import LanguageModel
@@ -129,7 +130,9 @@ def test_characters_cut_by_their_count_do_not_make_a_model_better(sentences, tmp
 
 def test_training_shows_bits_with_the_cost_of_unknown_characters(sentences, tmp_path):
     prepared = prepare([sentences], TextOptions(min_count=700), tmp_path / "run")
-    job = LanguageModelJob(prepared, NetworkOptions(**SIZES), WindowOptions(batch_size=2, update_every=8))
+    job = LanguageModelJob(
+        prepared, read_fields(NetworkOptions, SIZES, where="test"), WindowOptions(batch_size=2, update_every=8)
+    )
     shown = job.trainable(job.new_model(), seed=0, rank=0, world_size=1).describe(1.0)["bits_per_char"]
     share = prepared.train.header.unknown / len(prepared.train)
     assert share > 0.1
@@ -212,7 +215,9 @@ def test_the_verb_says_how_many_tokens_are_unknown(models, tmp_path, capsys):
 
 
 def test_a_diverged_model_has_a_perplexity_that_can_be_read(sentences):
-    model = LanguageModel.new(build_tokenizer("char", open_text(sentences)), NetworkOptions(**SIZES))
+    model = LanguageModel.new(
+        build_tokenizer("char", open_text(sentences)), read_fields(NetworkOptions, SIZES, where="test")
+    )
     with torch.no_grad():
         model.network.embedding.weight.fill_(1.0)
         for parameter in model.network.parameters():

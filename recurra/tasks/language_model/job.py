@@ -18,6 +18,7 @@ from recurra.tasks.language_model.options import NetworkOptions, TextOptions, Wi
 from recurra.tasks.language_model.scores import Nats, Predicted, report, scores_of
 from recurra.tasks.language_model.text import Prepared, prepare, reopen
 from recurra.tasks.language_model.training import Training
+from recurra.tasks.recurrent_options import FREE
 from recurra.tasks.task import Implementation
 
 # Steps of the trial that tells how long the final evaluation takes.
@@ -107,7 +108,7 @@ def _reopen(options: Mapping[str, Any], folder: Path) -> LanguageModelJob:
 
 
 # What may still be chosen when training goes on from a trained model.
-_FREE = {"dropout", "embedding_dropout", "locked_dropout", "recurrent_dropout", "weight_drop", "zoneout", "engine"}
+_FREE = FREE | {"embedding_dropout"}
 
 IMPLEMENTATION = Implementation(
     model=LanguageModel,

@@ -71,7 +71,9 @@ class LanguageModel(Evaluates, Generates, ScoresLines, Probes, ReadsText):
                 f"{path}: vocabulary is {config['vocabulary']}, but unit.json has {tokenizer.size} symbols"
             )
         options = read_fields(NetworkOptions, config["network"], where=f"{path}: network")
-        return cls(Network(tokenizer.size, options, cell=stored_cell(options, folder, cell)), tokenizer, options)
+        return cls(
+            Network(tokenizer.size, options, cell=stored_cell(options.recurrent, folder, cell)), tokenizer, options
+        )
 
     def stream(self, prompt: str = "", **options: Any) -> Iterator[list[str]]:
         """Writes on from a prompt, piece by piece.

@@ -8,10 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from recurra.cells import Cell, Initialisation, States
-from recurra.errors import InputError, options_named
-from recurra.layers import LockedDropout, Readout, Recurrent
-from recurra.tasks.cell_names import make_cell
+from recurra.cells import Cell, States
+from recurra.errors import InputError
+from recurra.layers import Readout
 from recurra.tasks.language_model.options import NetworkOptions
 
 
@@ -45,29 +44,14 @@ class Network(nn.Module):
         if options.embedding_size < 1:
             raise InputError(f"embedding_size={options.embedding_size}: expected a whole number above 0")
         self.embedding = nn.Embedding(vocabulary, options.embedding_size)
-        self.recurrent = Recurrent(
-            cell or make_cell(options),
-            options.embedding_size,
-            options.hidden_size,
-            options.num_layers,
-            dropout=options.dropout,
-            locked_dropout=options.locked_dropout,
-            layer_norm=options.layer_norm,
-            recurrent_dropout=options.recurrent_dropout,
-            weight_drop=options.weight_drop,
-            zoneout=options.zoneout,
-            residual=options.residual,
-            init=_initialisation(options),
-            learn_initial_state=options.learn_initial_state,
-            engine=options.engine,
-        )
-        drop = LockedDropout if options.locked_dropout else nn.Dropout
-        self.drop_embedding, self.drop = drop(options.embedding_dropout), drop(options.dropout)
+        self.recurrent = options.recurrent.stack(options.embedding_size, cell=cell)
+        self.drop_embedding = options.recurrent.dropout_layer(options.embedding_dropout)
+        self.drop = options.recurrent.dropout_layer()
         if options.tied:
             # N(0, 1), the embedding's start, would make the first scores of a tied softmax enormous.
             nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         tied = self.embedding.weight if options.tied else None
-        self.readout = Readout(options.hidden_size, vocabulary, tied=tied)
+        self.readout = Readout(options.recurrent.hidden_size, vocabulary, tied=tied)
 
     def initial_state(self, rows: int) -> States:
         """The state of `rows` texts at their start."""
@@ -105,17 +89,6 @@ class Network(nn.Module):
             pieces.append(h)
             states.append(last)
         return torch.cat(pieces), states[1]
-
-
-def _initialisation(options: NetworkOptions) -> Initialisation:
-    with options_named(recurrent="recurrent_init", variance="init_variance", input="input_init"):
-        return Initialisation(
-            recurrent=options.recurrent_init,
-            variance=options.init_variance,
-            input=options.input_init,
-            forget_bias=options.forget_bias,
-            chrono=options.chrono,
-        )
 
 
 @dataclass(frozen=True)

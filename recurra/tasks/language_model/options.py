@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from recurra.data import check_tokenizer
 from recurra.errors import InputError
+from recurra.tasks.recurrent_options import RecurrentOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,54 +38,33 @@ class TextOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
-    """The network: an embedding, a stack of recurrent layers and a softmax."""
+    """The network: an embedding, a stack of recurrent layers and a softmax.
 
-    cell: str = "lstm"
-    """The recurrent cell: one of `recurra cells`, or your own as module:Class."""
-    activation: str | None = None
-    """The activation of the cell: tanh, relu, gelu, …"""
-    cell_options: list[str] | None = None
-    """Further options of the cell (see recurra cells NAME), each as name=value."""
-    hidden_size: int = 512
-    """Units of each recurrent layer."""
-    num_layers: int = 1
-    """Recurrent layers on top of each other."""
+    Raises:
+        InputError: layers in both directions, a share outside 0 to 1.
+    """
+
+    recurrent: RecurrentOptions = field(
+        default_factory=lambda: RecurrentOptions(hidden_size=512, dropout=0.2),
+        metadata={
+            "help": {
+                "bidirectional": "Refused: a language model reads forwards only.",
+                "dropout": "Share of what each recurrent layer emits that is dropped while training.",
+            }
+        },
+    )
     embedding_size: int = 64
     """Numbers that stand for a character or word."""
     tied: bool = False
     """One matrix for embedding and softmax; wants embedding_size equal to hidden_size."""
-    dropout: float = 0.2
-    """Share of what each recurrent layer emits that is dropped while training."""
     embedding_dropout: float = 0.0
     """Share of the embedding's numbers that is dropped while training."""
-    locked_dropout: bool = False
-    """Draw what is dropped once a window and stream, not once a step."""
-    recurrent_init: str = "torch"
-    """How W_hh begins: torch, orthogonal, identity or normal (with init_variance)."""
-    init_variance: float | None = None
-    """s of W_hh ~ N(0, s/hidden_size), for recurrent_init normal."""
-    input_init: str = "torch"
-    """How W_ih begins: torch or xavier."""
-    forget_bias: float | None = None
-    """The bias at the start of the gates that keep the state."""
-    chrono: int | None = None
-    """Chrono initialisation: the longest time to remember, in steps."""
-    layer_norm: bool = False
-    """Normalise the input's and the recurrent part of every gate over its units."""
-    recurrent_dropout: float = 0.0
-    """Share of h that is dropped before the recurrent product while training, the same units for a whole window."""
-    weight_drop: float = 0.0
-    """Share of W_hh that is dropped while training."""
-    zoneout: float = 0.0
-    """Share of units that keep their last state while training."""
-    residual: bool = False
-    """Add each upper layer's input to its output."""
-    learn_initial_state: bool = False
-    """Learn the state that a text starts from, in place of zeros."""
-    engine: str = "auto"
-    """What runs the cell through time: auto, native or unroll."""
 
     def __post_init__(self) -> None:
+        if self.recurrent.bidirectional:
+            raise InputError(
+                "bidirectional=True: a language model reads forwards only, or it would read what it has to predict"
+            )
         if not 0 <= self.embedding_dropout < 1:
             raise InputError(f"embedding_dropout={self.embedding_dropout}: expected 0 or more and less than 1")
 

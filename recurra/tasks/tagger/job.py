@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recurra.tasks.fields import field_names
+from recurra.tasks.recurrent_options import FREE
 from recurra.tasks.tagger.loading import load
 from recurra.tasks.tagger.model import Tagger
 from recurra.tasks.tagger.options import BatchOptions, EvaluationOptions, FileOptions, NetworkOptions
@@ -76,14 +77,11 @@ def _reopen(options: Mapping[str, Any], folder: Path) -> TaggerJob:
     return TaggerJob(reopen(folder), options["network"], options["batches"])
 
 
-# What may still be chosen when training goes on from a trained tagger.
-_FREE = {"dropout", "engine"}
-
 IMPLEMENTATION = Implementation(
     model=Tagger,
     options={"data": FileOptions, "network": NetworkOptions, "batches": BatchOptions},
     training={"epochs": 15.0, "least_steps": 1000, "learning_rate": 3e-3, "beta2": 0.99, "patience": 10},
-    shape=frozenset(field_names(NetworkOptions)) - _FREE | {"vectors", "max_vectors", "language_model"},
+    shape=frozenset(field_names(NetworkOptions)) - FREE | {"vectors", "max_vectors", "language_model"},
     prepare=_prepare,
     reopen=_reopen,
     load=load,

@@ -35,4 +35,4 @@ def load(config: dict[str, Any], folder: Path, *, cell: Cell | None = None) -> T
     layout = Layout.from_config(config["layout"], where=f"{path}: layout")
     options = read_fields(NetworkOptions, config["network"], where=f"{path}: network")
     codec = Codec(load_vocabulary(folder, layout), layout, config["scheme"], load_pretrained(config, folder))
-    return Tagger.new(codec, options, stored_cell(options, folder, cell))
+    return Tagger.new(codec, options, stored_cell(options.recurrent, folder, cell))

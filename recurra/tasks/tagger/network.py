@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from recurra.cells import Cell, States
 from recurra.errors import options_named
-from recurra.layers import ConditionalRandomField, LockedDropout, Readout, Recurrent
+from recurra.layers import ConditionalRandomField, Readout
 from recurra.tasks.cell_names import make_cell
 from recurra.tasks.language_model.network import Network as LanguageNetwork
 from recurra.tasks.tagger.batch import Batch
@@ -58,7 +58,8 @@ class TaggerNetwork(nn.Module):
         language_model: LanguageNetwork | None = None,
     ) -> None:
         super().__init__()
-        cell = cell or make_cell(options)
+        recurrent = options.recurrent
+        cell = cell or make_cell(recurrent)
         self.language_model = None if language_model is None else language_model.requires_grad_(False).eval()
         width = 0 if language_model is None else language_model.recurrent.output_size
         self.words = self.characters = self.spelling = self.affixes = self.vectors = None
@@ -68,8 +69,9 @@ class TaggerNetwork(nn.Module):
         if options.character_size:
             self.characters = _embedding(sizes.characters + 1, options.character_size)
             with options_named(hidden_size="spelling_size"):
-                self.spelling = Recurrent(
-                    cell, options.character_size, options.spelling_size, bidirectional=True, engine=options.engine
+                one = {"num_layers": 1, "bidirectional": True, "dropout": 0.0, "residual": False}
+                self.spelling = recurrent.stack(
+                    options.character_size, cell=cell, hidden_size=options.spelling_size, **one
                 )
             width += 2 * options.spelling_size
         if options.affix_size:
@@ -80,18 +82,8 @@ class TaggerNetwork(nn.Module):
             width += sizes.vectors[1]
         self.features = nn.ModuleList(_embedding(size + 1, options.feature_size) for size in sizes.features)
         width += options.feature_size * len(self.features)
-        with options_named(p="dropout"):
-            self.drop_input, self.drop = LockedDropout(options.dropout), LockedDropout(options.dropout)
-        self.recurrent = Recurrent(
-            cell,
-            width,
-            options.hidden_size,
-            options.num_layers,
-            dropout=options.dropout,
-            locked_dropout=True,
-            bidirectional=options.bidirectional,
-            engine=options.engine,
-        )
+        self.recurrent = recurrent.stack(width, cell=cell)
+        self.drop_input, self.drop = recurrent.dropout_layer(), recurrent.dropout_layer()
         emitted = self.recurrent.output_size
         self.readouts = nn.ModuleList(Readout(emitted, len(values)) for values in sizes.labels)
         self.decoders = sizes.decoders(options.decoder)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from recurra.data.spans import check_scheme
 from recurra.errors import InputError, nearest
+from recurra.tasks.recurrent_options import RecurrentOptions
 
 FORMATS = ("conllu", "columns")
 CONLLU_LABELS = {"upos": 3, "xpos": 4, "feats": 5}
@@ -88,34 +89,30 @@ class NetworkOptions:
         InputError: a decoder that is not known, a size below 0.
     """
 
-    cell: str = "lstm"
-    """The recurrent cell: one of `recurra cells`, or your own as module:Class."""
-    activation: str | None = None
-    """The activation of the cell: tanh, relu, gelu, …"""
-    cell_options: list[str] | None = None
-    """Further options of the cell (see recurra cells NAME), each as name=value."""
-    hidden_size: int = 200
-    """Units of each recurrent layer and direction."""
-    num_layers: int = 2
-    """Recurrent layers on top of each other."""
-    bidirectional: bool = True
-    """Read sentences from both ends; without it, words can be tagged as they arrive."""
+    recurrent: RecurrentOptions = field(
+        default_factory=lambda: RecurrentOptions(
+            hidden_size=200, num_layers=2, bidirectional=True, dropout=0.33, locked_dropout=True
+        ),
+        metadata={
+            "help": {
+                "hidden_size": "Units of each recurrent layer and direction.",
+                "bidirectional": "Read sentences from both ends; without it, words can be tagged as they arrive.",
+            }
+        },
+    )
     word_size: int = 100
     """Numbers that stand for a word."""
     character_size: int = 50
     """Numbers that stand for a character; 0 for a network without characters."""
     spelling_size: int = 75
-    """Units of the recurrent layer that reads a word's characters, in each direction."""
+    """Units of the recurrent layer that reads a word's characters, in each direction. Its other options are those
+    of the recurrent layers over words."""
     affix_size: int = 50
     """Numbers that stand for a beginning or end of words, such as -ing, up to four characters; 0 for none."""
     feature_size: int = 20
     """Numbers that stand for a value of a feature column."""
-    dropout: float = 0.33
-    """Share of what each recurrent layer reads and emits that is dropped while training, the same for a sentence."""
     decoder: str | None = None
     """softmax, each label by itself, or crf, a conditional random field over the sentence. Default: crf for spans."""
-    engine: str = "auto"
-    """What runs the cell through time: auto, cpu, native or unroll."""
 
     def __post_init__(self) -> None:
         if self.decoder is not None and self.decoder not in DECODERS:

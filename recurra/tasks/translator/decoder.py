@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell, State, States, select
-from recurra.layers import Attention, Memory, Readout, Recurrent, StackMasks
+from recurra.layers import Attention, Memory, Readout, StackMasks
 from recurra.layers.masks import dropout_mask
 from recurra.tasks.translator.options import NetworkOptions
 
@@ -50,7 +50,7 @@ class DecoderOutput(NamedTuple):
 
 
 class _Dropped(NamedTuple):
-    """What is dropped while training, as masks for all steps; None where nothing is."""
+    """What is dropped while training, as masks for all steps; None where nothing is, or other units at each step."""
 
     embedding: Tensor | None = None
     """(1, N, E)."""
@@ -80,7 +80,7 @@ class Decoder(nn.Module):
 
     def __init__(self, vocabulary: int, memory_size: int, options: NetworkOptions, cell: Cell) -> None:
         super().__init__()
-        E, H = options.embedding_size, options.hidden_size
+        recurrent, E, H = options.recurrent, options.embedding_size, options.recurrent.hidden_size
         self.embedding, self.scale = nn.Embedding(vocabulary, E), 1.0
         if options.tied:
             # N(0, 1) suits what is read, N(0, 1/E) the softmax: scaled where it is read, one matrix is both. With small
@@ -88,15 +88,17 @@ class Decoder(nn.Module):
             nn.init.normal_(self.embedding.weight, std=E**-0.5)
             self.scale = E**0.5
         self.feeds = options.attends and options.input_feeding
-        below = options.num_layers if self.feeds or not options.attends else 1
-        self.recurrent = _stack(cell, E + H if self.feeds else E, below, options)
-        above = options.num_layers - below
-        self.above = _stack(cell, H + memory_size, above, options) if above else None
+        below = recurrent.num_layers if self.feeds or not options.attends else 1
+        # The bridge gives the first state.
+        forwards: dict[str, Any] = {"cell": cell, "bidirectional": False, "learn_initial_state": False}
+        self.recurrent = recurrent.stack(E + H if self.feeds else E, num_layers=below, **forwards)
+        above = recurrent.num_layers - below
+        self.above = recurrent.stack(H + memory_size, num_layers=above, **forwards) if above else None
         self.attention = self.combine = None
         if options.attends:
             self.attention = Attention(H, memory_size, options.attention)
             self.combine = nn.Linear(memory_size + H, H, bias=False)
-        self.dropout = options.dropout
+        self.dropout, self.locked = recurrent.dropout, recurrent.locked_dropout
         self.project = nn.Linear(H, E, bias=False) if options.tied else nn.Identity()
         tied = self.embedding.weight if options.tied else None
         self.readout = Readout(E if options.tied else H, vocabulary, tied=tied)
@@ -137,10 +139,11 @@ class Decoder(nn.Module):
         if not self.training:
             return _Dropped()
         like, E, H = self.embedding.weight, self.embedding.embedding_dim, self.recurrent.output_size
+        locked = self.dropout if self.locked else 0.0
         return _Dropped(
-            dropout_mask(like, (1, rows, E), self.dropout),
-            dropout_mask(like, (1, rows, H), self.dropout),
-            dropout_mask(like, (1, rows, 0 if self.above is None else self.above.input_size), self.dropout),
+            dropout_mask(like, (1, rows, E), locked),
+            dropout_mask(like, (1, rows, H), locked),
+            dropout_mask(like, (1, rows, 0 if self.above is None else self.above.input_size), locked),
             self.recurrent.draw_masks(rows),
             None if self.above is None else self.above.draw_masks(rows),
         )
@@ -169,24 +172,30 @@ class Decoder(nn.Module):
 
     def _read(self, x: Tensor, state: DecoderState, dropped: _Dropped, lengths: Tensor | None) -> DecoderOutput:
         """Steps on embedded symbols x (T, N, E); T is 1 where o is fed back."""
-        x = _times(x, dropped.embedding)
+        x = self._drop(x, dropped.embedding)
         if state.feed is not None:
             x = torch.cat([x, state.feed[None]], -1)
         below = self.recurrent.num_layers
         h, recurrent = self.recurrent(x, state.recurrent[:below], lengths=lengths, masks=dropped.below)  # (T, N, H)
         if self.attention is None or self.combine is None or state.memory is None:
-            return DecoderOutput(_times(h, dropped.output), DecoderState(recurrent, None, None, None), None)
+            return DecoderOutput(self._drop(h, dropped.output), DecoderState(recurrent, None, None, None), None)
         context, weights = self._attend(h, state.memory)
         if self.above is not None:
-            read = _times(torch.cat([h, context], -1), dropped.between)  # (T, N, H + M)
+            read = self._drop(torch.cat([h, context], -1), dropped.between)  # (T, N, H + M)
             h, ends = self.above(read, state.recurrent[below:], lengths=lengths, masks=dropped.above)
             recurrent = (*recurrent, *ends)
-        o = _times(torch.tanh(self.combine(torch.cat([context, h], -1))), dropped.output)
+        o = self._drop(torch.tanh(self.combine(torch.cat([context, h], -1))), dropped.output)
         assert state.coverage is not None
         after = DecoderState(
             recurrent, o[-1] if self.feeds else None, state.memory, state.coverage + weights.detach().sum(0)
         )
         return DecoderOutput(o, after, weights)
+
+    def _drop(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """What is left of x (T, N, features) by the mask of all steps; without one, other units are dropped at each."""
+        if mask is not None:
+            return x * mask
+        return torch.dropout(x, self.dropout, self.training and not self.locked)
 
     def _attend(self, h: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Contexts (T, N, M) and weights (T, N, S) for h (T, N, H), N = B · K targets of B sources."""
@@ -202,23 +211,6 @@ class Decoder(nn.Module):
         )
 
 
-def _stack(cell: Cell, size: int, layers: int, options: NetworkOptions) -> Recurrent:
-    return Recurrent(
-        cell,
-        size,
-        options.hidden_size,
-        layers,
-        dropout=options.dropout,
-        locked_dropout=True,
-        recurrent_dropout=options.recurrent_dropout,
-        engine=options.engine,
-    )
-
-
-def _times(x: Tensor, mask: Tensor | None) -> Tensor:
-    return x if mask is None else x * mask
-
-
 class Bridge(nn.Module):
     """The decoder's first states from the encoder's last: h = tanh(W [h→; h←] + b), other states side by side.
 
@@ -226,7 +218,7 @@ class Bridge(nn.Module):
 
     Args:
         layers: of encoder and decoder.
-        size: units of a decoder layer; each direction of the encoder has half of them.
+        size: units of a decoder layer, and of an encoder layer in all its directions.
     """
 
     def __init__(self, layers: int, size: int) -> None:
@@ -235,10 +227,10 @@ class Bridge(nn.Module):
 
     def forward(self, ends: States) -> States:
         """A state a decoder layer, from those of each layer and direction of the encoder."""
-        states = []
+        states, directions = [], len(ends) // len(self.h)
         for layer, linear in enumerate(self.h):
-            forward, backward = ends[2 * layer], ends[2 * layer + 1]
-            pairs = zip(forward._fields, forward, backward, strict=True)
-            both = {name: torch.cat([one, other], -1) for name, one, other in pairs}  # (B, H)
-            states.append(State(**{**both, "h": torch.tanh(linear(both["h"]))}))
+            of_layer = ends[layer * directions : (layer + 1) * directions]
+            pairs = zip(of_layer[0]._fields, *of_layer, strict=True)
+            whole = {name: torch.cat(tensors, -1) for name, *tensors in pairs}  # (B, H)
+            states.append(State(**{**whole, "h": torch.tanh(linear(whole["h"]))}))
         return tuple(states)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from recurra.tasks.fields import field_names
+from recurra.tasks.recurrent_options import FREE
 from recurra.tasks.task import Implementation
 from recurra.tasks.translator.corpus import PairCorpus
 from recurra.tasks.translator.evaluation import EvaluationOptions
@@ -78,15 +79,13 @@ def _reopen(options: Mapping[str, Any], folder: Path) -> TranslatorJob:
     return TranslatorJob(reopen(folder), options["network"], options["batches"])
 
 
-# What may still be chosen when training goes on from a trained translator.
-_FREE = {"dropout", "recurrent_dropout", "engine"}
 _VOCABULARY = {"source_unit", "target_unit", "joint", "vocabulary_size", "min_count"}
 
 IMPLEMENTATION = Implementation(
     model=Translator,
     options={"data": PairOptions, "network": NetworkOptions, "batches": BatchOptions},
     training={"epochs": 15.0, "least_steps": 2000, "learning_rate": 3e-3, "beta2": 0.99, "patience": 10},
-    shape=frozenset(field_names(NetworkOptions)) - _FREE | _VOCABULARY,
+    shape=frozenset(field_names(NetworkOptions)) - FREE | _VOCABULARY,
     prepare=_prepare,
     reopen=_reopen,
     load=Translator.from_files,

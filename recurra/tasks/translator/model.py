@@ -113,7 +113,7 @@ class Translator(Evaluates):
         if config["sizes"] != sizes:
             raise InputError(f"{path}: sizes are {config['sizes']}, but the vocabularies have {sizes} symbols")
         options = read_fields(NetworkOptions, config["network"], where=f"{path}: network")
-        return cls.new(vocabulary, options, float(config["growth"]), stored_cell(options, folder, cell))
+        return cls.new(vocabulary, options, float(config["growth"]), stored_cell(options.recurrent, folder, cell))
 
     def translate(self, sources: Iterable[str], **options: Any) -> list[str]:
         """The best target of each source.

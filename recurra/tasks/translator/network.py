@@ -8,8 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells import Cell
-from recurra.errors import options_named
-from recurra.layers import LockedDropout, Recurrent
 from recurra.tasks.cell_names import make_cell
 from recurra.tasks.translator.batch import Batch, Sources
 from recurra.tasks.translator.decoder import Bridge, Decoder, DecoderState
@@ -17,7 +15,7 @@ from recurra.tasks.translator.options import NetworkOptions
 
 
 class TranslatorNetwork(nn.Module):
-    """p(y | x) = Π_t p(y_t | y_1 … y_{t-1}, x): an encoder in both directions, a bridge, a decoder.
+    """p(y | x) = Π_t p(y_t | y_1 … y_{t-1}, x): an encoder, by default in both directions, a bridge, a decoder.
 
     Args:
         source_size: how many source symbols there are, END included.
@@ -33,22 +31,15 @@ class TranslatorNetwork(nn.Module):
         self, source_size: int, target_size: int, options: NetworkOptions, *, cell: Cell | None = None
     ) -> None:
         super().__init__()
-        cell = cell or make_cell(options)
+        recurrent = options.recurrent
+        cell = cell or make_cell(recurrent)
         self.embedding = nn.Embedding(source_size, options.embedding_size)
-        with options_named(p="dropout"):
-            self.drop_embedding, self.drop = LockedDropout(options.dropout), LockedDropout(options.dropout)
-        self.encoder = Recurrent(
-            cell,
-            options.embedding_size,
-            options.hidden_size // 2,
-            options.num_layers,
-            dropout=options.dropout,
-            locked_dropout=True,
-            recurrent_dropout=options.recurrent_dropout,
-            bidirectional=True,
-            engine=options.engine,
+        directions = 1 + recurrent.bidirectional
+        self.encoder = recurrent.stack(
+            options.embedding_size, cell=cell, hidden_size=recurrent.hidden_size // directions
         )
-        self.bridge = Bridge(options.num_layers, options.hidden_size)
+        self.drop_embedding, self.drop = recurrent.dropout_layer(), recurrent.dropout_layer()
+        self.bridge = Bridge(recurrent.num_layers, recurrent.hidden_size)
         self.decoder = Decoder(target_size, self.encoder.output_size, options, cell)
 
     @property

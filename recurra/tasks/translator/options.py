@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from recurra.data import check_tokenizer
 from recurra.errors import InputError, nearest
 from recurra.layers import SCORES
+from recurra.tasks.recurrent_options import RecurrentOptions
 
 TOKENIZERS = ("char", "word", "bpe")
 BEST_BY = ("loss", "bleu", "exact", "token_error")
@@ -81,16 +82,20 @@ class NetworkOptions:
         InputError: a score that is not known, sizes that do not fit.
     """
 
-    cell: str = "lstm"
-    """The recurrent cell: one of `recurra cells`, or your own as module:Class."""
-    activation: str | None = None
-    """The activation of the cell: tanh, relu, gelu, …"""
-    cell_options: list[str] | None = None
-    """Further options of the cell (see recurra cells NAME), each as name=value."""
-    hidden_size: int = 384
-    """Units of each decoder layer; each direction of the encoder has half of them."""
-    num_layers: int = 1
-    """Recurrent layers on top of each other, in encoder and decoder."""
+    recurrent: RecurrentOptions = field(
+        default_factory=lambda: RecurrentOptions(hidden_size=384, bidirectional=True, dropout=0.3, locked_dropout=True),
+        metadata={
+            "help": {
+                "hidden_size": "Units of each decoder layer; each direction of the encoder has half of them.",
+                "num_layers": "Recurrent layers on top of each other, in encoder and decoder.",
+                "bidirectional": "Read sources from both ends; without it, the encoder has all units in one direction.",
+                "dropout": "Share of embeddings and of what each layer emits that is dropped while training.",
+                "residual": "Add each upper layer's input to its output; in the decoder this wants input feeding "
+                "or no attention.",
+                "learn_initial_state": "Learn the state that the encoder starts from, in place of zeros.",
+            }
+        },
+    )
     embedding_size: int = 256
     """Numbers that stand for a symbol."""
     attention: str = "general"
@@ -100,18 +105,19 @@ class NetworkOptions:
     """The decoder also reads what attention made of its last step; without it, training is faster."""
     tied: bool = True
     """One matrix for the target embedding and the softmax."""
-    dropout: float = 0.3
-    """Share of embeddings and of what each layer emits that is dropped while training, the same for a sentence."""
-    recurrent_dropout: float = 0.0
-    """Share of h that is dropped before the recurrent product while training, the same units for a whole sentence."""
-    engine: str = "auto"
-    """What runs the cell through time: auto, cpu, native or unroll."""
 
     def __post_init__(self) -> None:
         if self.attention not in ("none", *SCORES):
             raise InputError(f"there is no attention {self.attention!r}. {nearest(self.attention, ['none', *SCORES])}")
-        if self.hidden_size < 2 or self.hidden_size % 2:
-            raise InputError(f"hidden_size={self.hidden_size}: expected an even number, half for each direction")
+        size = self.recurrent.hidden_size
+        if self.recurrent.bidirectional and (size < 2 or size % 2):
+            raise InputError(f"hidden_size={size}: expected an even number, half for each direction of the encoder")
+        if self.recurrent.residual and self.attends and not self.input_feeding:
+            # The second layer reads [h; c], which is wider than what it emits.
+            raise InputError(
+                "residual=True: with attention and input_feeding=False the second decoder layer reads the context too, "
+                "and has no output as wide as its input. Choose input_feeding=True or attention='none'"
+            )
         if self.embedding_size < 1:
             raise InputError(f"embedding_size={self.embedding_size}: expected 1 or more")
 

@@ -7,6 +7,7 @@ import oracle
 import torch
 
 from recurra.cells import Cell, Gates, State
+from recurra.tasks.fields import read_fields
 from recurra.tasks.translator.batch import make_batch
 from recurra.tasks.translator.network import TranslatorNetwork
 from recurra.tasks.translator.options import NetworkOptions
@@ -29,7 +30,8 @@ class Leaky(Cell):
 def network(cell="lstm", *, own=None, seed=0, dtype=torch.float64, **options):
     """In evaluation mode; every weight is normal, so that what is mixed up shows."""
     small = {"hidden_size": 8, "embedding_size": 5, "dropout": 0.0, "engine": "unroll"}
-    made = TranslatorNetwork(SOURCES, TARGETS, NetworkOptions(cell=cell, **{**small, **options}), cell=own)
+    chosen = read_fields(NetworkOptions, {**small, "cell": cell, **options}, where="test")
+    made = TranslatorNetwork(SOURCES, TARGETS, chosen, cell=own)
     g = torch.Generator().manual_seed(seed)
     for parameter in made.parameters():
         torch.nn.init.normal_(parameter, std=0.6, generator=g)
@@ -61,11 +63,12 @@ def encoded(net, name, source):
     x = net.embedding.weight.detach().numpy()[[*source, 0]]
     half, starts = net.encoder.hidden_size, []
     for layer, bridge in enumerate(net.bridge.h):
-        zeros = [np.zeros(half)] * len(net.encoder.cell.states)
-        forward, end = run(net.encoder, f"_l{layer}", name, x, zeros)
-        backward, start = run(net.encoder, f"_l{layer}_reverse", name, x, zeros, reverse=True)
-        x = np.concatenate([forward, backward], -1)
-        states = [np.concatenate(both) for both in zip(end, start, strict=True)]
+        below, zeros = x, [np.zeros(half)] * len(net.encoder.cell.states)
+        x, states = run(net.encoder, f"_l{layer}", name, below, zeros)
+        if net.encoder.bidirectional:
+            backward, start = run(net.encoder, f"_l{layer}_reverse", name, below, zeros, reverse=True)
+            x = np.concatenate([x, backward], -1)
+            states = [np.concatenate(both) for both in zip(states, start, strict=True)]
         W, b = (parameter.detach().numpy() for parameter in (bridge.weight, bridge.bias))
         starts.append([np.tanh(W @ states[0] + b), *states[1:]])
     return x, starts

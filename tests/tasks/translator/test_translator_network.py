@@ -8,6 +8,7 @@ import small_translators as small
 import torch
 
 from recurra.bundle.weights import load_weights, save_weights
+from recurra.tasks.fields import read_fields
 from recurra.tasks.translator.batch import Sources, make_batch, pad_sources
 from recurra.tasks.translator.network import TranslatorNetwork
 from recurra.tasks.translator.options import NetworkOptions
@@ -21,6 +22,7 @@ KINDS = [
     {"attention": "general", "input_feeding": False},
     {"attention": "additive", "num_layers": 3, "input_feeding": False},
     {"attention": "dot", "num_layers": 2, "input_feeding": False, "tied": False},
+    {"attention": "general", "num_layers": 2, "bidirectional": False},
 ]
 CELLS = [("gru", None, "gru"), ("elman", None, "elman"), ("slstm", None, "slstm"), ("own", small.Leaky, "user's leaky")]
 
@@ -141,7 +143,9 @@ def test_engines_agree_on_the_whole(options):
     sizes = {"hidden_size": 64, "embedding_size": 16, "dropout": 0.0, **options}
     torch.manual_seed(3)
     nets = [
-        TranslatorNetwork(small.SOURCES, small.TARGETS, NetworkOptions(engine=engine, **sizes))
+        TranslatorNetwork(
+            small.SOURCES, small.TARGETS, read_fields(NetworkOptions, {**sizes, "engine": engine}, where="test")
+        )
         for engine in ("auto", "unroll")
     ]
     nets[1].load_state_dict(nets[0].state_dict())

@@ -16,6 +16,8 @@ KINDS = [
     {"attention": "general", "input_feeding": False},
     {"attention": "additive", "cell": "slstm"},
     {"attention": "general", "cell": "gru", "num_layers": 2, "input_feeding": False},
+    {"attention": "general", "num_layers": 3, "bidirectional": False, "layer_norm": True, "input_feeding": False},
+    {"attention": "dot", "num_layers": 2, "zoneout": 0.3, "residual": True, "learn_initial_state": True},
 ]
 
 
@@ -121,6 +123,22 @@ def test_one_draw_of_dropout_serves_all_steps_of_a_sentence(feeding, sampling):
         assert 0.35 < zeros[0].double().mean() < 0.65, name
     again = dropped(net, batch, sampling=sampling)
     assert (found["o"] != again["o"]).any()
+    assert not dropped(net.eval(), batch)["o"].any()
+
+
+@pytest.mark.parametrize("feeding", [True, False])
+def test_without_locked_dropout_each_step_drops_other_units(feeding):
+    sizes = {"hidden_size": 64, "embedding_size": 32, "num_layers": 2, "input_feeding": feeding}
+    net = small.network(dropout=0.5, locked_dropout=False, **sizes).train()
+    batch = small.batch([(4, 5)] * 6)
+    found = dropped(net, batch)
+    assert found.keys() == ({"x", "o"} if feeding else {"x", "above", "o"})
+    for name, zeros in found.items():
+        assert len(zeros) == 6, name
+        assert all((zeros[t] != zeros[0]).any() for t in range(1, 6)), name
+        assert 0.35 < zeros.double().mean() < 0.65, name
+    memory = net.encode(batch.sources).memory.values == 0  # (B, S, M)
+    assert (memory != memory[:, :1]).any()
     assert not dropped(net.eval(), batch)["o"].any()
 
 
