@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from recurra.data.batching import TokenBatches
 from recurra.data.partial_spans import CODED, CODED_LETTERS, unsure_words
+from recurra.metrics import LabelScores
 from recurra.tasks.tagger.batch import Batch, Forms, make_batch
 from recurra.tasks.tagger.char_cache import spellings
 from recurra.tasks.tagger.corpus import Coded, TaggedCorpus
@@ -21,7 +22,6 @@ from recurra.tasks.tagger.label_numbers import MISSING, OPEN, UNSEEN
 from recurra.tasks.tagger.model import Tagger
 from recurra.tasks.tagger.options import BatchOptions
 from recurra.tasks.tagger.predict import Losses, evaluating, loss_of, predict
-from recurra.tasks.tagger.scores import LabelScores
 from recurra.tasks.tagger.windows import WINDOW_WORDS
 from recurra.training import Loss
 
@@ -128,8 +128,8 @@ def corpus_scores(model: Tagger, corpus: TaggedCorpus, forms: Forms) -> dict[str
     Those of the first label have plain names, such as accuracy; those of others begin with the label's, such as
     xpos_accuracy. `error` is what the best model has least of: 1 - F1, or 1 - accuracy.
     """
-    tallies = [LabelScores(None if model.scheme is None else CODED) for _ in model.layout.names]
-    loss = Losses.none(len(tallies))
+    scores_by_label = [LabelScores(None if model.scheme is None else CODED) for _ in model.layout.names]
+    loss = Losses.none(len(scores_by_label))
     known = [model.vocabulary.knows(form) for form in corpus.forms]
     with evaluating(model.network):
         spelling = spellings(model.network, forms)
@@ -138,14 +138,14 @@ def corpus_scores(model: Tagger, corpus: TaggedCorpus, forms: Forms) -> dict[str
             found = predict(model.network, sentences, forms, features=corpus.features, spelling=spelling)
             for (row, _), predicted in zip(sentences, found, strict=True):
                 numbers = row[:, 0].tolist()
-                for place, tally in enumerate(tallies):
+                for place, label_scores in enumerate(scores_by_label):
                     values = model.vocabulary.labels[place]
                     labels = row[:, 1 + corpus.features + place].tolist()
                     gold = _gold(labels, predicted.labels[place], values, model.network.possible(place))
                     named = [values[label] for label in predicted.labels[place]]
                     unsure = unsure_words([_coded(label, values) for label in labels])
-                    tally.add(gold, named, [known[number] for number in numbers], numbers, "", unsure=unsure)
-    return summary(model, [tally.result() for tally in tallies], loss.per_word())
+                    label_scores.add(gold, named, [known[number] for number in numbers], numbers, "", unsure=unsure)
+    return summary(model, [label_scores.result() for label_scores in scores_by_label], loss.per_word())
 
 
 def _coded(label: int, values: list[str]) -> str | None:

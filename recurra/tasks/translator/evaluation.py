@@ -10,12 +10,12 @@ from typing import Any
 from recurra.data import Pair, Pairs, is_empty
 from recurra.decoding import BeamOptions
 from recurra.errors import InputError
+from recurra.metrics import BLEU_TOKENIZERS, bits_per_character, check_bleu, perplexity, perplexity_of_known
 from recurra.tasks.translator.inference import forced, search
 from recurra.tasks.translator.network import TranslatorNetwork
 from recurra.tasks.translator.report import SHOWN
-from recurra.tasks.translator.scores import TOKENIZERS, check_bleu, edits_of, scores
+from recurra.tasks.translator.scores import edits_of, scores
 from recurra.tasks.translator.vocabulary import Vocabulary
-from recurra.training import perplexity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class EvaluationOptions:
     """Files of sources, a sentence a line, in place of files of pairs."""
     target: list[Path] | None = None
     """The files of their targets, line by line."""
-    bleu_tokenize: str = TOKENIZERS[0]
+    bleu_tokenize: str = BLEU_TOKENIZERS[0]
     """How sacrebleu cuts text for BLEU: 13a, intl, zh, char, none, ja-mecab or ko-mecab."""
     beam: int = BeamOptions.beam
     """How many hypotheses are followed side by side; 1 is greedy, as the scores while training."""
@@ -87,18 +87,18 @@ def evaluate(
     losses = _losses(network, vocabulary, held)
     if losses is None:
         raise InputError(f"{pairs.files.paths[0]}: no pair to evaluate on, expected a source and a target")
-    found = search(
+    translations = search(
         network, vocabulary, [pair.source for pair in held], options.search(), max_length_ratio=max_length_ratio
     )
-    outputs, references, side = [best[0].text for best in found], [pair.targets for pair in held], vocabulary.target
-    told = scores(outputs, references, tokenizer=side, tokenize=options.bleu_tokenize)
+    outputs, references = [best[0].text for best in translations], [pair.targets for pair in held]
+    side = vocabulary.target
     seen = sum(vocabulary.seen(pair.source) for pair in held if not is_empty(pair.source))
     return {
-        **told,
+        **scores(outputs, references, tokenizer=side, tokenize=options.bleu_tokenize),
         **losses,
         "sentences": len(held),
         "seen": seen,
-        "cut": sum(not best[0].finished for best in found),
+        "cut": sum(not best[0].finished for best in translations),
         "examples": _examples(held, outputs, edits_of(outputs, references, side)),
     }
 
@@ -113,18 +113,20 @@ def _losses(network: TranslatorNetwork, vocabulary: Vocabulary, pairs: list[Pair
     ]
     if not known:
         return None
-    side, found = vocabulary.target, forced(network, vocabulary, known)
+    side, forced_targets = vocabulary.target, forced(network, vocabulary, known)
     symbols = sum(len(side.encode(target)) + 1 for _, target in known)
     unknown = sum(len(side.missing(target)) for _, target in known)
-    total, on_unknown = -sum(one.total for one in found), -sum(one.unknown for one in found)
+    total, on_unknown = -sum(one.total for one in forced_targets), -sum(one.unknown for one in forced_targets)
+    characters = sum(len(target) + 1 for _, target in known)
     spelling = math.fsum(side.spelling_nats(target) for _, target in known)
     return {
         "loss": total / symbols,
         "perplexity": perplexity(total / symbols),
         "unknown": unknown,
         "unknown_share": unknown / symbols,
-        "perplexity_known": perplexity((total - on_unknown) / (symbols - unknown)),  # ends are known
-        "bits_per_char": (total + spelling) / math.log(2) / sum(len(target) + 1 for _, target in known),
+        # The ends are known symbols, so there is one.
+        "perplexity_known": perplexity_of_known(total, on_unknown, tokens=symbols, unknown=unknown),
+        "bits_per_char": bits_per_character(total, characters, spelling=spelling),
     }
 
 
