@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from recurra.data.holdout import split_last
 from recurra.data.span_schemes import SchemeFinder, looks_like_spans
 from recurra.data.spans import ALIASES, SCHEMES
 from recurra.data.text import check_file
@@ -149,16 +149,9 @@ def _divide(examples: Examples, options: FileOptions) -> tuple[Examples, Example
             if format_of(path, options) != chosen:
                 raise InputError(f"{path}: is {format_of(path, options)} by its name, the training files are {chosen}")
         return examples, Examples(options.valid, examples.layout, examples.scheme, examples.repair)
-    total = _length(examples)
-    if total < 2:
-        where = examples.paths[0]
-        raise InputError(f"{where}: {total} sentences, nothing to hold out. Give more, or name a file by --valid")
-    kept = min(total - 1, total - math.ceil(total * options.valid_share))
-    return examples.part(0, max(1, kept)), examples.part(max(1, kept), None)
-
-
-def _length(items: Iterable[Any]) -> int:
-    return sum(1 for _ in items)
+    total = sum(1 for _ in examples)
+    kept = split_last(total, options.valid_share, where=str(examples.paths[0]), items="sentences")
+    return examples.part(0, kept), examples.part(kept, None)
 
 
 def _check(prepared: Prepared, train: Examples, valid: Examples) -> None:

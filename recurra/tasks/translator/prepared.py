@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 
 from recurra.data import Pair, Pairs, is_empty, open_pairs
+from recurra.data.holdout import split_last
 from recurra.errors import InputError
 from recurra.tasks.translator.corpus import PairCorpus, encode
 from recurra.tasks.translator.notes import NOTHING, Repeated, notes
@@ -125,11 +124,7 @@ def _divide(pairs: Pairs, options: PairOptions) -> tuple[Pairs, Pairs]:
     if options.valid is not None or options.valid_source is not None:
         return pairs, open_pairs(options.valid or (), source=options.valid_source, target=options.valid_target)
     total = len(pairs)
-    if total < 2:
-        where = pairs.files.paths[0]
-        raise InputError(f"{where}: {total} pairs, nothing to hold out. Give more, or name a file by --valid")
-    # 0.1 the decimal number, not the binary one a little above it.
-    kept = max(1, total - math.ceil(total * Fraction(str(options.valid_share))))
+    kept = split_last(total, options.valid_share, where=str(pairs.files.paths[0]), items="pairs")
     return pairs.part(0, kept), pairs.part(kept, total)
 
 
