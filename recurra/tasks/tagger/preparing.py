@@ -20,7 +20,7 @@ from recurra.tasks.tagger.corpus import TaggedCorpus, encode
 from recurra.tasks.tagger.examples import Examples
 from recurra.tasks.tagger.label_numbers import counts, is_labelled
 from recurra.tasks.tagger.layout import Layout, format_of, layout_of
-from recurra.tasks.tagger.lm_features import reader_of
+from recurra.tasks.tagger.lm_features import StateReader
 from recurra.tasks.tagger.options import FileOptions
 from recurra.tasks.tagger.prepared import DATA, TRAIN, VALID, VECTORS, Prepared
 from recurra.tasks.tagger.pretrained import Pretrained, new_pretrained
@@ -54,7 +54,7 @@ def prepare(
     codec, train, valid = _read(files, options, language_model) if start is None else _read_as(start, files, options)
     folder.mkdir(parents=True, exist_ok=True)
     own = codec.pretrained.language_model
-    read = None if own is None else reader_of(own.network, own.tokenizer)
+    read = None if own is None else StateReader(own.network, own.tokenizer)
     corpora = [
         encode(
             part.coded(),
@@ -181,7 +181,7 @@ def _check(prepared: Prepared, train: Examples, valid: Examples) -> None:
 
 def _labels(corpus: TaggedCorpus, place: int) -> list[int]:
     """The numbers of one label of all words."""
-    numbers: list[int] = corpus.rows[:, 1 + corpus.features + place].tolist()
+    numbers: list[int] = corpus.labels[:, place].tolist()
     return numbers
 
 

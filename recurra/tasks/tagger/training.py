@@ -106,10 +106,10 @@ def worth_learning(train: TaggedCorpus, *, together: bool) -> npt.NDArray[np.int
         train: the corpus.
         together: whether a random field chooses labels, of which one that is not known spoils its sentence.
     """
-    labels = train.rows[:, 1 + train.features :]  # (N, L)
-    known = np.logical_or.reduceat((labels >= 0) | (labels <= OPEN), train.starts[:-1])  # (S, L)
+    labels, starts = train.labels, train.rows.starts
+    known = np.logical_or.reduceat((labels >= 0) | (labels <= OPEN), starts)  # (S, L)
     if together:
-        known &= ~np.logical_or.reduceat(labels == UNSEEN, train.starts[:-1])
+        known &= ~np.logical_or.reduceat(labels == UNSEEN, starts)
     return np.flatnonzero(known.any(1))
 
 
@@ -118,8 +118,8 @@ def hidden_shares(train: TaggedCorpus, forms: Forms, alpha: float) -> npt.NDArra
     counts = np.bincount(forms.words, weights=train.form_counts())
     shares = np.divide(alpha, alpha + counts, out=np.zeros_like(counts), where=counts > 0)
     shares[0] = 0.0
-    told: npt.NDArray[np.float32] = shares.astype(np.float32)
-    return told
+    rounded: npt.NDArray[np.float32] = shares.astype(np.float32)
+    return rounded
 
 
 def corpus_scores(model: Tagger, corpus: TaggedCorpus, forms: Forms) -> dict[str, float]:
@@ -194,7 +194,7 @@ def trial_seconds(model: Tagger, corpus: TaggedCorpus, forms: Forms) -> float:
 
 def _windows(corpus: TaggedCorpus) -> Iterator[list[Coded]]:
     """The corpus in lists of sentences of about as many words as are tagged together."""
-    starts = np.searchsorted(corpus.starts, np.arange(0, corpus.words, WINDOW_WORDS))
+    starts = np.searchsorted(corpus.rows.starts, np.arange(0, corpus.words, WINDOW_WORDS))
     for first, last in zip(starts, [*starts[1:], len(corpus)], strict=True):
         if first < last:
             yield [corpus.sentence(number) for number in range(first, last)]

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from recurra.data.batching import TokenBatches
+from recurra.data.batching import TokenBatches, by_length
 from recurra.data.pairs import Pair
 from recurra.decoding import BeamOptions
 from recurra.metrics import bits_per_character, check_bleu, perplexity
@@ -125,7 +125,7 @@ def valid_scores(model: Translator, valid: PairCorpus, pairs: list[Pair], best_b
 
 def _with_unknown(loss: float, facts: Facts) -> dict[str, float]:
     """Where symbols of targets are unknown, their share and the bits per character in which they pay for it."""
-    if not facts.unknown[1] or facts.target_spelling is None:
+    if not facts.unknown[1]:
         return {}
     symbols = facts.symbols[1] + facts.pairs
     bits_per_char = bits_per_character(loss * symbols, facts.target_characters, spelling=facts.target_spelling)
@@ -151,13 +151,8 @@ def _loss(model: Translator, batches: Iterable[Batch]) -> float:
 
 def _batches(corpus: PairCorpus) -> Iterator[Batch]:
     """The corpus, pairs of like length together."""
-    lengths = corpus.source_lengths + corpus.target_lengths + 2
-    order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        size = max(1, _EVALUATED // int(lengths[order[start]]))
-        yield make_batch([corpus.pair(number) for number in order[start : start + size].tolist()])
-        start += size
+    for numbers in by_length(corpus.source_lengths + corpus.target_lengths + 2, tokens=_EVALUATED):
+        yield make_batch([corpus.pair(number) for number in numbers])
 
 
 def trial_seconds(model: Translator, valid: PairCorpus, pairs: list[Pair], best_by: str | None) -> float:
