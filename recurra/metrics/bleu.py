@@ -64,5 +64,5 @@ def _bleu(tokenize: str) -> Any:
         # Outputs that end in " ." are expected where words are separated by spaces: `force` silences the warning.
         return BLEU(tokenize=tokenize, force=True)
     except (ImportError, RuntimeError) as error:
-        # sacrebleu's own line says what to install for it.
+        # sacrebleu's message names the package to install.
         raise RecurraError(f"bleu_tokenize={tokenize}: {' '.join(str(error).split())}") from None

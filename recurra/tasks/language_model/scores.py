@@ -1,7 +1,7 @@
 """A language model's losses as the field reports them, and so that unknown tokens earn nothing.
 
 A vocabulary of words lacks some of a text's. Each of those is one symbol to the network, `<unk>`, which is easier to
-predict the more words it stands for. So three figures are told apart:
+predict the more words it replaces. So there are three figures:
 
 - `loss` and `perplexity` count `<unk>` as one word, as papers report them for the Penn Treebank. They compare models
   of the same vocabulary only.

@@ -90,14 +90,14 @@ class Training:
         return penalty
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Loss, perplexity and bits per character on the text held out."""
+        """Loss, perplexity and bits per character on the held-out text."""
         # The network itself: what wraps it for several processes has no part in evaluation.
         nats = nats_in_parts(self.network, self._valid, vocabulary=self._tokenizer.size, unknown=self._unknown)
         text = self._predicted or Predicted(self._tokenizer.characters(self._valid[1:]), 0, 0.0)
         return scores_of(nats, text, self._tokenizer)
 
     def describe(self, loss: float) -> dict[str, float]:
-        """A loss as this unit's users quote it: bits per character or byte, else perplexity."""
+        """A loss in the usual unit of the tokenizer: bits per character or byte, else perplexity."""
         if self._tokenizer.per_character or self._tokenizer.name == "byte":
             name = "bits_per_char" if self._tokenizer.per_character else "bits_per_byte"
             return {name: bits(loss + self._spelling)}

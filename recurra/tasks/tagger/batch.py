@@ -127,7 +127,7 @@ def make_batch(sentences: Sequence[Coded], forms: Forms, *, features: int, spell
     inside = mask(lengths)  # (T, B)
     columns = pad([one.rows for one in sentences]).long().movedim(-1, 0)  # (1 + F + L, T, B)
     places = columns[0][inside].numpy()  # (N,), of the words among the forms
-    used, own = _shortest_first(places, forms.lengths)
+    used, columns_of_words = _shortest_first(places, forms.lengths)
     characters, spelt = forms.spell(used)
 
     def padded(values: Ids) -> Tensor:
@@ -137,7 +137,7 @@ def make_batch(sentences: Sequence[Coded], forms: Forms, *, features: int, spell
     states = [one.states for one in sentences if one.states is not None]
     return Batch(
         words=padded(forms.words[places]),
-        forms=padded(own),
+        forms=padded(columns_of_words),
         characters=characters,
         spelt=spelt,
         affixes=forms.affixes(used),
@@ -151,12 +151,12 @@ def make_batch(sentences: Sequence[Coded], forms: Forms, *, features: int, spell
 
 
 def _shortest_first(numbers: Ids, lengths: Ids) -> tuple[Ids, Ids]:
-    """The distinct forms of some words, shortest first, and the place of each word's among them."""
-    used, own = np.unique(numbers, return_inverse=True)
+    """The distinct forms of words, shortest first, and the place of each word's form among them."""
+    used, inverse = np.unique(numbers, return_inverse=True)
     order = np.argsort(lengths[used], kind="stable")
     places = np.empty_like(order)
     places[order] = np.arange(len(order))
-    return used[order], places[own.reshape(-1)]
+    return used[order], places[inverse.reshape(-1)]
 
 
 def _shortened(word: str) -> str:

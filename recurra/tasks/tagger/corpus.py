@@ -123,10 +123,10 @@ def encode(
     name: str,
     *,
     spans: bool,
-    wanted: Callable[[int], bool] = counts,
+    keep: Callable[[int], bool] = counts,
     read: StateReader | None = None,
 ) -> TaggedCorpus:
-    """Writes sentences as numbers, one at a time; those without a label that is wanted are left out.
+    """Writes sentences as numbers, one at a time; sentences without a label that `keep` accepts are left out.
 
     Args:
         sentences: their labels coded as the vocabulary's.
@@ -135,11 +135,12 @@ def encode(
         folder: where the files go.
         name: what they begin with.
         spans: whether labels mark spans, coded as BIOES.
-        wanted: whether a label's number is worth a sentence: `counts` to learn from it, `is_labelled` to score it.
+        keep: whether a label, by its number, is a reason to keep its sentence: `counts` to learn from it,
+            `is_labelled` to score it.
         read: computes the states of a language model, where the tagger has one.
     """
     labels = _LabelColumns([LabelNumbers(values, spans=spans) for values in vocabulary.labels], layout)
-    sentences = labels.worthwhile(sentences, wanted)
+    sentences = labels.worthwhile(sentences, keep)
     forms: dict[str, int] = {}
     width = 1 + len(layout.features) + len(vocabulary.labels)
     with ExitStack() as stack:
@@ -166,7 +167,7 @@ def encode(
 
 
 class _LabelColumns:
-    """Labels of sentences as numbers; on the way, those that are missing or unknown are counted."""
+    """Labels of sentences as numbers; counts those that are missing or unknown."""
 
     def __init__(self, numbers: list[LabelNumbers], layout: Layout) -> None:
         self._numbers, self._layout = numbers, layout
@@ -174,8 +175,8 @@ class _LabelColumns:
         self.missing = [0] * len(numbers)
         self.left_out = 0
 
-    def worthwhile(self, sentences: Iterable[Sentence], wanted: Callable[[int], bool]) -> Iterator[Sentence]:
-        """The sentences in which some label is wanted; the labels of all are counted."""
+    def worthwhile(self, sentences: Iterable[Sentence], keep: Callable[[int], bool]) -> Iterator[Sentence]:
+        """The sentences with a label that `keep` accepts; the labels of all are counted."""
         for sentence in sentences:
             columns = self.encode(sentence)
             for place, values in enumerate(self._layout.labels_in(sentence)):
@@ -184,7 +185,7 @@ class _LabelColumns:
                     if value is not None and number == UNSEEN:
                         unseen[value] = unseen.get(value, 0) + 1
                 self.missing[place] += columns[place].count(MISSING)
-            if any(wanted(number) for column in columns for number in column):
+            if any(keep(number) for column in columns for number in column):
                 yield sentence
             else:
                 self.left_out += 1

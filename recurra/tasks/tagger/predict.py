@@ -1,4 +1,4 @@
-"""A tagger over many sentences: gathered in windows, batched by length, given back in order."""
+"""A tagger over many sentences: batched by length, predictions in the order of the sentences."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _BATCH_WORDS = 2048
 
 
 class Predicted(NamedTuple):
-    """What the network says of one sentence."""
+    """The labels that the network predicts for one sentence."""
 
     labels: list[list[int]]
     """For each label its values by number."""
     probabilities: list[npt.NDArray[np.float32]] | None
-    """For each label (T, K); None where nobody asked."""
+    """For each label (T, K); None where they were not requested."""
 
 
 class Losses(NamedTuple):

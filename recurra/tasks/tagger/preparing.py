@@ -39,9 +39,9 @@ def prepare(
 
     Args:
         files: training files.
-        options: where they have what, and what is held out.
+        options: where they have words and labels, and which part is held out.
         folder: where the encoded sentences go.
-        start: use this in place of a vocabulary and a layout of the files' own.
+        start: use this vocabulary and layout in place of those of the files.
         language_model: whose states are read; None for none.
 
     Raises:
@@ -53,8 +53,8 @@ def prepare(
         check_file(path)
     codec, train, valid = _read(files, options, language_model) if start is None else _read_as(start, files, options)
     folder.mkdir(parents=True, exist_ok=True)
-    own = codec.pretrained.language_model
-    read = None if own is None else StateReader(own.network, own.tokenizer)
+    pretrained_lm = codec.pretrained.language_model
+    read = None if pretrained_lm is None else StateReader(pretrained_lm.network, pretrained_lm.tokenizer)
     corpora = [
         encode(
             part.coded(),
@@ -63,10 +63,10 @@ def prepare(
             folder,
             name,
             spans=codec.scheme is not None,
-            wanted=wanted,
+            keep=keep,
             read=read,
         )
-        for name, part, wanted in ((TRAIN, train, counts), (VALID, valid, is_labelled))
+        for name, part, keep in ((TRAIN, train, counts), (VALID, valid, is_labelled))
     ]
     prepared = Prepared(codec, corpora[0], corpora[1], [path.name for path in files])
     _check(prepared, train, valid)
@@ -91,19 +91,19 @@ def _read_as(start: Codec, files: Sequence[Path], options: FileOptions) -> tuple
 
 
 def _keep(prepared: Prepared, folder: Path) -> None:
-    """Writes what a run that is resumed needs beside the encoded sentences."""
+    """Writes what a run that is resumed needs in addition to the encoded sentences."""
     codec = prepared.codec
     for name, content in {**codec.vocabulary.files(), **codec.pretrained.files()}.items():
         (folder / name).write_text(content, encoding="utf-8")
     if codec.pretrained.matrix is not None:
         np.save(folder / VECTORS, codec.pretrained.matrix)
-    told = {
+    header = {
         "layout": codec.layout.config(),
         "scheme": codec.scheme,
         "names": prepared.names,
         **codec.pretrained.config(),
     }
-    (folder / DATA).write_text(json.dumps(told), encoding="utf-8")
+    (folder / DATA).write_text(json.dumps(header), encoding="utf-8")
 
 
 def _beside(options: FileOptions, language_model: Any) -> Pretrained:
@@ -156,10 +156,10 @@ def _divide(examples: Examples, options: FileOptions) -> tuple[Examples, Example
 
 def _check(prepared: Prepared, train: Examples, valid: Examples) -> None:
     layout = prepared.codec.layout
-    for part, corpus, wanted in ((train, prepared.train, "learn from"), (valid, prepared.valid, "validate with")):
+    for part, corpus, purpose in ((train, prepared.train, "learn from"), (valid, prepared.valid, "validate with")):
         where = part.paths[0]
         if not len(corpus) and not corpus.left_out:
-            raise InputError(f"{where}: no sentence to {wanted}, expected a word a line")
+            raise InputError(f"{where}: no sentence to {purpose}, expected a word a line")
         for place, name in enumerate(layout.names):
             unseen = corpus.unseen[place]
             if unseen and not any(counts(number) for number in _labels(corpus, place)):

@@ -26,7 +26,7 @@ from recurra.tasks.tagger.windows import WINDOW_WORDS
 from recurra.training import Loss
 
 _TRIAL = 50
-# What stands for a label that training never had; no label is called that.
+# The name of all labels that are not in the training data; no label is called that.
 _UNKNOWN = "\0"
 
 
@@ -36,7 +36,7 @@ class Training:
     Args:
         model: its network on the device it trains on.
         train: what to learn from.
-        valid: what is held out.
+        valid: the held-out part.
         options: batches and word dropout.
         seed: decides the order of the batches.
         rank: of this process.
@@ -87,11 +87,11 @@ class Training:
         return Loss(torch.stack([one.total for one in of_labels]).sum(), count)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Loss and scores on what is held out; the first label's F1, or accuracy, decides which model is the best."""
+        """Loss and scores on the held-out part; the first label's F1, or accuracy, decides which model is the best."""
         return corpus_scores(self._model, self._valid, self._valid_forms)
 
     def describe(self, loss: float) -> dict[str, float]:
-        """Nothing beside the loss itself: there is no unit that people quote it in."""
+        """Nothing but the loss itself: the field reports it in no other unit."""
         return {}
 
     def rebuild_state(self, state: Any) -> Any:
@@ -100,7 +100,7 @@ class Training:
 
 
 def worth_learning(train: TaggedCorpus, *, together: bool) -> npt.NDArray[np.int64]:
-    """The numbers of the sentences that have a loss: some word has a label that training knows.
+    """The numbers of the sentences that have a loss: some word has a label of the training data.
 
     Args:
         train: the corpus.
@@ -135,8 +135,8 @@ def corpus_scores(model: Tagger, corpus: TaggedCorpus, forms: Forms) -> dict[str
         spelling = spellings(model.network, forms)
         for sentences in _windows(corpus):
             loss = loss.add(loss_of(model.network, sentences, forms, features=corpus.features, spelling=spelling))
-            found = predict(model.network, sentences, forms, features=corpus.features, spelling=spelling)
-            for (row, _), predicted in zip(sentences, found, strict=True):
+            predictions = predict(model.network, sentences, forms, features=corpus.features, spelling=spelling)
+            for (row, _), predicted in zip(sentences, predictions, strict=True):
                 numbers = row[:, 0].tolist()
                 for place, label_scores in enumerate(scores_by_label):
                     values = model.vocabulary.labels[place]
@@ -171,8 +171,8 @@ def summary(model: Tagger, results: list[dict[str, Any]], loss: float) -> dict[s
     scores = {"loss": loss}
     for place, (name, result) in enumerate(zip(model.layout.names, results, strict=True)):
         before = f"{name}_" if place else ""
-        wanted = ("f1", "precision", "recall", "accuracy", "accuracy_unknown", "accuracy_sentences")
-        scores |= {before + key: result[key] for key in wanted if result.get(key) is not None}
+        names = ("f1", "precision", "recall", "accuracy", "accuracy_unknown", "accuracy_sentences")
+        scores |= {before + key: result[key] for key in names if result.get(key) is not None}
     first = results[0].get("f1", results[0]["accuracy"])
     # Without a label to score the loss is all there is; training refuses such validation data.
     if first is not None:

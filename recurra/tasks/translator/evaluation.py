@@ -20,7 +20,7 @@ from recurra.tasks.translator.vocabulary import Vocabulary
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
-    """What a translator is evaluated on, and how its outputs are found.
+    """The files that a translator is evaluated on, and how its outputs are searched for.
 
     Raises:
         InputError: a value out of range.
@@ -45,7 +45,7 @@ class EvaluationOptions:
         self.search()
 
     def search(self) -> BeamOptions:
-        """How outputs are looked for."""
+        """The options of the search."""
         return BeamOptions(
             beam=self.beam,
             length_penalty=self.length_penalty,
@@ -67,8 +67,8 @@ def evaluate(
     Args:
         network: put in evaluation mode.
         vocabulary: of both sides.
-        pairs: read once; their texts and the outputs are held.
-        options: how outputs are found and scored.
+        pairs: read once; their texts and the outputs are kept in memory.
+        options: how outputs are searched for and scored.
         max_length_ratio: target symbols a source symbol, at most.
 
     Returns:
@@ -83,23 +83,23 @@ def evaluate(
         RecurraError: sacrebleu is not installed.
     """
     check_bleu(options.bleu_tokenize)
-    held = list(pairs)
-    losses = _losses(network, vocabulary, held)
+    loaded = list(pairs)
+    losses = _losses(network, vocabulary, loaded)
     if losses is None:
         raise InputError(f"{pairs.files.paths[0]}: no pair to evaluate on, expected a source and a target")
     translations = search(
-        network, vocabulary, [pair.source for pair in held], options.search(), max_length_ratio=max_length_ratio
+        network, vocabulary, [pair.source for pair in loaded], options.search(), max_length_ratio=max_length_ratio
     )
-    outputs, references = [best[0].text for best in translations], [pair.targets for pair in held]
+    outputs, references = [best[0].text for best in translations], [pair.targets for pair in loaded]
     side = vocabulary.target
-    seen = sum(vocabulary.seen(pair.source) for pair in held if not is_empty(pair.source))
+    seen = sum(vocabulary.seen(pair.source) for pair in loaded if not is_empty(pair.source))
     return {
         **scores(outputs, references, tokenizer=side, tokenize=options.bleu_tokenize),
         **losses,
-        "sentences": len(held),
+        "sentences": len(loaded),
         "seen": seen,
         "cut": sum(not best[0].finished for best in translations),
-        "examples": _examples(held, outputs, edits_of(outputs, references, side)),
+        "examples": _examples(loaded, outputs, edits_of(outputs, references, side)),
     }
 
 

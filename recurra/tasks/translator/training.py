@@ -35,7 +35,7 @@ class Training:
     Args:
         model: its network on the device it trains on.
         train: what to learn from.
-        valid: what is held out, a pair each target.
+        valid: the held-out part, a pair each target.
         valid_pairs: the same as text, with all targets of a source together.
         options: batches, smoothing, what the best model is best by.
         seed: decides the order of the batches.
