@@ -7,11 +7,11 @@ import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from recurra.metrics import LabelScores
 from recurra.tasks.tagger.examples import Examples
 from recurra.tasks.tagger.layout import layout_of
 from recurra.tasks.tagger.options import FileOptions
 from recurra.tasks.tagger.preparing import scheme_for
-from recurra.tasks.tagger.scores import Tally
 
 
 def main(train: Path, test: Path) -> None:
@@ -24,12 +24,12 @@ def main(train: Path, test: Path) -> None:
             if label is not None:
                 known[word][label] += 1
     (commonest, _), *_ = sum(known.values(), Counter()).most_common(1)
-    tally = Tally(scheme)
+    scores = LabelScores(scheme)
     for sentence in Examples([test], layout, scheme, repair=True):
-        said = [known[word].most_common(1)[0][0] if word in known else commonest for word in sentence.words]
+        predicted = [known[word].most_common(1)[0][0] if word in known else commonest for word in sentence.words]
         gold = layout.labels_in(sentence)[0]
-        tally.add(gold, said, [word in known for word in sentence.words], sentence.words, "")
-    result = tally.result()
+        scores.add(gold, predicted, [word in known for word in sentence.words], sentence.words, "")
+    result = scores.result()
     print({name: round(result[name], 4) for name in ("accuracy", "f1", "precision", "recall") if name in result})
 
 

@@ -51,6 +51,11 @@ class Ragged:
         """The length of each row, (R,)."""
         return np.diff(self.ends, prepend=0)
 
+    @cached_property
+    def starts(self) -> npt.NDArray[np.int64]:
+        """Where each row begins in `values`, (R,)."""
+        return self.ends - self.lengths
+
     @property
     def width(self) -> tuple[int, ...]:
         """The shape of one step of a row; empty for one number a step."""

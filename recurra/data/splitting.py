@@ -1,10 +1,9 @@
 """A text divided by position: the first part to train on, the rest to validate with."""
 
-import math
 import re
 import unicodedata
-from fractions import Fraction
 
+from recurra.data.holdout import check_share, held_out
 from recurra.data.text import Text
 from recurra.errors import InputError
 
@@ -33,10 +32,8 @@ def split(text: Text, share: float, *, tokenizer: str) -> tuple[Text, Text]:
     Raises:
         InputError: a share out of range, a text too short for two parts, or one without an end of a word to cut at.
     """
-    if not 0 < share < 1:
-        raise InputError(f"a held-out share of {share}: expected more than 0 and less than 1, for example 0.1.")
-    # 0.1 the decimal number, not the binary one a little above it.
-    place = len(text) - math.ceil(len(text) * Fraction(str(share)))
+    check_share(share)
+    place = len(text) - held_out(len(text), share)
     if tokenizer in ("word", "bpe") and 0 < place < len(text):
         place = _boundary(text, place, tokenizer)
     if not 0 < place < len(text):

@@ -1,7 +1,7 @@
 """Losses to weights: the loop, truncated backpropagation through time, schedules, checkpoints, progress."""
 
 from recurra.training.checkpoint import read_checkpoint
-from recurra.training.figures import figure, percent, perplexity, short_figure
+from recurra.training.figures import figure, percent, short_figure
 from recurra.training.machine import describe_machine
 from recurra.training.meter import Interval
 from recurra.training.monitor import Monitor
@@ -35,7 +35,6 @@ __all__ = [
     "describe_machine",
     "figure",
     "percent",
-    "perplexity",
     "read_checkpoint",
     "short_figure",
     "train",

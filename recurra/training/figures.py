@@ -1,17 +1,9 @@
-"""Losses as people quote them: perplexity, and numbers of any size written so that they can be read."""
+"""Numbers of any size as readable text."""
 
 from __future__ import annotations
 
-import math
-
-# exp of more overflows a float64, and JSON has no infinity: so large a perplexity is stored as exp(700), shown as inf.
-_LARGEST_LOSS = 700.0
+# Larger than any perplexity but one that `recurra.metrics.perplexity` cut off.
 _OVERFLOW = 1e300
-
-
-def perplexity(loss: float) -> float:
-    """Exp of a loss in nats per token; exp(700), about 1e304, for a loss of 700 or more; NaN for NaN."""
-    return math.nan if math.isnan(loss) else math.exp(min(loss, _LARGEST_LOSS))
 
 
 def figure(value: float, places: int = 4, *, grouped: bool = False) -> str:

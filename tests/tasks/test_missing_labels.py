@@ -14,13 +14,13 @@ from recurra.data.sentences import Sentence
 from recurra.data.spans import convert, first_fault, rules
 from recurra.errors import InputError
 from recurra.layers import ConditionalRandomField
+from recurra.metrics import LabelScores
 from recurra.tasks.tagger.codec import Codec
 from recurra.tasks.tagger.decode import losses, nats_of_words, without_unseen
 from recurra.tasks.tagger.label_numbers import MISSING, LabelNumbers, possible_labels
 from recurra.tasks.tagger.layout import Layout
 from recurra.tasks.tagger.predict import Losses
 from recurra.tasks.tagger.report import report
-from recurra.tasks.tagger.scores import LabelScores
 from recurra.tasks.tagger.vocabulary import Counts, Vocabulary
 
 VALUES = ["O", "B-X", "I-X", "E-X", "S-X"]

@@ -119,7 +119,7 @@ def test_training_and_its_end_count_the_same_characters(tmp_path):
     text, held = tmp_path / "text.txt", tmp_path / "held.txt"
     text.write_text("the cat sees a dog\n" * 9)
     held.write_text("the zebra   sees\n an unknowable    dog\n" * 3)
-    prepared = prepare([text], TextOptions(tokenizer="word", valid=[held]), tmp_path / "run")
+    prepared = prepare([text], TextOptions(unit="word", valid=[held]), tmp_path / "run")
     window = WindowOptions(batch_size=1, update_every=4)
     job = LanguageModelJob(
         prepared, NetworkOptions(recurrent=RecurrentOptions(hidden_size=6), embedding_size=3), window

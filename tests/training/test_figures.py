@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from recurra.training import figure, percent, perplexity, short_figure
+from recurra.metrics import perplexity
+from recurra.training import figure, percent, short_figure
 
 
 @pytest.mark.parametrize(
@@ -40,9 +41,3 @@ def test_a_share_has_three_digits_however_small():
         "0 %",
         "100 %",
     ]
-
-
-def test_a_perplexity_is_finite_for_any_loss_but_nan():
-    assert perplexity(math.log(7)) == pytest.approx(7)
-    assert math.isfinite(perplexity(math.inf))
-    assert math.isnan(perplexity(math.nan))

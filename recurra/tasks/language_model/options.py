@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recurra.data import check_tokenizer
+from recurra.data.holdout import check_share
 from recurra.errors import InputError
 from recurra.tasks.recurrent_options import RecurrentOptions
 
@@ -32,8 +33,7 @@ class TextOptions:
 
     def __post_init__(self) -> None:
         check_tokenizer(self.unit, vocabulary_size=self.vocabulary_size, min_count=self.min_count)
-        if not 0 < self.valid_share < 1:
-            raise InputError(f"valid_share={self.valid_share}: expected more than 0 and less than 1, such as 0.1")
+        check_share(self.valid_share)
 
 
 @dataclass(frozen=True, kw_only=True)

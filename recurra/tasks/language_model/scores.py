@@ -1,7 +1,7 @@
 """A language model's losses as the field reports them, and so that unknown tokens earn nothing.
 
 A vocabulary of words lacks some of a text's. Each of those is one symbol to the network, `<unk>`, which is easier to
-predict the more words it stands for. So three figures are told apart:
+predict the more words it replaces. So there are three figures:
 
 - `loss` and `perplexity` count `<unk>` as one word, as papers report them for the Penn Treebank. They compare models
   of the same vocabulary only.
@@ -15,12 +15,12 @@ known, and has no spelling.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from recurra.data import Corpus, Tokenizer
-from recurra.training import figure, perplexity
+from recurra.metrics import bits, bits_per_character, perplexity, perplexity_of_known
+from recurra.training import figure
 
 # What is left out where nothing is unknown, in logs and cards.
 OF_UNKNOWN = ("unknown_share", "perplexity_known")
@@ -85,14 +85,16 @@ def scores_of(nats: Nats, text: Predicted, tokenizer: Tokenizer) -> dict[str, fl
     """
     scores = {"loss": nats.loss, "perplexity": perplexity(nats.loss)}
     if tokenizer.name == "byte":
-        return scores | {"bits_per_byte": nats.loss / math.log(2)}
+        return scores | {"bits_per_byte": bits(nats.loss)}
     if text.unknown:
         scores["unknown_share"] = text.unknown / nats.steps
     if text.spelling is None:
         return scores
     if 0 < text.unknown < nats.steps:
-        scores["perplexity_known"] = perplexity((nats.total - nats.unknown) / (nats.steps - text.unknown))
-    return scores | {"bits_per_char": (nats.total + text.spelling) / math.log(2) / text.characters}
+        scores["perplexity_known"] = perplexity_of_known(
+            nats.total, nats.unknown, tokens=nats.steps, unknown=text.unknown
+        )
+    return scores | {"bits_per_char": bits_per_character(nats.total, text.characters, spelling=text.spelling)}
 
 
 def evaluated(nats: Nats, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any]:
@@ -103,7 +105,7 @@ def evaluated(nats: Nats, corpus: Corpus, tokenizer: Tokenizer) -> dict[str, Any
     if not text.unknown:
         scores["perplexity_known"] = scores["perplexity"]
     if tokenizer.name != "byte":
-        scores["spelling_bits_per_char"] = (text.spelling or 0.0) / math.log(2) / text.characters
+        scores["spelling_bits_per_char"] = bits_per_character(text.spelling or 0.0, text.characters)
     return scores
 
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from recurra.data import Tokenizer
+from recurra.metrics import perplexity
 from recurra.tasks.language_model.evaluation import SCORES, nats_of
 from recurra.tasks.language_model.network import Network
-from recurra.training import perplexity
 
 # Tokens of a batch with its padding, 2 MiB; a longer line is a batch of its own.
 _PADDED = 1 << 18

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch.nn.functional as F
@@ -10,11 +9,12 @@ from torch import Tensor, nn
 
 from recurra.cells import State, States
 from recurra.data import Streams, Tokenizer, Window
+from recurra.metrics import bits, perplexity
 from recurra.tasks.language_model.evaluation import Ids, Tokens, nats_in_parts
 from recurra.tasks.language_model.network import Network, Output
 from recurra.tasks.language_model.options import WindowOptions
 from recurra.tasks.language_model.scores import Predicted, scores_of
-from recurra.training import Loss, perplexity
+from recurra.training import Loss
 
 # What a loss counts, in words.
 COUNTED = {"char": "character", "byte": "byte", "word": "word", "bpe": "token"}
@@ -90,18 +90,17 @@ class Training:
         return penalty
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Loss, perplexity and bits per character on the text held out."""
+        """Loss, perplexity and bits per character on the held-out text."""
         # The network itself: what wraps it for several processes has no part in evaluation.
         nats = nats_in_parts(self.network, self._valid, vocabulary=self._tokenizer.size, unknown=self._unknown)
         text = self._predicted or Predicted(self._tokenizer.characters(self._valid[1:]), 0, 0.0)
         return scores_of(nats, text, self._tokenizer)
 
     def describe(self, loss: float) -> dict[str, float]:
-        """A loss as this unit's users quote it: bits per character or byte, else perplexity."""
+        """A loss in the usual unit of the tokenizer: bits per character or byte, else perplexity."""
         if self._tokenizer.per_character or self._tokenizer.name == "byte":
-            return {
-                f"bits_per_{'char' if self._tokenizer.per_character else 'byte'}": (loss + self._spelling) / math.log(2)
-            }
+            name = "bits_per_char" if self._tokenizer.per_character else "bits_per_byte"
+            return {name: bits(loss + self._spelling)}
         return {"perplexity": perplexity(loss)}
 
     def rebuild_state(self, state: Any) -> Any:

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from recurra.data.batching import mask, pad
 from recurra.tasks.tagger.corpus import Coded
 from recurra.tasks.tagger.label_numbers import MISSING, counted
-from recurra.tasks.tagger.lm_features import States
 from recurra.tasks.tagger.vocabulary import AFFIXES, UNKNOWN, Vocabulary, affixes_of, folded
 
 Ids = npt.NDArray[np.int64]
@@ -123,54 +123,40 @@ def make_batch(sentences: Sequence[Coded], forms: Forms, *, features: int, spell
         features: how many feature columns there are, F.
         spelling: (n, 2·S), that of each form, where it is known already.
     """
-    lengths = np.array([len(one.rows) for one in sentences], dtype=np.int64)
-    T, B = int(lengths.max()), len(sentences)
-    flat = np.concatenate([one.rows for one in sentences]).astype(np.int64)  # (N, 1 + F + L)
-    inside = np.arange(T) < lengths[:, None]  # (B, T)
-    used, own = _by_length(flat[:, 0], forms.lengths)
+    lengths = torch.tensor([len(one.rows) for one in sentences])
+    inside = mask(lengths)  # (T, B)
+    columns = pad([one.rows for one in sentences]).long().movedim(-1, 0)  # (1 + F + L, T, B)
+    places = columns[0][inside].numpy()  # (N,), of the words among the forms
+    used, columns_of_words = _shortest_first(places, forms.lengths)
     characters, spelt = forms.spell(used)
 
-    def padded(values: Ids, padding: int = 0) -> Tensor:
-        """(T, B) of one value a word."""
-        full = np.full((B, T), padding, dtype=np.int64)
-        full[inside] = values
-        return torch.from_numpy(full.T.copy())
+    def padded(values: Ids) -> Tensor:
+        """(T, B) of a value for each word, 0 past a row's length."""
+        return torch.zeros(inside.shape, dtype=torch.int64).masked_scatter_(inside, torch.from_numpy(values))
 
-    def stacked(columns: Ids, padding: int = 0) -> Tensor:
-        tensors = [padded(column, padding) for column in columns.T]
-        return torch.stack(tensors) if tensors else torch.zeros(0, T, B, dtype=torch.int64)
-
+    states = [one.states for one in sentences if one.states is not None]
     return Batch(
-        words=padded(forms.words[flat[:, 0]]),
-        forms=padded(own),
+        words=padded(forms.words[places]),
+        forms=padded(columns_of_words),
         characters=characters,
         spelt=spelt,
         affixes=forms.affixes(used),
-        features=stacked(flat[:, 1 : 1 + features]),
-        lengths=torch.from_numpy(lengths),
-        labels=stacked(flat[:, 1 + features :], MISSING),
-        states=_padded_states([one.states for one in sentences if one.states is not None], inside),
+        features=columns[1 : 1 + features].contiguous(),
+        lengths=lengths,
+        labels=columns[1 + features :].masked_fill(~inside, MISSING),
+        states=pad(states).float() if states else None,
         spelling=None if spelling is None else spelling[torch.from_numpy(used)],
-        vectors=None if forms.vectors is None else padded(forms.vectors[flat[:, 0]]),
+        vectors=None if forms.vectors is None else padded(forms.vectors[places]),
     )
 
 
-def _by_length(numbers: Ids, lengths: Ids) -> tuple[Ids, Ids]:
-    """The distinct forms of some words, shortest first, and the place of each word's among them."""
-    used, own = np.unique(numbers, return_inverse=True)
+def _shortest_first(numbers: Ids, lengths: Ids) -> tuple[Ids, Ids]:
+    """The distinct forms of words, shortest first, and the place of each word's form among them."""
+    used, inverse = np.unique(numbers, return_inverse=True)
     order = np.argsort(lengths[used], kind="stable")
     places = np.empty_like(order)
     places[order] = np.arange(len(order))
-    return used[order], places[own.reshape(-1)]
-
-
-def _padded_states(states: list[States], inside: npt.NDArray[np.bool_]) -> Tensor | None:
-    """The states of all sentences as float32 (T, B, H), 0 past a row's length."""
-    if not states:
-        return None
-    padded = np.zeros((*inside.shape, states[0].shape[1]), dtype=np.float32)  # (B, T, H)
-    padded[inside] = np.concatenate(states)
-    return torch.from_numpy(padded.transpose(1, 0, 2).copy())
+    return used[order], places[inverse.reshape(-1)]
 
 
 def _shortened(word: str) -> str:
@@ -181,8 +167,8 @@ def _shortened(word: str) -> str:
 def _affixes(forms: Sequence[str], vocabulary: Vocabulary) -> Ids:
     """The known affixes of each form, (n, A)."""
     known = vocabulary.affix_ids
-    found = [[known.get(affix, UNKNOWN) for affix in affixes_of(form)] for form in forms]
-    table = [row + [UNKNOWN] * (AFFIXES - len(row)) for row in found]
+    numbers = [[known.get(affix, UNKNOWN) for affix in affixes_of(form)] for form in forms]
+    table = [row + [UNKNOWN] * (AFFIXES - len(row)) for row in numbers]
     return np.array(table, dtype=np.int64).reshape(-1, AFFIXES)
 
 

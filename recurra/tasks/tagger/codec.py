@@ -10,10 +10,10 @@ from recurra.data.partial_spans import CODED_LETTERS, code, unsure_words
 from recurra.data.sentences import Sentence
 from recurra.data.spans import convert, divide_label, letter_of
 from recurra.tasks.tagger.batch import Forms
-from recurra.tasks.tagger.corpus import Coded, StateReader, encoded_features
+from recurra.tasks.tagger.corpus import Coded, encoded_features
 from recurra.tasks.tagger.label_numbers import LabelNumbers
 from recurra.tasks.tagger.layout import Layout
-from recurra.tasks.tagger.lm_features import reader_of
+from recurra.tasks.tagger.lm_features import StateReader
 from recurra.tasks.tagger.pretrained import NOTHING, Pretrained
 from recurra.tasks.tagger.vocabulary import Vocabulary, distinct
 
@@ -100,7 +100,7 @@ class Codec:
 
     def _state_reader(self) -> StateReader | None:
         own = self.pretrained.language_model
-        return None if own is None else reader_of(own.network, own.tokenizer)
+        return None if own is None else StateReader(own.network, own.tokenizer)
 
 
 def _spelt(value: str, scheme: str | None) -> str:

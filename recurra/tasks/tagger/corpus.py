@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import json
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from recurra.data.ragged import Ragged, RaggedWriter
 from recurra.data.sentences import Sentence
 from recurra.errors import InputError
 from recurra.files import read_object
 from recurra.tasks.tagger.label_numbers import MISSING, UNSEEN, LabelNumbers, counts
 from recurra.tasks.tagger.layout import Layout
-from recurra.tasks.tagger.lm_features import States
+from recurra.tasks.tagger.lm_features import StateReader, States
 from recurra.tasks.tagger.vocabulary import UNKNOWN, Vocabulary
 from recurra.tasks.tagger.windows import windows
 
 Ids = npt.NDArray[np.int32]
-# From the words of sentences to their states, (T, H) each.
-StateReader = Callable[[Sequence[Sequence[str]]], list[States]]
+# Of the encoded files: format 1 had no `Ragged` rows.
+_FORMAT = 2
+_REPAIR = "Train again without --resume"
 
 
 class Coded(NamedTuple):
@@ -41,67 +42,77 @@ class TaggedCorpus:
     """Sentences encoded on disk.
 
     Args:
-        rows: (N, 1 + F + L) int32, a memory map: each word's place in `forms`, its features, its labels.
-        starts: (S + 1,) int64, a memory map: where each sentence begins, and where the last ends.
+        rows: a row a sentence, (T, 1 + F + L) int32: each word's place in `forms`, its features, its labels.
         forms: the distinct words as they are spelt.
         features: how many feature columns there are, F.
         unseen: of each label, the first values that the vocabulary lacks, with how often they occur.
         missing: of each label, how many words have none.
         left_out: how many sentences were left out because no word of theirs has a label.
-        states: (N, H) float16 of a language model, a memory map; None where there is none.
+        states: a row a sentence, (T, H) float16 of a language model; None where there is none.
     """
 
-    rows: Ids
-    starts: npt.NDArray[np.int64]
+    rows: Ragged
     forms: list[str]
     features: int
     unseen: list[dict[str, int]]
     missing: list[int]
     left_out: int = 0
-    states: States | None = None
+    states: Ragged | None = None
 
     def __len__(self) -> int:
         """How many sentences there are."""
-        return len(self.starts) - 1
+        return len(self.rows)
 
     @property
     def words(self) -> int:
         """How many words there are."""
-        return len(self.rows)
+        return len(self.rows.values)
 
-    @cached_property
+    @property
     def lengths(self) -> npt.NDArray[np.int64]:
         """Words of each sentence, (S,)."""
-        return np.diff(self.starts)
+        return self.rows.lengths
+
+    @property
+    def labels(self) -> Ids:
+        """The labels of all words, (N, L)."""
+        labels: Ids = self.rows.values[:, 1 + self.features :]
+        return labels
 
     def sentence(self, number: int) -> Coded:
         """A sentence with its labels."""
-        place = slice(self.starts[number], self.starts[number + 1])
-        return Coded(self.rows[place], None if self.states is None else self.states[place])
+        return Coded(self.rows[number], None if self.states is None else self.states[number])
 
     def form_counts(self) -> npt.NDArray[np.int64]:
         """How often each form occurs, (len(forms),)."""
-        return np.bincount(self.rows[:, 0], minlength=len(self.forms))
+        return np.bincount(self.rows.values[:, 0], minlength=len(self.forms))
 
     @classmethod
     def open(cls, folder: Path, name: str) -> TaggedCorpus:
         """The corpus that `encode` wrote.
 
         Raises:
-            InputError: a file is missing or cut short.
+            InputError: a file is missing, cut short or of another version.
         """
-        told = _read_header(folder / f"{name}.json")
-        width = 1 + told["features"] + len(told["unseen"])
-        rows = _map(folder / f"{name}.rows.bin", np.int32, told["words"] * width).reshape(-1, width)
-        starts = _map(folder / f"{name}.starts.bin", np.int64, told["sentences"] + 1)
-        states = None
-        if told["states"]:
-            path = folder / f"{name}.states.bin"
-            states = _map(path, np.float16, told["words"] * told["states"]).reshape(-1, told["states"])
-        # Headers of runs that began before labels could be missing do not count them.
-        missing = told.get("missing", [0] * len(told["unseen"]))
-        counts = told["unseen"], missing, told.get("left_out", 0)
-        return cls(rows, starts, told["forms"], told["features"], *counts, states)
+        path = folder / f"{name}.json"
+        header = read_object(path, missing=_REPAIR.lower(), mend=_REPAIR)
+        if header.pop("format", 1) != _FORMAT:
+            raise InputError(f"{path}: encoded by another version of recurra. Name the files again, without --resume")
+        try:
+            has_states = header.pop("states")
+            corpus = cls(
+                Ragged.open(folder, f"{name}.rows"),
+                **header,
+                states=Ragged.open(folder, f"{name}.states") if has_states else None,
+            )
+            width = 1 + corpus.features + len(corpus.unseen)
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{path}: not the header of encoded sentences ({error}). {_REPAIR}") from None
+        if corpus.rows.width != (width,) or (
+            corpus.states is not None and not np.array_equal(corpus.states.ends, corpus.rows.ends)
+        ):
+            raise InputError(f"{path}: does not fit the encoded sentences. {_REPAIR}")
+        return corpus
 
 
 def encode(
@@ -112,10 +123,10 @@ def encode(
     name: str,
     *,
     spans: bool,
-    wanted: Callable[[int], bool] = counts,
+    keep: Callable[[int], bool] = counts,
     read: StateReader | None = None,
 ) -> TaggedCorpus:
-    """Writes sentences as numbers, one at a time; those without a label that is wanted are left out.
+    """Writes sentences as numbers, one at a time; sentences without a label that `keep` accepts are left out.
 
     Args:
         sentences: their labels coded as the vocabulary's.
@@ -124,35 +135,39 @@ def encode(
         folder: where the files go.
         name: what they begin with.
         spans: whether labels mark spans, coded as BIOES.
-        wanted: whether a label's number is worth a sentence: `counts` to learn from it, `is_labelled` to score it.
-        read: gives the states of a language model, where the tagger has one.
+        keep: whether a label, by its number, is a reason to keep its sentence: `counts` to learn from it,
+            `is_labelled` to score it.
+        read: computes the states of a language model, where the tagger has one.
     """
     labels = _LabelColumns([LabelNumbers(values, spans=spans) for values in vocabulary.labels], layout)
-    sentences = labels.worthwhile(sentences, wanted)
-    sizes = [0]
-    if read is not None:
-        sentences = _with_states(sentences, read, folder / f"{name}.states.bin", sizes)
+    sentences = labels.worthwhile(sentences, keep)
     forms: dict[str, int] = {}
-    starts, count = array("q", [0]), 0
-    with (folder / f"{name}.rows.bin").open("wb") as file:
+    width = 1 + len(layout.features) + len(vocabulary.labels)
+    with ExitStack() as stack:
+        rows = stack.enter_context(RaggedWriter(folder, f"{name}.rows", np.int32, (width,)))
+        if read is not None:
+            states = stack.enter_context(RaggedWriter(folder, f"{name}.states", np.float16, (read.size,)))
+            sentences = _with_states(sentences, read, states)
         for sentence in sentences:
             columns = [[forms.setdefault(word, len(forms)) for word in sentence.words]]
             columns += encoded_features(layout.features_in(sentence), vocabulary)
             columns += labels.encode(sentence)
-            file.write(np.array(columns, dtype=np.int32).T.tobytes())
-            count += len(sentence.words)
-            starts.append(count)
-    with (folder / f"{name}.starts.bin").open("wb") as file:
-        starts.tofile(file)
-    header: dict[str, Any] = {"words": count, "sentences": len(starts) - 1, "features": len(layout.features)}
-    header |= {"states": sizes[0]}
-    header |= {"unseen": labels.unseen, "missing": labels.missing, "left_out": labels.left_out}
-    (folder / f"{name}.json").write_text(json.dumps({**header, "forms": list(forms)}), encoding="utf-8")
+            rows.append(np.array(columns, dtype=np.int32).T)
+    header = {
+        "format": _FORMAT,
+        "features": len(layout.features),
+        "states": read is not None,
+        "unseen": labels.unseen,
+        "missing": labels.missing,
+        "left_out": labels.left_out,
+        "forms": list(forms),
+    }
+    (folder / f"{name}.json").write_text(json.dumps(header), encoding="utf-8")
     return TaggedCorpus.open(folder, name)
 
 
 class _LabelColumns:
-    """Labels of sentences as numbers; on the way, those that are missing or unknown are counted."""
+    """Labels of sentences as numbers; counts those that are missing or unknown."""
 
     def __init__(self, numbers: list[LabelNumbers], layout: Layout) -> None:
         self._numbers, self._layout = numbers, layout
@@ -160,8 +175,8 @@ class _LabelColumns:
         self.missing = [0] * len(numbers)
         self.left_out = 0
 
-    def worthwhile(self, sentences: Iterable[Sentence], wanted: Callable[[int], bool]) -> Iterator[Sentence]:
-        """The sentences in which some label is wanted; the labels of all are counted."""
+    def worthwhile(self, sentences: Iterable[Sentence], keep: Callable[[int], bool]) -> Iterator[Sentence]:
+        """The sentences with a label that `keep` accepts; the labels of all are counted."""
         for sentence in sentences:
             columns = self.encode(sentence)
             for place, values in enumerate(self._layout.labels_in(sentence)):
@@ -170,7 +185,7 @@ class _LabelColumns:
                     if value is not None and number == UNSEEN:
                         unseen[value] = unseen.get(value, 0) + 1
                 self.missing[place] += columns[place].count(MISSING)
-            if any(wanted(number) for column in columns for number in column):
+            if any(keep(number) for column in columns for number in column):
                 yield sentence
             else:
                 self.left_out += 1
@@ -181,30 +196,14 @@ class _LabelColumns:
         return [[numbers.number(value) for value in values] for numbers, values in pairs]
 
 
-def _with_states(sentences: Iterable[Sentence], read: StateReader, path: Path, sizes: list[int]) -> Iterator[Sentence]:
-    """The same sentences; on the way their states are written to a file, and their size told in `sizes`."""
-    with path.open("wb") as file:
-        for held in windows(sentences):
-            for states in read([sentence.words for sentence in held]):
-                sizes[0] = states.shape[1]
-                file.write(states.tobytes())
-            yield from held
+def _with_states(sentences: Iterable[Sentence], read: StateReader, writer: RaggedWriter) -> Iterator[Sentence]:
+    """The same sentences; before a window of them is yielded, its states are written."""
+    for window in windows(sentences):
+        writer.extend(read([sentence.words for sentence in window]))
+        yield from window
 
 
 def encoded_features(columns: Sequence[Sequence[str]], vocabulary: Vocabulary) -> list[list[int]]:
     """Values of features by number, column by column."""
     tables = vocabulary.feature_ids
     return [[table.get(value, UNKNOWN) for value in values] for table, values in zip(tables, columns, strict=True)]
-
-
-def _read_header(path: Path) -> dict[str, Any]:
-    return read_object(path, missing="train again without --resume", mend="Train again without --resume")
-
-
-def _map(path: Path, kind: Any, count: int) -> Any:
-    if not count:
-        return np.zeros(0, dtype=kind)
-    wanted = count * np.dtype(kind).itemsize
-    if not path.exists() or path.stat().st_size != wanted:
-        raise InputError(f"{path}: missing or cut short, expected {wanted} bytes. Train again without --resume")
-    return np.memmap(path, dtype=kind, mode="r")

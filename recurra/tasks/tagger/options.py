@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from recurra.data.holdout import check_share
 from recurra.data.spans import check_scheme
 from recurra.errors import InputError, nearest
 from recurra.tasks.recurrent_options import RecurrentOptions
@@ -73,8 +74,7 @@ class FileOptions:
                 raise InputError(f"{name}={getattr(self, name)}: columns are counted from 1")
         if self.word_column == self.label_column:
             raise InputError(f"word_column and label_column are both {self.word_column}: name two")
-        if not 0 < self.valid_share < 1:
-            raise InputError(f"valid_share={self.valid_share}: expected more than 0 and less than 1, such as 0.1")
+        check_share(self.valid_share)
         if self.max_vectors is not None and (self.vectors is None or self.max_vectors < 1):
             raise InputError(f"max_vectors={self.max_vectors}: expected 1 or more, and a file of --vectors")
         if self.min_count < 1:

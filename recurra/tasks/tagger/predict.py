@@ -1,4 +1,4 @@
-"""A tagger over many sentences: gathered in windows, batched by length, given back in order."""
+"""A tagger over many sentences: batched by length, predictions in the order of the sentences."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from recurra.data.batching import by_length
 from recurra.tasks.tagger.batch import Batch, Forms, make_batch
 from recurra.tasks.tagger.corpus import Coded
 from recurra.tasks.tagger.decode import decode, losses
@@ -20,12 +21,12 @@ _BATCH_WORDS = 2048
 
 
 class Predicted(NamedTuple):
-    """What the network says of one sentence."""
+    """The labels that the network predicts for one sentence."""
 
     labels: list[list[int]]
     """For each label its values by number."""
     probabilities: list[npt.NDArray[np.float32]] | None
-    """For each label (T, K); None where nobody asked."""
+    """For each label (T, K); None where they were not requested."""
 
 
 class Losses(NamedTuple):
@@ -72,21 +73,17 @@ def predict(
         probabilities: also those of all values.
         spelling: (n, 2·S), that of each form, where it is known already.
     """
-    found: list[Predicted | None] = [None] * len(sentences)
-    for numbers, batch in _batches(
-        [_unlabelled(one, features) for one in sentences], forms, features, network.device, spelling
-    ):
+    # Sentences without words are in no batch.
+    predictions = [Predicted([], None)] * len(sentences)
+    unlabelled = [_unlabelled(one, features) for one in sentences]
+    for numbers, batch in _batches(unlabelled, forms, features, network.device, spelling):
         decoded = decode(network, network(batch).scores, batch, probabilities=probabilities)
-        labels = [one.labels.T.tolist() for one in decoded]
-        shares = [one.probabilities for one in decoded]
-        for place, (number, length) in enumerate(zip(numbers, batch.lengths.tolist(), strict=True)):
-            told = (
-                [share[:length, place].cpu().numpy() for share in shares if share is not None]
-                if probabilities
-                else None
-            )
-            found[number] = Predicted([one[place][:length] for one in labels], told)
-    return [one if one is not None else Predicted([], None) for one in found]
+        labels = [one.labels.T.tolist() for one in decoded]  # L lists of B lists of T
+        shares = [one.probabilities for one in decoded if one.probabilities is not None]
+        for row, (number, length) in enumerate(zip(numbers, batch.lengths.tolist(), strict=True)):
+            of_row = [share[:length, row].cpu().numpy() for share in shares] if probabilities else None
+            predictions[number] = Predicted([one[row][:length] for one in labels], of_row)
+    return predictions
 
 
 def loss_of(
@@ -109,19 +106,9 @@ def _batches(
     sentences: Sequence[Coded], forms: Forms, features: int, device: torch.device, spelling: Tensor | None
 ) -> Iterator[tuple[list[int], Batch]]:
     """Batches of sentences of similar lengths, and which sentences they are; those without words are left out."""
-    lengths = [len(one.rows) for one in sentences]
-    order = sorted((number for number in range(len(lengths)) if lengths[number]), key=lambda number: -lengths[number])
-    start = 0
-    while start < len(order):
-        size = max(1, _BATCH_WORDS // lengths[order[start]])
-        numbers = order[start : start + size]
-        yield (
-            numbers,
-            make_batch([sentences[number] for number in numbers], forms, features=features, spelling=spelling).to(
-                device
-            ),
-        )
-        start += size
+    for numbers in by_length([len(one.rows) for one in sentences], tokens=_BATCH_WORDS):
+        chosen = [sentences[number] for number in numbers]
+        yield numbers, make_batch(chosen, forms, features=features, spelling=spelling).to(device)
 
 
 def _unlabelled(one: Coded, features: int) -> Coded:

@@ -21,7 +21,7 @@ class Prepared:
     """Sentences ready to train on.
 
     Args:
-        codec: the vocabulary, that of the training part alone, the columns of the files, and what is read beside them.
+        codec: the vocabulary, that of the training part alone, the columns of the files, vectors and language model.
         train: the part to learn from.
         valid: the part held out.
         names: the training files, for the card.
@@ -58,7 +58,7 @@ class Prepared:
         return lines
 
     def notes(self) -> list[str]:
-        """What a person should know of the data before training starts, a line each."""
+        """Sizes, and what to check before training starts, a line each."""
         vocabulary = self.codec.vocabulary
         parts = (("training", self.train), ("validation", self.valid))
         lines = [f"{name} data: {part.words:,} words in {len(part):,} sentences" for name, part in parts]
@@ -89,8 +89,8 @@ class Prepared:
 def reopen(folder: Path) -> Prepared:
     """What `prepare` wrote, for a run that is resumed; the files themselves are no longer needed."""
     path = folder / DATA
-    told = read_object(path, missing="train again without --resume", mend="Train again without --resume")
-    layout = Layout.from_config(told["layout"], where=str(path))
+    header = read_object(path, missing="train again without --resume", mend="Train again without --resume")
+    layout = Layout.from_config(header["layout"], where=str(path))
     # The weights, those of vectors and language model too, are in the checkpoint.
-    codec = Codec(load_vocabulary(folder, layout), layout, told["scheme"], load_pretrained(told, folder))
-    return Prepared(codec, TaggedCorpus.open(folder, TRAIN), TaggedCorpus.open(folder, VALID), told["names"])
+    codec = Codec(load_vocabulary(folder, layout), layout, header["scheme"], load_pretrained(header, folder))
+    return Prepared(codec, TaggedCorpus.open(folder, TRAIN), TaggedCorpus.open(folder, VALID), header["names"])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from recurra.data.holdout import split_last
 from recurra.data.span_schemes import SchemeFinder, looks_like_spans
 from recurra.data.spans import ALIASES, SCHEMES
 from recurra.data.text import check_file
@@ -20,7 +20,7 @@ from recurra.tasks.tagger.corpus import TaggedCorpus, encode
 from recurra.tasks.tagger.examples import Examples
 from recurra.tasks.tagger.label_numbers import counts, is_labelled
 from recurra.tasks.tagger.layout import Layout, format_of, layout_of
-from recurra.tasks.tagger.lm_features import reader_of
+from recurra.tasks.tagger.lm_features import StateReader
 from recurra.tasks.tagger.options import FileOptions
 from recurra.tasks.tagger.prepared import DATA, TRAIN, VALID, VECTORS, Prepared
 from recurra.tasks.tagger.pretrained import Pretrained, new_pretrained
@@ -39,9 +39,9 @@ def prepare(
 
     Args:
         files: training files.
-        options: where they have what, and what is held out.
+        options: where they have words and labels, and which part is held out.
         folder: where the encoded sentences go.
-        start: use this in place of a vocabulary and a layout of the files' own.
+        start: use this vocabulary and layout in place of those of the files.
         language_model: whose states are read; None for none.
 
     Raises:
@@ -53,8 +53,8 @@ def prepare(
         check_file(path)
     codec, train, valid = _read(files, options, language_model) if start is None else _read_as(start, files, options)
     folder.mkdir(parents=True, exist_ok=True)
-    own = codec.pretrained.language_model
-    read = None if own is None else reader_of(own.network, own.tokenizer)
+    pretrained_lm = codec.pretrained.language_model
+    read = None if pretrained_lm is None else StateReader(pretrained_lm.network, pretrained_lm.tokenizer)
     corpora = [
         encode(
             part.coded(),
@@ -63,10 +63,10 @@ def prepare(
             folder,
             name,
             spans=codec.scheme is not None,
-            wanted=wanted,
+            keep=keep,
             read=read,
         )
-        for name, part, wanted in ((TRAIN, train, counts), (VALID, valid, is_labelled))
+        for name, part, keep in ((TRAIN, train, counts), (VALID, valid, is_labelled))
     ]
     prepared = Prepared(codec, corpora[0], corpora[1], [path.name for path in files])
     _check(prepared, train, valid)
@@ -91,19 +91,19 @@ def _read_as(start: Codec, files: Sequence[Path], options: FileOptions) -> tuple
 
 
 def _keep(prepared: Prepared, folder: Path) -> None:
-    """Writes what a run that is resumed needs beside the encoded sentences."""
+    """Writes what a run that is resumed needs in addition to the encoded sentences."""
     codec = prepared.codec
     for name, content in {**codec.vocabulary.files(), **codec.pretrained.files()}.items():
         (folder / name).write_text(content, encoding="utf-8")
     if codec.pretrained.matrix is not None:
         np.save(folder / VECTORS, codec.pretrained.matrix)
-    told = {
+    header = {
         "layout": codec.layout.config(),
         "scheme": codec.scheme,
         "names": prepared.names,
         **codec.pretrained.config(),
     }
-    (folder / DATA).write_text(json.dumps(told), encoding="utf-8")
+    (folder / DATA).write_text(json.dumps(header), encoding="utf-8")
 
 
 def _beside(options: FileOptions, language_model: Any) -> Pretrained:
@@ -149,24 +149,17 @@ def _divide(examples: Examples, options: FileOptions) -> tuple[Examples, Example
             if format_of(path, options) != chosen:
                 raise InputError(f"{path}: is {format_of(path, options)} by its name, the training files are {chosen}")
         return examples, Examples(options.valid, examples.layout, examples.scheme, examples.repair)
-    total = _length(examples)
-    if total < 2:
-        where = examples.paths[0]
-        raise InputError(f"{where}: {total} sentences, nothing to hold out. Give more, or name a file by --valid")
-    kept = min(total - 1, total - math.ceil(total * options.valid_share))
-    return examples.part(0, max(1, kept)), examples.part(max(1, kept), None)
-
-
-def _length(items: Iterable[Any]) -> int:
-    return sum(1 for _ in items)
+    total = sum(1 for _ in examples)
+    kept = split_last(total, options.valid_share, where=str(examples.paths[0]), items="sentences")
+    return examples.part(0, kept), examples.part(kept, None)
 
 
 def _check(prepared: Prepared, train: Examples, valid: Examples) -> None:
     layout = prepared.codec.layout
-    for part, corpus, wanted in ((train, prepared.train, "learn from"), (valid, prepared.valid, "validate with")):
+    for part, corpus, purpose in ((train, prepared.train, "learn from"), (valid, prepared.valid, "validate with")):
         where = part.paths[0]
         if not len(corpus) and not corpus.left_out:
-            raise InputError(f"{where}: no sentence to {wanted}, expected a word a line")
+            raise InputError(f"{where}: no sentence to {purpose}, expected a word a line")
         for place, name in enumerate(layout.names):
             unseen = corpus.unseen[place]
             if unseen and not any(counts(number) for number in _labels(corpus, place)):
@@ -188,7 +181,7 @@ def _check(prepared: Prepared, train: Examples, valid: Examples) -> None:
 
 def _labels(corpus: TaggedCorpus, place: int) -> list[int]:
     """The numbers of one label of all words."""
-    numbers: list[int] = corpus.rows[:, 1 + corpus.features + place].tolist()
+    numbers: list[int] = corpus.labels[:, place].tolist()
     return numbers
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from recurra.data.batching import TokenBatches
 from recurra.data.partial_spans import CODED, CODED_LETTERS, unsure_words
+from recurra.metrics import LabelScores
 from recurra.tasks.tagger.batch import Batch, Forms, make_batch
 from recurra.tasks.tagger.char_cache import spellings
 from recurra.tasks.tagger.corpus import Coded, TaggedCorpus
@@ -21,12 +22,11 @@ from recurra.tasks.tagger.label_numbers import MISSING, OPEN, UNSEEN
 from recurra.tasks.tagger.model import Tagger
 from recurra.tasks.tagger.options import BatchOptions
 from recurra.tasks.tagger.predict import Losses, evaluating, loss_of, predict
-from recurra.tasks.tagger.scores import LabelScores
 from recurra.tasks.tagger.windows import WINDOW_WORDS
 from recurra.training import Loss
 
 _TRIAL = 50
-# What stands for a label that training never had; no label is called that.
+# The name of all labels that are not in the training data; no label is called that.
 _UNKNOWN = "\0"
 
 
@@ -36,7 +36,7 @@ class Training:
     Args:
         model: its network on the device it trains on.
         train: what to learn from.
-        valid: what is held out.
+        valid: the held-out part.
         options: batches and word dropout.
         seed: decides the order of the batches.
         rank: of this process.
@@ -87,11 +87,11 @@ class Training:
         return Loss(torch.stack([one.total for one in of_labels]).sum(), count)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Loss and scores on what is held out; the first label's F1, or accuracy, decides which model is the best."""
+        """Loss and scores on the held-out part; the first label's F1, or accuracy, decides which model is the best."""
         return corpus_scores(self._model, self._valid, self._valid_forms)
 
     def describe(self, loss: float) -> dict[str, float]:
-        """Nothing beside the loss itself: there is no unit that people quote it in."""
+        """Nothing but the loss itself: the field reports it in no other unit."""
         return {}
 
     def rebuild_state(self, state: Any) -> Any:
@@ -100,16 +100,16 @@ class Training:
 
 
 def worth_learning(train: TaggedCorpus, *, together: bool) -> npt.NDArray[np.int64]:
-    """The numbers of the sentences that have a loss: some word has a label that training knows.
+    """The numbers of the sentences that have a loss: some word has a label of the training data.
 
     Args:
         train: the corpus.
         together: whether a random field chooses labels, of which one that is not known spoils its sentence.
     """
-    labels = train.rows[:, 1 + train.features :]  # (N, L)
-    known = np.logical_or.reduceat((labels >= 0) | (labels <= OPEN), train.starts[:-1])  # (S, L)
+    labels, starts = train.labels, train.rows.starts
+    known = np.logical_or.reduceat((labels >= 0) | (labels <= OPEN), starts)  # (S, L)
     if together:
-        known &= ~np.logical_or.reduceat(labels == UNSEEN, train.starts[:-1])
+        known &= ~np.logical_or.reduceat(labels == UNSEEN, starts)
     return np.flatnonzero(known.any(1))
 
 
@@ -118,8 +118,8 @@ def hidden_shares(train: TaggedCorpus, forms: Forms, alpha: float) -> npt.NDArra
     counts = np.bincount(forms.words, weights=train.form_counts())
     shares = np.divide(alpha, alpha + counts, out=np.zeros_like(counts), where=counts > 0)
     shares[0] = 0.0
-    told: npt.NDArray[np.float32] = shares.astype(np.float32)
-    return told
+    rounded: npt.NDArray[np.float32] = shares.astype(np.float32)
+    return rounded
 
 
 def corpus_scores(model: Tagger, corpus: TaggedCorpus, forms: Forms) -> dict[str, float]:
@@ -128,24 +128,24 @@ def corpus_scores(model: Tagger, corpus: TaggedCorpus, forms: Forms) -> dict[str
     Those of the first label have plain names, such as accuracy; those of others begin with the label's, such as
     xpos_accuracy. `error` is what the best model has least of: 1 - F1, or 1 - accuracy.
     """
-    tallies = [LabelScores(None if model.scheme is None else CODED) for _ in model.layout.names]
-    loss = Losses.none(len(tallies))
+    scores_by_label = [LabelScores(None if model.scheme is None else CODED) for _ in model.layout.names]
+    loss = Losses.none(len(scores_by_label))
     known = [model.vocabulary.knows(form) for form in corpus.forms]
     with evaluating(model.network):
         spelling = spellings(model.network, forms)
         for sentences in _windows(corpus):
             loss = loss.add(loss_of(model.network, sentences, forms, features=corpus.features, spelling=spelling))
-            found = predict(model.network, sentences, forms, features=corpus.features, spelling=spelling)
-            for (row, _), predicted in zip(sentences, found, strict=True):
+            predictions = predict(model.network, sentences, forms, features=corpus.features, spelling=spelling)
+            for (row, _), predicted in zip(sentences, predictions, strict=True):
                 numbers = row[:, 0].tolist()
-                for place, tally in enumerate(tallies):
+                for place, label_scores in enumerate(scores_by_label):
                     values = model.vocabulary.labels[place]
                     labels = row[:, 1 + corpus.features + place].tolist()
                     gold = _gold(labels, predicted.labels[place], values, model.network.possible(place))
                     named = [values[label] for label in predicted.labels[place]]
                     unsure = unsure_words([_coded(label, values) for label in labels])
-                    tally.add(gold, named, [known[number] for number in numbers], numbers, "", unsure=unsure)
-    return summary(model, [tally.result() for tally in tallies], loss.per_word())
+                    label_scores.add(gold, named, [known[number] for number in numbers], numbers, "", unsure=unsure)
+    return summary(model, [label_scores.result() for label_scores in scores_by_label], loss.per_word())
 
 
 def _coded(label: int, values: list[str]) -> str | None:
@@ -171,8 +171,8 @@ def summary(model: Tagger, results: list[dict[str, Any]], loss: float) -> dict[s
     scores = {"loss": loss}
     for place, (name, result) in enumerate(zip(model.layout.names, results, strict=True)):
         before = f"{name}_" if place else ""
-        wanted = ("f1", "precision", "recall", "accuracy", "accuracy_unknown", "accuracy_sentences")
-        scores |= {before + key: result[key] for key in wanted if result.get(key) is not None}
+        names = ("f1", "precision", "recall", "accuracy", "accuracy_unknown", "accuracy_sentences")
+        scores |= {before + key: result[key] for key in names if result.get(key) is not None}
     first = results[0].get("f1", results[0]["accuracy"])
     # Without a label to score the loss is all there is; training refuses such validation data.
     if first is not None:
@@ -194,7 +194,7 @@ def trial_seconds(model: Tagger, corpus: TaggedCorpus, forms: Forms) -> float:
 
 def _windows(corpus: TaggedCorpus) -> Iterator[list[Coded]]:
     """The corpus in lists of sentences of about as many words as are tagged together."""
-    starts = np.searchsorted(corpus.starts, np.arange(0, corpus.words, WINDOW_WORDS))
+    starts = np.searchsorted(corpus.rows.starts, np.arange(0, corpus.words, WINDOW_WORDS))
     for first, last in zip(starts, [*starts[1:], len(corpus)], strict=True):
         if first < last:
             yield [corpus.sentence(number) for number in range(first, last)]

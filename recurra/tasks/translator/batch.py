@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from recurra.data.batching import mask, pad
 from recurra.tasks.translator.vocabulary import END
 
 Ids = npt.NDArray[np.int64]
@@ -56,8 +57,7 @@ class Batch:
     @property
     def inside(self) -> Tensor:
         """Bool (T, B), True where there is a target."""
-        steps = torch.arange(len(self.targets), device=self.targets.device)
-        return steps[:, None] < self.lengths
+        return mask(self.lengths, len(self.targets))
 
     @property
     def fresh(self) -> bool:
@@ -83,8 +83,5 @@ def make_batch(pairs: Sequence[tuple[Ids, Ids]]) -> Batch:
 
 def _padded(rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
     """The rows (T, B), each with END after it, and their lengths with END."""
-    lengths = np.array([len(row) + 1 for row in rows], dtype=np.int64)
-    padded = np.full((int(lengths.max(initial=1)), len(rows)), END, dtype=np.int64)
-    for place, row in enumerate(rows):
-        padded[: len(row), place] = row
-    return torch.from_numpy(padded), torch.from_numpy(lengths)
+    lengths = torch.tensor([len(row) + 1 for row in rows])
+    return pad(rows, END, length=int(lengths.max())), lengths

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import json
 import math
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from recurra.data import Pair, is_empty
+from recurra.data.ragged import Ragged, RaggedWriter
 from recurra.errors import InputError
+from recurra.files import read_object
 from recurra.tasks.translator.vocabulary import Ids, Side, Vocabulary
 
 SIDES = ("source", "target")
-# Of pairs left out and of unknown symbols so many are told.
+# Of pairs left out and of unknown symbols so many are listed.
 _SHOWN = 5
-_AGAIN = "Train again without --resume"
+# Of the encoded files: format 1 had no `Ragged` rows.
+_FORMAT = 2
+_REPAIR = "Train again without --resume"
 
 
 class IdPair(NamedTuple):
@@ -35,7 +36,7 @@ class IdPair(NamedTuple):
 
 @dataclass
 class Facts:
-    """What is known of encoded pairs beside their ids."""
+    """Counts over encoded pairs, and what was left out of them."""
 
     pairs: int = 0
     sources: int = 0
@@ -46,12 +47,12 @@ class Facts:
     """The most frequent of them."""
     target_characters: int = 0
     """Of the targets, one more each for its end."""
-    target_spelling: float | None = None
-    """Nats that spelling the unknown symbols of targets costs; None where an earlier version encoded the pairs."""
+    target_spelling: float = 0.0
+    """Nats that spelling the unknown symbols of targets costs."""
     empty: int = 0
     """Pairs left out for an empty side."""
     empty_places: list[str] = field(default_factory=list)
-    """Where the first of them stand."""
+    """Where the first of them are."""
     too_long: int = 0
     """Pairs left out because a side has more symbols than were allowed."""
     too_long_places: list[str] = field(default_factory=list)
@@ -62,58 +63,53 @@ class PairCorpus:
     """Pairs encoded on disk, one for each target of a source.
 
     Args:
-        sources: (M,) int32, a memory map: the ids of all sources.
-        targets: (N,) int32, a memory map.
-        ends: (P, 2) int64, a memory map: where each pair's source and target end.
+        sources: int32, a row a pair.
+        targets: int32, a row a pair.
         facts: their numbers, and what was left out.
     """
 
-    sources: npt.NDArray[np.int32]
-    targets: npt.NDArray[np.int32]
-    ends: Ids
+    sources: Ragged
+    targets: Ragged
     facts: Facts
 
     def __len__(self) -> int:
         """How many pairs there are."""
-        return len(self.ends)
+        return len(self.sources)
 
-    @cached_property
+    @property
     def source_lengths(self) -> Ids:
         """Symbols of each source, (P,), without `END`."""
-        return np.diff(self.ends[:, 0], prepend=0)
+        return self.sources.lengths
 
-    @cached_property
+    @property
     def target_lengths(self) -> Ids:
         """Symbols of each target, (P,), without `END`."""
-        return np.diff(self.ends[:, 1], prepend=0)
+        return self.targets.lengths
 
     def pair(self, number: int) -> IdPair:
         """A source and a target."""
-        begins = self.ends[number - 1] if number else (0, 0)
-        ends = self.ends[number]
-        source, target = self.sources[begins[0] : ends[0]], self.targets[begins[1] : ends[1]]
-        return IdPair(source.astype(np.int64), target.astype(np.int64))
+        return IdPair(self.sources[number].astype(np.int64), self.targets[number].astype(np.int64))
 
     @classmethod
     def open(cls, folder: Path, name: str) -> PairCorpus:
         """The corpus that `encode` wrote.
 
         Raises:
-            InputError: a file is missing or damaged.
+            InputError: a file is missing, damaged or of another version.
         """
         path = folder / f"{name}.json"
+        content = read_object(path, missing=_REPAIR.lower(), mend=_REPAIR)
+        if content.pop("format", 1) != _FORMAT:
+            raise InputError(f"{path}: encoded by another version of recurra. Name the files again, without --resume")
         try:
-            facts = Facts(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise InputError(f"{path}: cannot be read ({error}). {_AGAIN}") from None
-        ends = _map(folder / f"{name}.ends.bin", np.int64, 2 * facts.pairs).reshape(-1, 2)
-        sources, targets = (
-            _map(folder / f"{name}.{side}.bin", np.int32, size) for side, size in zip(SIDES, facts.symbols, strict=True)
-        )
-        corpus = cls(sources, targets, ends, facts)
-        if len(ends) and (ends[-1].tolist() != facts.symbols or (np.diff(ends, axis=0) < 1).any()):
-            raise InputError(f"{folder / f'{name}.ends.bin'}: does not fit {path.name}. {_AGAIN}")
-        return corpus
+            facts = Facts(**content)
+        except TypeError as error:
+            raise InputError(f"{path}: not the header of encoded pairs ({error}). {_REPAIR}") from None
+        sources, targets = (Ragged.open(folder, f"{name}.{side}") for side in SIDES)
+        symbols = [len(sources.values), len(targets.values)]
+        if not len(sources) == len(targets) == facts.pairs or symbols != facts.symbols:
+            raise InputError(f"{path}: does not fit the encoded pairs. {_REPAIR}")
+        return cls(sources, targets, facts)
 
 
 def encode(
@@ -128,25 +124,22 @@ def encode(
         name: what they begin with.
         longest: leave out pairs with more symbols on a side; None for none.
     """
-    facts, ends, counters = Facts(), array("q"), (Counter[str](), Counter[str]())
+    facts, counters = Facts(), (Counter[str](), Counter[str]())
     with ExitStack() as stack:
-        files = [stack.enter_context((folder / f"{name}.{side}.bin").open("wb")) for side in SIDES]
+        writers = [stack.enter_context(RaggedWriter(folder, f"{name}.{side}", np.int32)) for side in SIDES]
         for source, targets in _encoded(pairs, vocabulary, facts, counters, longest):
             facts.sources += 1
             for target in targets:
-                for side, (file, ids) in enumerate(zip(files, (source, target), strict=True)):
-                    file.write(ids.astype(np.int32).tobytes())
+                for side, (writer, ids) in enumerate(zip(writers, (source, target), strict=True)):
+                    writer.append(ids)
                     facts.symbols[side] += len(ids)
-                ends.extend(facts.symbols)
                 facts.pairs += 1
     facts.unknown = [counter.total() for counter in counters]
     spell = vocabulary.target.tokenizer.spelling_nats
     facts.target_spelling = math.fsum(count * spell(symbol) for symbol, count in counters[1].items())
     # Ties stay in the order of the text.
     facts.unknown_symbols = [[symbol for symbol, _ in counter.most_common(_SHOWN)] for counter in counters]
-    with (folder / f"{name}.ends.bin").open("wb") as file:
-        ends.tofile(file)
-    (folder / f"{name}.json").write_text(json.dumps(asdict(facts)), encoding="utf-8")
+    (folder / f"{name}.json").write_text(json.dumps({"format": _FORMAT, **asdict(facts)}), encoding="utf-8")
     return PairCorpus.open(folder, name)
 
 
@@ -187,11 +180,3 @@ def _count_unknown(counter: Counter[str], side: Side, ids: Ids, text: str, times
     # As a list: comparing so short an array takes twenty times as long.
     if side.unknown_id is not None and side.unknown_id in ids.tolist():
         counter.update(side.missing(text) * times)
-
-
-def _map(path: Path, kind: Any, count: int) -> Any:
-    wanted = count * np.dtype(kind).itemsize
-    if not path.is_file() or path.stat().st_size != wanted:
-        raise InputError(f"{path}: missing or cut short, expected {wanted} bytes. {_AGAIN}")
-    # A plain view: slicing np.memmap itself costs microseconds a slice. An empty file cannot be mapped.
-    return np.asarray(np.memmap(path, dtype=kind, mode="r")) if count else np.zeros(0, dtype=kind)

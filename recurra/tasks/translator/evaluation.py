@@ -10,17 +10,17 @@ from typing import Any
 from recurra.data import Pair, Pairs, is_empty
 from recurra.decoding import BeamOptions
 from recurra.errors import InputError
+from recurra.metrics import BLEU_TOKENIZERS, bits_per_character, check_bleu, perplexity, perplexity_of_known
 from recurra.tasks.translator.inference import forced, search
 from recurra.tasks.translator.network import TranslatorNetwork
 from recurra.tasks.translator.report import SHOWN
-from recurra.tasks.translator.scores import TOKENIZERS, check_bleu, edits_of, scores
+from recurra.tasks.translator.scores import edits_of, scores
 from recurra.tasks.translator.vocabulary import Vocabulary
-from recurra.training import perplexity
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
-    """What a translator is evaluated on, and how its outputs are found.
+    """The files that a translator is evaluated on, and how its outputs are searched for.
 
     Raises:
         InputError: a value out of range.
@@ -30,7 +30,7 @@ class EvaluationOptions:
     """Files of sources, a sentence a line, in place of files of pairs."""
     target: list[Path] | None = None
     """The files of their targets, line by line."""
-    bleu_tokenize: str = TOKENIZERS[0]
+    bleu_tokenize: str = BLEU_TOKENIZERS[0]
     """How sacrebleu cuts text for BLEU: 13a, intl, zh, char, none, ja-mecab or ko-mecab."""
     beam: int = BeamOptions.beam
     """How many hypotheses are followed side by side; 1 is greedy, as the scores while training."""
@@ -45,7 +45,7 @@ class EvaluationOptions:
         self.search()
 
     def search(self) -> BeamOptions:
-        """How outputs are looked for."""
+        """The options of the search."""
         return BeamOptions(
             beam=self.beam,
             length_penalty=self.length_penalty,
@@ -67,8 +67,8 @@ def evaluate(
     Args:
         network: put in evaluation mode.
         vocabulary: of both sides.
-        pairs: read once; their texts and the outputs are held.
-        options: how outputs are found and scored.
+        pairs: read once; their texts and the outputs are kept in memory.
+        options: how outputs are searched for and scored.
         max_length_ratio: target symbols a source symbol, at most.
 
     Returns:
@@ -83,23 +83,23 @@ def evaluate(
         RecurraError: sacrebleu is not installed.
     """
     check_bleu(options.bleu_tokenize)
-    held = list(pairs)
-    losses = _losses(network, vocabulary, held)
+    loaded = list(pairs)
+    losses = _losses(network, vocabulary, loaded)
     if losses is None:
         raise InputError(f"{pairs.files.paths[0]}: no pair to evaluate on, expected a source and a target")
-    found = search(
-        network, vocabulary, [pair.source for pair in held], options.search(), max_length_ratio=max_length_ratio
+    translations = search(
+        network, vocabulary, [pair.source for pair in loaded], options.search(), max_length_ratio=max_length_ratio
     )
-    outputs, references, side = [best[0].text for best in found], [pair.targets for pair in held], vocabulary.target
-    told = scores(outputs, references, tokenizer=side, tokenize=options.bleu_tokenize)
-    seen = sum(vocabulary.seen(pair.source) for pair in held if not is_empty(pair.source))
+    outputs, references = [best[0].text for best in translations], [pair.targets for pair in loaded]
+    side = vocabulary.target
+    seen = sum(vocabulary.seen(pair.source) for pair in loaded if not is_empty(pair.source))
     return {
-        **told,
+        **scores(outputs, references, tokenizer=side, tokenize=options.bleu_tokenize),
         **losses,
-        "sentences": len(held),
+        "sentences": len(loaded),
         "seen": seen,
-        "cut": sum(not best[0].finished for best in found),
-        "examples": _examples(held, outputs, edits_of(outputs, references, side)),
+        "cut": sum(not best[0].finished for best in translations),
+        "examples": _examples(loaded, outputs, edits_of(outputs, references, side)),
     }
 
 
@@ -113,18 +113,20 @@ def _losses(network: TranslatorNetwork, vocabulary: Vocabulary, pairs: list[Pair
     ]
     if not known:
         return None
-    side, found = vocabulary.target, forced(network, vocabulary, known)
+    side, forced_targets = vocabulary.target, forced(network, vocabulary, known)
     symbols = sum(len(side.encode(target)) + 1 for _, target in known)
     unknown = sum(len(side.missing(target)) for _, target in known)
-    total, on_unknown = -sum(one.total for one in found), -sum(one.unknown for one in found)
+    total, on_unknown = -sum(one.total for one in forced_targets), -sum(one.unknown for one in forced_targets)
+    characters = sum(len(target) + 1 for _, target in known)
     spelling = math.fsum(side.spelling_nats(target) for _, target in known)
     return {
         "loss": total / symbols,
         "perplexity": perplexity(total / symbols),
         "unknown": unknown,
         "unknown_share": unknown / symbols,
-        "perplexity_known": perplexity((total - on_unknown) / (symbols - unknown)),  # ends are known
-        "bits_per_char": (total + spelling) / math.log(2) / sum(len(target) + 1 for _, target in known),
+        # The ends are known symbols, so there is one.
+        "perplexity_known": perplexity_of_known(total, on_unknown, tokens=symbols, unknown=unknown),
+        "bits_per_char": bits_per_character(total, characters, spelling=spelling),
     }
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from recurra.data import is_empty
+from recurra.data.batching import by_length
 from recurra.decoding import BeamOptions, SamplingOptions, beam_search, coverage_penalty, sample
 from recurra.tasks.translator.batch import Batch, Ids, Sources, make_batch, pad_sources
 from recurra.tasks.translator.decoder import DecoderState
@@ -53,17 +53,15 @@ def search(
         max_length_ratio: target symbols a source symbol, at most.
     """
     ids = _encoded(vocabulary, sources)
-    found = [[_EMPTY] for _ in sources]
+    translations = [[_EMPTY] for _ in sources]
     network.eval()
     with torch.inference_mode():
         for numbers in _groups([len(one) for one in ids], options.beam):
-            for number, best in zip(
-                numbers,
-                _search(network, vocabulary, [ids[number] for number in numbers], options, max_length_ratio),
-                strict=True,
-            ):
-                found[number] = best
-    return found
+            chosen = [ids[number] for number in numbers]
+            n_best = _search(network, vocabulary, chosen, options, max_length_ratio)
+            for number, best in zip(numbers, n_best, strict=True):
+                translations[number] = best
+    return translations
 
 
 def _search(
@@ -121,16 +119,15 @@ def draw(
         Translations, whose scores are their log-probabilities under the network.
     """
     ids = _encoded(vocabulary, sources)
-    found = [_EMPTY for _ in sources]
+    translations = [_EMPTY for _ in sources]
     network.eval()
     with torch.inference_mode():
         for numbers in _groups([len(one) for one in ids], 1):
             chosen = [ids[number] for number in numbers], [generators[number] for number in numbers]
-            for number, one in zip(
-                numbers, _draw(network, vocabulary, *chosen, options, max_length_ratio), strict=True
-            ):
-                found[number] = one
-    return found
+            drawn = _draw(network, vocabulary, *chosen, options, max_length_ratio)
+            for number, one in zip(numbers, drawn, strict=True):
+                translations[number] = one
+    return translations
 
 
 def _draw(
@@ -174,7 +171,7 @@ def _draw(
 
 
 class Forced(NamedTuple):
-    """Log-probabilities of a given target."""
+    """Log-probabilities of a target that is not searched for."""
 
     total: float
     """Nats of log p(target | source), its end counted; an unknown symbol counts as `<unk>`, without its spelling."""
@@ -185,7 +182,7 @@ class Forced(NamedTuple):
 def forced(network: TranslatorNetwork, vocabulary: Vocabulary, pairs: Sequence[tuple[str, str]]) -> list[Forced]:
     """The log-probabilities of the target of each pair."""
     ids = [(vocabulary.source.encode(source), vocabulary.target.encode(target)) for source, target in pairs]
-    found = [Forced(0.0, 0.0)] * len(pairs)
+    results = [Forced(0.0, 0.0)] * len(pairs)
     network.eval()
     with torch.inference_mode():
         for numbers in _groups([max(1, len(source) + len(target)) for source, target in ids], 1):
@@ -193,8 +190,8 @@ def forced(network: TranslatorNetwork, vocabulary: Vocabulary, pairs: Sequence[t
             steps = log_probabilities(network, batch)  # (T, B)
             for row, (number, total) in enumerate(zip(numbers, steps.sum(0).tolist(), strict=True)):
                 places = [place for place, _ in vocabulary.target.unknown(pairs[number][1])]
-                found[number] = Forced(total, float(steps[places, row].sum()))
-    return found
+                results[number] = Forced(total, float(steps[places, row].sum()))
+    return results
 
 
 def log_probabilities(network: TranslatorNetwork, batch: Batch) -> Tensor:
@@ -221,10 +218,5 @@ def _forbidden(vocabulary: Vocabulary) -> list[int]:
 
 
 def _groups(lengths: Sequence[int], rows: int) -> Iterator[list[int]]:
-    """Numbers of sequences of like lengths, for batches; those without symbols are left out."""
-    order = [number for number in np.argsort([-one for one in lengths], kind="stable").tolist() if lengths[number]]
-    start = 0
-    while start < len(order):
-        size = max(1, _BATCH // (rows * (lengths[order[start]] + 1)))
-        yield order[start : start + size]
-        start += size
+    """Numbers of sequences of similar lengths, for batches, END counted; those without symbols are left out."""
+    return by_length([length + 1 if length else 0 for length in lengths], tokens=_BATCH, rows=rows)

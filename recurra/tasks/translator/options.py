@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recurra.data import check_tokenizer
+from recurra.data.holdout import check_share
 from recurra.errors import InputError, nearest
 from recurra.layers import SCORES
 from recurra.tasks.recurrent_options import RecurrentOptions
@@ -60,8 +61,7 @@ class PairOptions:
                 raise InputError(f"{sources} and {targets} go together: give both, or files of pairs")
         if self.valid is not None and self.valid_source is not None:
             raise InputError("valid and valid_source: give files of pairs, or sources and targets apart")
-        if not 0 < self.valid_share < 1:
-            raise InputError(f"valid_share={self.valid_share}: expected more than 0 and less than 1, such as 0.1")
+        check_share(self.valid_share)
         if self.longest is not None and self.longest < 1:
             raise InputError(f"longest={self.longest}: expected 1 or more, or none for no limit")
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 
 from recurra.data import Pair, Pairs, is_empty, open_pairs
+from recurra.data.holdout import split_last
 from recurra.errors import InputError
 from recurra.tasks.translator.corpus import PairCorpus, encode
 from recurra.tasks.translator.notes import NOTHING, Repeated, notes
@@ -34,7 +33,7 @@ class Prepared:
         valid_pairs: its texts, those with empty sides too.
         names: the training files, for the card.
         longest: symbols on a side beyond which pairs were left out of training.
-        repeated: what of the held-out part is in the training part too.
+        repeated: how much of the held-out part is in the training part too.
     """
 
     vocabulary: Vocabulary
@@ -51,7 +50,7 @@ class Prepared:
         return f"{len(self.train):,} pairs of {shown}"
 
     def notes(self) -> list[str]:
-        """What a person should know of the data before training starts, a line each."""
+        """Sizes, and what to check before training starts, a line each."""
         return notes(self.vocabulary, self.train.facts, self.valid.facts, self.longest, self.repeated)
 
 
@@ -60,18 +59,18 @@ def prepare(files: Sequence[Path], options: PairOptions, folder: Path, *, start:
 
     Args:
         files: tables of pairs; none where the options name sources and targets.
-        options: what both sides are cut into, and what is held out.
+        options: what both sides are cut into, and which part is held out.
         folder: where the encoded pairs go.
-        start: use these symbols in place of the files' own, of a translator to go on from.
+        start: the vocabulary of a translator to continue from, in place of that of the files.
 
     Raises:
         InputError: what cannot be read as pairs, no pairs to learn from or to hold out.
     """
     train, valid = _divide(open_pairs(files, source=options.source, target=options.target), options)
-    for part, wanted in ((train, "learn from"), (valid, "validate with")):
+    for part, purpose in ((train, "learn from"), (valid, "validate with")):
         if not any(_is_filled(pair) for pair in part):
             raise InputError(
-                f"{part.files.paths[0]}: no pair to {wanted}, expected a source and a target that are not empty"
+                f"{part.files.paths[0]}: no pair to {purpose}, expected a source and a target that are not empty"
             )
     vocabulary = build_vocabulary(train, options) if start is None else start
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,8 +96,8 @@ def reopen(folder: Path) -> Prepared:
     """
     path = folder / DATA
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        names, longest, repeated = told["names"], told["longest"], Repeated(*told["repeated"])
+        header = json.loads(path.read_text(encoding="utf-8"))
+        names, longest, repeated = header["names"], header["longest"], Repeated(*header["repeated"])
         path = folder / TEXTS
         with path.open(encoding="utf-8", newline="\n") as file:
             pairs = [Pair(*json.loads(line)) for line in file]
@@ -106,8 +105,8 @@ def reopen(folder: Path) -> Prepared:
         raise InputError(f"{path}: cannot be read ({error}). Train again without --resume") from None
     vocabulary = load_vocabulary(folder)
     train, valid = PairCorpus.open(folder, TRAIN), PairCorpus.open(folder, VALID)
-    if len(pairs) != told["valid_pairs"]:
-        raise InputError(f"{path}: {len(pairs)} pairs, expected {told['valid_pairs']}. Train again without --resume")
+    if len(pairs) != header["valid_pairs"]:
+        raise InputError(f"{path}: {len(pairs)} pairs, expected {header['valid_pairs']}. Train again without --resume")
     return Prepared(vocabulary, train, valid, pairs, names, longest, repeated)
 
 
@@ -116,8 +115,8 @@ def _write(prepared: Prepared, folder: Path) -> None:
         (folder / name).write_text(content, encoding="utf-8", newline="\n")
     with (folder / TEXTS).open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(json.dumps(pair) + "\n" for pair in prepared.valid_pairs)
-    told = {"names": prepared.names, "longest": prepared.longest, "repeated": prepared.repeated}
-    (folder / DATA).write_text(json.dumps({**told, "valid_pairs": len(prepared.valid_pairs)}), encoding="utf-8")
+    header = {"names": prepared.names, "longest": prepared.longest, "repeated": prepared.repeated}
+    (folder / DATA).write_text(json.dumps({**header, "valid_pairs": len(prepared.valid_pairs)}), encoding="utf-8")
 
 
 def _divide(pairs: Pairs, options: PairOptions) -> tuple[Pairs, Pairs]:
@@ -125,11 +124,7 @@ def _divide(pairs: Pairs, options: PairOptions) -> tuple[Pairs, Pairs]:
     if options.valid is not None or options.valid_source is not None:
         return pairs, open_pairs(options.valid or (), source=options.valid_source, target=options.valid_target)
     total = len(pairs)
-    if total < 2:
-        where = pairs.files.paths[0]
-        raise InputError(f"{where}: {total} pairs, nothing to hold out. Give more, or name a file by --valid")
-    # 0.1 the decimal number, not the binary one a little above it.
-    kept = max(1, total - math.ceil(total * Fraction(str(options.valid_share))))
+    kept = split_last(total, options.valid_share, where=str(pairs.files.paths[0]), items="pairs")
     return pairs.part(0, kept), pairs.part(kept, total)
 
 
@@ -138,7 +133,7 @@ def _is_filled(pair: Pair) -> bool:
 
 
 class _Comparison:
-    """Pairs to learn from as they pass by: their digests, and which of the held-out pairs are among them.
+    """Digests of the pairs to learn from, and which of the held-out pairs are among them.
 
     Args:
         valid: the held-out pairs.
@@ -146,24 +141,27 @@ class _Comparison:
 
     def __init__(self, valid: Pairs) -> None:
         self.digests = array("Q")
-        # Of each held-out source its targets, wherever it is held; and for those that came by, which had a target here.
-        self._held: dict[str, list[set[str]]] = {}
-        self._found: dict[str, list[bool]] = {}
+        # Held-out source to the targets of each of its occurrences; and of sources of the training part, which
+        # occurrences have one of their targets there.
+        self._targets: dict[str, list[set[str]]] = {}
+        self._repeated: dict[str, list[bool]] = {}
         for pair in filter(_is_filled, valid):
-            self._held.setdefault(normalised(pair.source), []).append(set(map(normalised, pair.targets)))
+            self._targets.setdefault(normalised(pair.source), []).append(set(map(normalised, pair.targets)))
 
     def through(self, pairs: Pairs) -> Iterator[Pair]:
-        """The same pairs, looked at."""
+        """Yields the same pairs, and compares each with the held-out pairs."""
         for pair in pairs:
             if _is_filled(pair):
                 self.digests.append(digest(pair.source))
                 source = normalised(pair.source)
-                if source in self._held:
-                    targets, held = set(map(normalised, pair.targets)), self._held[source]
-                    before = self._found.get(source, [False] * len(held))
-                    self._found[source] = [same or bool(own & targets) for same, own in zip(before, held, strict=True)]
+                if source in self._targets:
+                    targets, occurrences = set(map(normalised, pair.targets)), self._targets[source]
+                    before = self._repeated.get(source, [False] * len(occurrences))
+                    self._repeated[source] = [
+                        same or bool(one & targets) for same, one in zip(before, occurrences, strict=True)
+                    ]
             yield pair
 
     def repeated(self) -> Repeated:
-        """How many held-out sources came by."""
-        return Repeated(sum(map(len, self._found.values())), sum(map(sum, self._found.values())))
+        """How many held-out sources are among the pairs so far."""
+        return Repeated(sum(map(len, self._repeated.values())), sum(map(sum, self._repeated.values())))

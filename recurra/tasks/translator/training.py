@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -14,15 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from recurra.data.batching import TokenBatches
+from recurra.data.batching import TokenBatches, by_length
 from recurra.data.pairs import Pair
 from recurra.decoding import BeamOptions
+from recurra.metrics import bits_per_character, check_bleu, perplexity
 from recurra.tasks.translator.batch import Batch, make_batch
 from recurra.tasks.translator.corpus import Facts, PairCorpus
 from recurra.tasks.translator.model import Translator
 from recurra.tasks.translator.options import BatchOptions
-from recurra.tasks.translator.scores import check_bleu, scores
-from recurra.training import Loss, perplexity
+from recurra.tasks.translator.scores import scores
+from recurra.training import Loss
 
 GREEDY = BeamOptions(beam=1)
 # Symbols of a batch that nothing is learned from; sources, or batches where none are translated, in a trial of speed.
@@ -35,7 +35,7 @@ class Training:
     Args:
         model: its network on the device it trains on.
         train: what to learn from.
-        valid: what is held out, a pair each target.
+        valid: the held-out part, a pair each target.
         valid_pairs: the same as text, with all targets of a source together.
         options: batches, smoothing, what the best model is best by.
         seed: decides the order of the batches.
@@ -80,9 +80,9 @@ class Training:
     def loss(self, network: nn.Module, batch: Batch, state: Any) -> Loss:
         """The cross-entropy of the target symbols of a batch, by teacher forcing."""
         placed = batch.to(self.network.device)
-        found = network(placed, sampling=self._options.scheduled_sampling)  # (N, V)
+        logits = network(placed, sampling=self._options.scheduled_sampling)  # (N, V)
         targets, smoothing = placed.targets[placed.inside], self._options.label_smoothing
-        return Loss(F.cross_entropy(found, targets, reduction="sum", label_smoothing=smoothing), batch.count)
+        return Loss(F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing), batch.count)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Loss, and the scores of greedy outputs unless the best model is that of the lowest loss."""
@@ -110,25 +110,26 @@ def valid_scores(model: Translator, valid: PairCorpus, pairs: list[Pair], best_b
         best_by: as in `BatchOptions`.
     """
     loss = loss_of(model, valid)
-    told = {"loss": loss, **_with_unknown(loss, valid.facts)}
+    results = {"loss": loss, **_with_unknown(loss, valid.facts)}
     chosen = best_by or model.best_by
     if chosen == "loss":
-        return told
-    outputs = [found[0].text for found in model.outputs((pair.source for pair in pairs), GREEDY)]
+        return results
+    outputs = [translations[0].text for translations in model.outputs((pair.source for pair in pairs), GREEDY)]
     references = [pair.targets for pair in pairs]
-    found = scores(outputs, references, tokenizer=model.vocabulary.target, bleu=chosen == "bleu")
-    told |= {name: float(value) for name, value in found.items() if isinstance(value, float)}
-    error = 1 - told["bleu"] / 100 if chosen == "bleu" else told["word_error" if chosen == "exact" else "token_error"]
-    return told | {"error": error}
+    of_outputs = scores(outputs, references, tokenizer=model.vocabulary.target, bleu=chosen == "bleu")
+    results |= {name: value for name, value in of_outputs.items() if isinstance(value, float)}
+    if chosen == "bleu":
+        return results | {"error": 1 - results["bleu"] / 100}
+    return results | {"error": results["word_error" if chosen == "exact" else "token_error"]}
 
 
 def _with_unknown(loss: float, facts: Facts) -> dict[str, float]:
     """Where symbols of targets are unknown, their share and the bits per character in which they pay for it."""
-    if not facts.unknown[1] or facts.target_spelling is None:
+    if not facts.unknown[1]:
         return {}
     symbols = facts.symbols[1] + facts.pairs
-    bits = (loss * symbols + facts.target_spelling) / math.log(2) / facts.target_characters
-    return {"unknown_share": facts.unknown[1] / symbols, "bits_per_char": bits}
+    bits_per_char = bits_per_character(loss * symbols, facts.target_characters, spelling=facts.target_spelling)
+    return {"unknown_share": facts.unknown[1] / symbols, "bits_per_char": bits_per_char}
 
 
 def loss_of(model: Translator, corpus: PairCorpus) -> float:
@@ -142,21 +143,16 @@ def _loss(model: Translator, batches: Iterable[Batch]) -> float:
     with torch.inference_mode():
         for batch in batches:
             placed = batch.to(model.network.device)
-            found = model.network(placed)
-            total += float(F.cross_entropy(found, placed.targets[placed.inside], reduction="sum"))
+            logits = model.network(placed)  # (N, V)
+            total += float(F.cross_entropy(logits, placed.targets[placed.inside], reduction="sum"))
             count += batch.count
     return total / max(1, count)
 
 
 def _batches(corpus: PairCorpus) -> Iterator[Batch]:
     """The corpus, pairs of like length together."""
-    lengths = corpus.source_lengths + corpus.target_lengths + 2
-    order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        size = max(1, _EVALUATED // int(lengths[order[start]]))
-        yield make_batch([corpus.pair(number) for number in order[start : start + size].tolist()])
-        start += size
+    for numbers in by_length(corpus.source_lengths + corpus.target_lengths + 2, tokens=_EVALUATED):
+        yield make_batch([corpus.pair(number) for number in numbers])
 
 
 def trial_seconds(model: Translator, valid: PairCorpus, pairs: list[Pair], best_by: str | None) -> float:

@@ -142,7 +142,7 @@ def test_a_lost_or_damaged_file_is_told_in_one_line(table, tmp_path):
     folder = tmp_path / "out"
     prepare([table("a.tsv", [("a", "x"), ("b", "y"), ("c", "z")])], PairOptions(**WORDS), folder)
     names = sorted(path.name for path in folder.iterdir())
-    assert len(names) == 14
+    assert len(names) == 20
     for name in names:
         whole = (folder / name).read_bytes()
         for content in (None, whole[: len(whole) // 2]):
@@ -161,10 +161,10 @@ def test_a_lost_or_damaged_file_is_told_in_one_line(table, tmp_path):
 def test_ends_that_do_not_fit_the_ids_are_refused(table, tmp_path):
     folder = tmp_path / "out"
     prepare([table("a.tsv", [("a", "x"), ("b", "y"), ("c", "z")])], PairOptions(**WORDS), folder)
-    whole = (folder / "train.ends.bin").read_bytes()
+    whole = (folder / "train.source.ends.bin").read_bytes()
     for place in (0, len(whole) - 8):
-        (folder / "train.ends.bin").write_bytes(whole[:place] + b"\x09" + whole[place + 1 :])
-        with pytest.raises(InputError, match=r"train\.ends\.bin: does not fit train\.json"):
+        (folder / "train.source.ends.bin").write_bytes(whole[:place] + b"\x09" + whole[place + 1 :])
+        with pytest.raises(InputError, match=r"train\.source\.ends\.bin: does not fit train\.source\.ragged\.json"):
             reopen(folder)
 
 

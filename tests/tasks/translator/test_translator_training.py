@@ -1,5 +1,6 @@
 """Training a translator: its loss, what validation tells, eight pairs learned by heart, a run cut in two."""
 
+import json
 import math
 from types import SimpleNamespace
 
@@ -173,3 +174,35 @@ def test_a_run_that_is_cut_in_two_ends_in_the_same_bits(eight, tmp_path):
         whole.network.state_dict().items(), resumed.network.state_dict().values(), strict=True
     ):
         assert torch.equal(one, other), name
+
+
+def as_written_before(folder, name):
+    """Encoded pairs in the format before rows were `Ragged`: a file of ids a side, one of where both end."""
+    ends = []
+    for side in ("source", "target"):
+        ends.append(np.fromfile(folder / f"{name}.{side}.ends.bin", dtype=np.int64))
+        (folder / f"{name}.{side}.values.bin").rename(folder / f"{name}.{side}.bin")
+        (folder / f"{name}.{side}.ends.bin").unlink()
+        (folder / f"{name}.{side}.ragged.json").unlink()
+    np.stack(ends, 1).tofile(folder / f"{name}.ends.bin")
+    facts = json.loads((folder / f"{name}.json").read_text())
+    del facts["format"]
+    (folder / f"{name}.json").write_text(json.dumps(facts))
+
+
+def test_a_run_interrupted_in_another_version_is_refused_in_one_line(eight, tmp_path):
+    class Stop(Silent):
+        def advance(self, step):
+            if step == 2:
+                raise RuntimeError("the machine fails")
+
+    out, options = tmp_path / "m", {"valid": [eight], "epochs": 4, "checkpoint_every": 1e-9, **SMALL}
+    with pytest.raises(RuntimeError, match="the machine fails"):
+        recurra.train("translator", eight, out=out, progress=Stop(), **options)
+    for name in ("train", "valid"):
+        as_written_before(out / "training", name)
+    with pytest.raises(InputError) as caught:
+        recurra.train("translator", out=out, resume=True)
+    assert str(caught.value).endswith(
+        "train.json: encoded by another version of recurra. Name the files again, without --resume"
+    )

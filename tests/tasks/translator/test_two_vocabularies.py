@@ -164,7 +164,7 @@ def test_a_hundred_thousand_sources_take_less_than_a_megabyte():
         ("seen.txt", "recurra sources 1 2\nAAAA", "3 bytes after"),
         ("seen.txt", "recurra sources 1 1\nAAAAAAAAAA==", "7 bytes after"),
         ("seen.txt", "recurra sources 1 1\nAA§AAAAA", "cannot be read"),
-        ("source.tokenizer.json", None, "no such file"),
+        ("source.unit.json", None, "no such file"),
         ("target.tokenizer.json", None, "no such file"),
         ("target.tokenizer.json", "{}", "not a tokenizer"),
     ],

@@ -1,0 +1,25 @@
+"""Scores that several tasks report, of plain values: labels, texts, sequences of ids, losses in nats."""
+
+from recurra.metrics.bleu import BLEU_TOKENIZERS, bleu_and_chrf, check_bleu
+from recurra.metrics.edit_distance import edit_distances
+from recurra.metrics.error_rates import Nearest, error_rates, nearest_references
+from recurra.metrics.labels import LabelScores
+from recurra.metrics.perplexity import bits, bits_per_character, perplexity, perplexity_of_known
+from recurra.metrics.spans import SpanScores, precision_recall_f1
+
+__all__ = [
+    "BLEU_TOKENIZERS",
+    "LabelScores",
+    "Nearest",
+    "SpanScores",
+    "bits",
+    "bits_per_character",
+    "bleu_and_chrf",
+    "check_bleu",
+    "edit_distances",
+    "error_rates",
+    "nearest_references",
+    "perplexity",
+    "perplexity_of_known",
+    "precision_recall_f1",
+]
