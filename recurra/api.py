@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -56,6 +56,25 @@ class _Run:
         return self.recipe.options
 
 
+class _Trained(NamedTuple):
+    """What a run has trained, all of it saved."""
+
+    model: Any
+    """Or a list of them, one for each seed."""
+    divergences: list[str]
+    """A line for each model that is much worse than a uniform guess."""
+
+    def checked(self) -> Any:
+        """The model.
+
+        Raises:
+            RecurraError: training diverged.
+        """
+        if self.divergences:
+            raise RecurraError(" ".join(self.divergences))
+        return self.model
+
+
 def train(
     task: str,
     files: str | Path | Sequence[str | Path] = (),
@@ -88,7 +107,8 @@ def train(
 
     Raises:
         InputError: something given cannot be used; nothing was changed.
-        RecurraError: training failed; the last checkpoint is whole.
+        RecurraError: training failed, and the last checkpoint is whole; or it ended and had diverged: the best model is
+            saved, and its loss is more than twice that of a uniform guess.
         recurra.training.Interrupted: Ctrl-C or SIGTERM; the message says what is safe and how to go on.
     """
     started, out, progress = time.monotonic(), Path(out), progress or Silent()
@@ -99,7 +119,7 @@ def train(
         if paths or options or recipe or init_from or overwrite or seeds is not None:
             raise InputError(f"a resumed run keeps its files and options: give only {out} and --resume")
         with _stoppable(task, out, progress) as interruption:
-            return _resume(row, out, progress, interruption)
+            return _resume(row, out, progress, interruption).checked()
     with _stoppable(task, out, progress) as interruption:
         chosen = Recipe() if recipe is None else read_recipe(recipe, row)
         from_recipe = _from_recipe(chosen, {**options, "seeds": seeds, "init_from": init_from})
@@ -115,7 +135,7 @@ def train(
                     bundle.check_free(out, overwrite=overwrite)
             used = Recipe(paths or chosen.files, made, seeds, start)
             run = _Run(row, used, out, out, overwrite, source, progress, interruption, started)
-            return _train(run) if seeds == 1 else _train_seeds(run)
+            return (_train(run) if seeds == 1 else _train_seeds(run)).checked()
 
 
 def _from_recipe(chosen: Recipe, given: Mapping[str, Any]) -> set[str]:
@@ -218,7 +238,7 @@ def _place_of_all(place: Path) -> Path:
     return Path(broadcast_object_list([str(place)])[0])
 
 
-def _train(run: _Run) -> Any:
+def _train(run: _Run) -> _Trained:
     rank, world_size = _ranks()
     with _holding(run, lambda: bundle.making(run.out, overwrite=run.overwrite)) as held:
         with run.interruption.giving_up(after=0):
@@ -226,16 +246,16 @@ def _train(run: _Run) -> Any:
         return _fit(held, job, resume=False)
 
 
-def _train_seeds(run: _Run) -> list[Any]:
+def _train_seeds(run: _Run) -> _Trained:
     """A model a seed, and the means over them."""
     with _holding(run, lambda: bundle.making(run.out, overwrite=run.overwrite)) as held:
         write_recipe(held.place / bundle.RECIPE, run.task, run.recipe)
         return _each_seed(held)
 
 
-def _each_seed(run: _Run) -> list[Any]:
+def _each_seed(run: _Run) -> _Trained:
     """Trains the seeds in turn; one that has begun goes on from where it was."""
-    first, models, scores = run.options["training"].seed, list[Any](), list[dict[str, Any]]()
+    first, all_trained, scores = run.options["training"].seed, list[_Trained](), list[dict[str, Any]]()
     for number in range(first, first + run.recipe.seeds):
         options = {**run.options, "training": replace(run.options["training"], seed=number)}
         recipe = run.recipe._replace(options=options, seeds=1)
@@ -243,14 +263,16 @@ def _each_seed(run: _Run) -> list[Any]:
         again = replace(run, recipe=recipe, out=out, place=out, overwrite=False, started=time.monotonic())
         run.progress.note(f"seed {number}, {number - first + 1} of {run.recipe.seeds}")
         begun = (again.out / bundle.TRAINING / bundle.CHECKPOINT).exists()
-        models.append(_resume(run.task, again.out, run.progress, run.interruption) if begun else _train(again))
+        all_trained.append(_resume(run.task, again.out, run.progress, run.interruption) if begun else _train(again))
         scores.append(bundle.read_metrics(again.out))
     told = _spread(scores)
     replace_file(run.place / bundle.SEEDS, to_json({"seeds": scores, **told}))
     for name, value in told["mean"].items():
         spread = told["spread"][name]
         run.progress.note(f"{name.replace('_', ' ')} {figure(value)} ± {figure(spread)} over {run.recipe.seeds} seeds")
-    return models
+    return _Trained(
+        [trained.model for trained in all_trained], [line for trained in all_trained for line in trained.divergences]
+    )
 
 
 def _spread(scores: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -263,7 +285,7 @@ def _spread(scores: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     }
 
 
-def _resume(task: Task, out: Path, progress: Progress, interruption: Interruption) -> Any:
+def _resume(task: Task, out: Path, progress: Progress, interruption: Interruption) -> _Trained:
     if _ranks()[0] == 0:
         bundle.check_resumable(out)
     run = _Run(task, Recipe(), out, out, False, None, progress, interruption, time.monotonic())
@@ -288,7 +310,7 @@ def _source_of_seeds(recipe: Recipe) -> Any:
     return None if recipe.init_from is None else load(recipe.init_from, cell=own)
 
 
-def _fit(run: _Run, job: Job, *, resume: bool) -> Any:
+def _fit(run: _Run, job: Job, *, resume: bool) -> _Trained:
     """Trains, keeps the best, scores it."""
     options, rank, world_size = run.options["training"], *_ranks()
     with run.interruption.giving_up(after=0):
@@ -320,12 +342,13 @@ def _fit(run: _Run, job: Job, *, resume: bool) -> Any:
         interruption=run.interruption,
     )
     if rank == 0:
-        _finish(run, job, model, told | {"steps": result.step, "train_seconds": round(result.seconds, 1)})
-    return model
+        told |= {"steps": result.step, "train_seconds": round(result.seconds, 1)}
+        return _Trained(model, _finish(run, job, model, told))
+    return _Trained(model, [])
 
 
-def _finish(run: _Run, job: Job, model: Any, told: dict[str, Any]) -> None:
-    """Takes the best weights, scores them as `recurra evaluate` would, and writes the card."""
+def _finish(run: _Run, job: Job, model: Any, told: dict[str, Any]) -> list[str]:
+    """Takes the best weights, scores them as `recurra evaluate` would, and writes the card; a line if they diverged."""
     run.interruption.safe = lambda: (
         f"interrupted while the trained model was scored; {run.place} holds it with its best weights and the scores of "
         "their validation. Complete the scores with --resume"
@@ -340,23 +363,29 @@ def _finish(run: _Run, job: Job, model: Any, told: dict[str, Any]) -> None:
         raise Interrupted(run.interruption.safe()) from None
     told |= {"threads": torch.get_num_threads(), "sgemm_gflops": machine["sgemm_gflops"]}
     bundle.save(run.place, model, metrics={**metrics, **told}, summary=job.summary())
-    for line in _warnings(model, metrics):
-        run.progress.note(line)
     scores = "  ".join(f"{name.replace('_', ' ')} {figure(value)}" for name, value in metrics.items())
     minutes = (time.monotonic() - run.started) / 60
     run.progress.note(f"{run.out}: {scores}  ({minutes:.1f} min, sgemm {machine['sgemm_gflops']} GFLOP/s)")
+    return _divergence(run, metrics.get("valid_loss", 0.0), job.uniform_loss())
 
 
-def _warnings(model: Any, metrics: Mapping[str, float]) -> list[str]:
-    """What a person should know of a model that is complete, a line each."""
-    symbols, loss = model.config().get("vocabulary"), metrics.get("valid_loss", 0.0)
-    if not isinstance(symbols, int) or symbols < 2 or loss <= math.log(symbols):
+# A model that has learned little may be a little worse than a uniform guess; one that diverged is confident and wrong.
+_DIVERGED, _LEAST_UNIFORM = 2.0, math.log(2)
+
+
+def _divergence(run: _Run, loss: float, uniform: float) -> list[str]:
+    """Compares the loss of a model that is complete with that of a uniform guess: a notice if it is worse, a line if it
+    is much worse.
+    """
+    uniform = max(uniform, _LEAST_UNIFORM)
+    if loss <= uniform:
         return []
-    return [
-        f"the model learned nothing of use: its loss of {figure(loss)} nats per token is worse than the "
-        f"{math.log(symbols):.4f} of a guess among {symbols:,} equally likely symbols. Try a lower --learning-rate, "
-        "--clip 1 or more --warmup-steps"
-    ]
+    comparison = f"its loss of {figure(loss)} nats is worse than the {uniform:.4f} of a uniform guess"
+    advice = "Try a lower --learning-rate, --clip 1 or more --warmup-steps"
+    if loss > _DIVERGED * uniform:
+        return [f"{run.out}: training diverged; the best model is saved, but {comparison}. {advice}"]
+    run.progress.note(f"the model learned nothing of use: {comparison}. {advice}")
+    return []
 
 
 def _lengths(options: Any) -> dict[str, Any]:

@@ -33,7 +33,6 @@ def info(
     as_json
         Print one JSON object.
     """
-    bundle.settle_for_reading(model)
     check_folder(model)
     told = read_object(model / bundle.SEEDS) if (model / bundle.SEEDS).exists() else _told(model)
     if as_json:

@@ -23,7 +23,6 @@ def open_model(folder: Path, cell: str | None, *, task: str | None = None, does:
     Raises:
         InputError: the folder holds several, a model a seed, none that can be loaded, or one for another task.
     """
-    bundle.settle_for_reading(folder)
     check_folder(folder)
     check_single(folder)
     if task is not None and (held := bundle.read_config(folder)["task"]) != task:
@@ -48,6 +47,8 @@ def check_single(folder: Path) -> None:
 def check_folder(folder: Path) -> None:
     """Refuses what cannot be the folder of a trained model, and says what it is.
 
+    A replacement of the model that was cut off is completed first.
+
     Raises:
         InputError: a file, nothing, a folder of a run that has not saved a model yet, or what cannot be looked at.
     """
@@ -55,6 +56,7 @@ def check_folder(folder: Path) -> None:
         if not folder.is_dir():
             what = "is a file, " if folder.exists() else "no such folder: "
             raise InputError(f"{folder}: {what}expected the folder of a model that `recurra train` made")
+        bundle.settle_for_reading(folder)
         if (folder / bundle.TRAINING).is_dir() and not (folder / bundle.CONFIG).exists():
             raise InputError(
                 f"{folder}: a training run has begun here and has saved no model yet: go on with "

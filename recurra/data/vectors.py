@@ -14,19 +14,13 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from recurra.data.formats import HEAD, refuse_foreign
 from recurra.data.lines import Line, open_bytes, read_lines
 from recurra.errors import InputError
 
 _GZIP = b"\x1f\x8b"
-# Signatures of files of other formats, with remedies.
-_OTHERS = {
-    b"PK\x03\x04": "a zip archive: unpack it, and name the text file in it",
-    b"\xba\x16\x4f\x2f": "a fastText model: name its .vec file",
-    b"\x93NUMPY": "a NumPy array: write a text file with a word and its numbers per line",
-    b"BZh": "compressed by bzip2: unpack it, or compress it with gzip",
-    b"\xfd7zXZ": "compressed by xz: unpack it, or compress it with gzip",
-    b"\x28\xb5\x2f\xfd": "compressed by zstd: unpack it, or compress it with gzip",
-}
+# The signature of a binary fastText model.
+_FASTTEXT = b"\xba\x16\x4f\x2f"
 _PEEK = 4096
 
 
@@ -129,9 +123,9 @@ def _lines(file: BinaryIO, path: Path) -> Iterator[Line]:
 
 def _check_text(begins: bytes, path: Path) -> None:
     """Refuses files that are not text, by their first bytes."""
-    for magic, what in _OTHERS.items():
-        if begins.startswith(magic):
-            raise InputError(f"{path}: is {what}")
+    if begins.startswith(_FASTTEXT):
+        raise InputError(f"{path}: is a fastText model: name its .vec file")
+    refuse_foreign(begins[:HEAD], str(path))
     if b"\0" in begins:
         raise InputError(
             f"{path}: is binary, such as .bin of word2vec, expected text. Convert it to text first, for example by "

@@ -41,16 +41,17 @@ class _Formula:
     def __init__(self, request: Request) -> None:
         self._cell, self._dtype = request.cell, request.x.dtype
         self._hidden = request.weights.ih.shape[0] // len(request.cell.gates)
-        self._then = self._now()
+        # Within a graph of torch.compile both passes are of one moment.
+        self._in_graph = torch.compiler.is_compiling()
+        self._then = None if self._in_graph else self._now()
 
     def _now(self) -> Signature | None:
-        shipped = is_untouched(type(self._cell)) or torch.compiler.is_compiling()
+        shipped = is_untouched(type(self._cell))
         return None if shipped else computed_now(self._cell, self._hidden, self._dtype)
 
     def check(self) -> None:
         """Raises where the cell's step is another one by now."""
-        now = self._now()
-        if now != self._then:
+        if not self._in_graph and self._now() != self._then:
             raise RecurraError(
                 f"{type(self._cell).__name__}: its step has changed between the forward pass and the backward pass, "
                 "which computes it again. Change it after backward(), or make the layer with recompute=False"

@@ -78,6 +78,10 @@ class Job(Protocol):
         """The scores of the finished model on the held-out data, `loss` among them."""
         ...
 
+    def uniform_loss(self) -> float:
+        """The `loss` of a guess among equally likely values, which a trained model has to be better than."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task:

@@ -22,7 +22,7 @@ X = torch.zeros(5, 2, 3)
         (lambda: Recurrent("gru", 3, 4, dropout=True), "dropout=True must be a number, not a bool"),
         (lambda: Recurrent("gru", 3, 4, recurrent_dropout="0.1"), "recurrent_dropout='0.1' must be a number"),
         (lambda: Recurrent("gru", 3, 4, weight_drop=None), "weight_drop=None must be a number"),
-        (lambda: Recurrent("gru", 3, 4, zoneout="0.1"), "zoneout of h='0.1' must be a number"),
+        (lambda: Recurrent("gru", 3, 4, zoneout="0.1"), "zoneout='0.1' must be a number"),
         (lambda: Recurrent("gru", 3, 4, zoneout={"h": "0.1"}), "zoneout of h='0.1' must be a number"),
         (lambda: Recurrent("gru", 3, 4, proj_size="2"), "proj_size='2' must be a whole number, 0 or more"),
         (lambda: Recurrent("gru", 3, 4, engine=None), "engine=None must be the name of an engine"),

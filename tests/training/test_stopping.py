@@ -8,7 +8,7 @@ import torch
 from training_toy import Stopping, Toy, same, weights
 
 from recurra.errors import InputError
-from recurra.training import Interrupted, TrainingOptions, figure, read_checkpoint, train
+from recurra.training import Interrupted, TrainingOptions, read_checkpoint, train
 from recurra.training.checkpoint import write_checkpoint
 from recurra.training.progress import summary
 
@@ -195,12 +195,6 @@ def test_the_epoch_that_is_shown_is_that_of_the_last_update(tmp_path, steps, epo
     assert toy.updates.updates_per_epoch() == 11
     assert [interval.current_epoch for interval in watcher.intervals] == [epoch]
     assert summary(watcher.intervals[-1], "number").startswith(f"epoch {epoch} ")
-
-
-def test_large_scores_have_few_digits():
-    assert figure(1e304) == "inf"
-    assert figure(1.44412) == "1.4441"
-    assert figure(999999.0) == "999999.0000"
 
 
 def test_in_another_thread_handlers_are_left_alone(tmp_path):

@@ -94,7 +94,7 @@ def _options(cell: Cell) -> tuple[Any, ...] | None:
 
 @functools.cache
 def _field_names(kind: type[Cell]) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
+    return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
 
 
 def _checked(signature: Signature) -> Signature:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -75,6 +76,10 @@ class LanguageModelJob:
         valid, tokenizer = self.text.valid, self.text.tokenizer
         nats = self._nats(model, valid.tokens, valid.unknown_places)
         return scores_of(nats, Predicted.of(valid, tokenizer), tokenizer)
+
+    def uniform_loss(self) -> float:
+        """Log V: the loss of a guess among equally likely tokens."""
+        return math.log(self.text.tokenizer.size)
 
     def _nats(self, model: LanguageModel, tokens: Any, unknown: Ids | None = None) -> Nats:
         model.network.eval()

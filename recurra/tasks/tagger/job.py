@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,10 @@ class TaggerJob:
         scores = corpus_scores(model, self.data.valid, model.forms(self.data.valid.forms))
         del scores["error"]
         return scores
+
+    def uniform_loss(self) -> float:
+        """The sum over labels of the log of their number of values."""
+        return sum(math.log(max(1, len(values))) for values in self.data.codec.vocabulary.labels)
 
 
 def _prepare(

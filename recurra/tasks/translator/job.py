@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,10 @@ class TranslatorJob:
         told = valid_scores(model, self.data.valid, self.data.valid_pairs, self.batches.best_by)
         told.pop("error", None)
         return told
+
+    def uniform_loss(self) -> float:
+        """Log V of the target: the loss of a guess among equally likely symbols."""
+        return math.log(self.data.vocabulary.target.size)
 
 
 def _max_length_ratio(train: PairCorpus) -> float:
