@@ -45,9 +45,9 @@ def models(sentences, tmp_path_factory):
         return model, json.loads((folder / name / "metrics.json").read_text()), folder / name
 
     return {
-        "three": train("three", tokenizer="word", vocabulary_size=3),
-        "eight": train("eight", tokenizer="word", vocabulary_size=8),
-        "all": train("all", tokenizer="word"),
+        "three": train("three", unit="word", vocabulary_size=3),
+        "eight": train("eight", unit="word", vocabulary_size=8),
+        "all": train("all", unit="word"),
         "char": train("char"),
     }
 
@@ -157,7 +157,7 @@ def test_a_text_encoded_by_an_earlier_version_leaves_out_what_it_did_not_count()
 
 
 def notes_of(files, folder, **options):
-    return "\n".join(prepare(files, TextOptions(tokenizer="word", **options), folder).notes())
+    return "\n".join(prepare(files, TextOptions(unit="word", **options), folder).notes())
 
 
 def test_notes_tell_words_that_were_cut_from_words_that_never_occurred(sentences, tmp_path):
@@ -179,7 +179,7 @@ def test_a_model_to_go_on_from_lacks_words_of_the_training_text(models, tmp_path
     text = tmp_path / "new.txt"
     text.write_text("the zebra sees the giraffe\n" * 100)
     tokenizer = models["all"][0].tokenizer
-    prepared = prepare([text], TextOptions(tokenizer="word"), tmp_path / "run", tokenizer=tokenizer)
+    prepared = prepare([text], TextOptions(unit="word"), tmp_path / "run", tokenizer=tokenizer)
     notes = "\n".join(prepared.notes())
     assert "never occur" not in notes
     assert "('zebra', 'giraffe')" in notes

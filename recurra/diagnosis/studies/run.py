@@ -54,7 +54,7 @@ def run_studies(names: Sequence[str], out: Path, setting: Setting) -> dict[str, 
     try:
         out.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        raise InputError(f"{out}: is a file, expected a folder") from None
+        raise InputError(f"{out}: is a file, expected a folder to write into") from None
     except OSError as error:
         raise RecurraError(f"{out}: cannot be created: {error.strerror}") from error
     check_place(out / REPORT)
