@@ -1,8 +1,8 @@
-"""Ctrl-C and SIGTERM: work in progress has a moment to end and is then given up; what is being written is finished.
+"""Handling of Ctrl-C and SIGTERM: work in progress has a moment to end and is then aborted; files are completed.
 
-Python runs a signal's handler in the main thread between two of its instructions. A thread that reads the signal's
-number from a pipe, which the C part of the handler writes, acknowledges the signal at once even while the main thread
-is inside a long operation of C, and later reminds the main thread to give up what it does.
+Python runs a signal handler in the main thread between two bytecode instructions, so that a long C function delays it.
+The C part of the handler also writes the signal's number to a pipe. A thread that reads it acknowledges the signal
+immediately, and later interrupts the main thread again if it has not ended its work.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from recurra.errors import RecurraError
 
 GRACE = 0.8  # seconds in which an update or a validation may still end by itself
 _AGAIN = 0.5  # seconds between two reminders, because an exception raised in a destructor or a callback is lost
-_HANDLED = 0.05  # seconds in which Python's own handler runs unless the main thread is inside an operation of C
-_LIMIT = 1.5  # seconds after which a command ends although its work does not return to Python
-_LONGEST_WRITE = 60.0  # seconds after which it ends although something may still be written
+_HANDLED = 0.05  # seconds within which Python's handler runs unless the main thread is inside a C function
+_LIMIT = 1.5  # seconds after which the process is ended although the main thread is still inside a C function
+_LONGEST_WRITE = 60.0  # the same while a file may be being written
 EXIT_CODE = 130
 
 
@@ -33,34 +33,34 @@ _Main = TypeVar("_Main", bound=Callable[..., None])
 
 
 class Interrupted(RecurraError):
-    """Training was asked to stop; the message says what is safe. The command line exits with 130."""
+    """Training was interrupted by a signal; the message says what was saved. The command line exits with 130."""
 
 
 class InterruptedAtOnce(Interrupted, KeyboardInterrupt):
-    """A second signal: nothing more was written. A KeyboardInterrupt too, for callers that wait for one."""
+    """A second signal arrived and nothing more was written. Also a KeyboardInterrupt, for callers that catch it."""
 
 
 class GivenUp(KeyboardInterrupt):
-    """Raised in the main thread inside `Interruption.giving_up` once a signal came and the time to end is over."""
+    """Raised in the main thread inside `Interruption.giving_up` when the time to end after a signal is over."""
 
 
 class Interruption:
-    """A context in which a signal sets `requested`; a second one raises `InterruptedAtOnce` there and then.
+    """A context in which a signal sets `requested`; a second signal raises `InterruptedAtOnce`.
 
-    Signals reach Python's main thread only, so that elsewhere the context does nothing. The handlers from before are
-    put back on leaving.
+    Python handles signals only in its main thread; in other threads the context does nothing. On exit the previous
+    handlers are restored.
 
     Args:
-        acknowledge: Called with a line, from a thread, as soon as the first signal came; not inside
-            `giving_up(after=0)`, where the end itself is the answer.
-        numbers: The signals.
-        ends_process: Whether the process is ended where the main thread does not return from C in time; for a program,
-            never for a library.
+        acknowledge: Called with a message, from a thread, on the first signal; not inside `giving_up(after=0)`, where
+            the work ends immediately.
+        numbers: The signals to handle.
+        ends_process: Whether to end the process if the main thread does not return from a C function in time; for
+            programs, not for libraries.
 
     Attributes:
-        requested: Whether a signal came.
+        requested: Whether a signal has arrived.
         ends_process: As above.
-        safe: Returns the line that says what is safe if the process ends now.
+        safe: Returns the message for the case that the process ends now: what was saved.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Interruption:
         self.requested = False
         self.safe: Callable[[], str] = lambda: "interrupted"
         self._acknowledge, self._numbers = acknowledge, numbers
-        # What runs inside a command ends with it.
+        # A context inside that of a command inherits its setting.
         inherited: bool = bool(_active) and _active[-1].ends_process
         self.ends_process: bool = inherited if ends_process is None else ends_process
         self._since = 0.0
@@ -101,10 +101,10 @@ class Interruption:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._grace = None
-        with self._lock:  # no reminder from here on: it would reach the handlers from before
+        with self._lock:  # no reminder after this: it would reach the previous handlers
             self._left = True
         for number, handler in self._before.items():
-            # None: the handler was not installed from Python and cannot be put back; the default is the nearest.
+            # None: the handler was not installed from Python and cannot be restored; use the default.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._before.clear()
         if self._pipe is not None:
@@ -116,13 +116,13 @@ class Interruption:
 
     @contextmanager
     def giving_up(self, *, after: float = GRACE) -> Iterator[None]:
-        """Inside, work may be cut off anywhere: it changes nothing that is used afterwards.
+        """Context whose work may be aborted anywhere, because nothing that it changes is used afterwards.
 
         Args:
-            after: Seconds from the first signal until `GivenUp` is raised; with 0 it is raised where the signal comes.
+            after: Seconds from the first signal until `GivenUp` is raised; 0 to raise it in the signal handler.
 
         Raises:
-            GivenUp: the time is over, on entry or inside. Who catches it calls `protect`.
+            GivenUp: the time is over, on entry or inside. Code that catches it must call `protect`.
         """
         before = self._grace
         self._grace = after
@@ -132,11 +132,11 @@ class Interruption:
                 yield
             finally:
                 self._grace = before
-        finally:  # once more, should a signal have come just before the line above
+        finally:  # again, because a signal may arrive just before the line above
             self._grace = before
 
     def protect(self) -> None:
-        """From here on nothing is cut off: for who catches `GivenUp`, which may come while `giving_up` is left."""
+        """Ends the abortable section: for code that catches `GivenUp`, which may be raised while `giving_up` exits."""
         self._grace = None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -153,7 +153,7 @@ class Interruption:
             raise GivenUp("interrupted")
 
     def _watch(self, pipe: int) -> None:
-        """The thread: wait for the first signal, acknowledge it, then remind the main thread, and end the process."""
+        """The thread: waits for the first signal, acknowledges it, then reminds the main thread or ends the process."""
         try:
             while True:
                 content = os.read(pipe, 1)
@@ -165,10 +165,10 @@ class Interruption:
             time.sleep(_HANDLED)
             grace = self._grace_then if self.requested else self._grace
             if grace != 0 and self._acknowledge is not None:
-                with suppress(Exception):  # whoever watches the run cannot stop its end
+                with suppress(Exception):  # a failing progress display must not prevent the end
                     self._acknowledge(
-                        "stopping: what is in progress is finished or given up within two seconds, then saved. Ctrl-C "
-                        "again stops at once"
+                        "stopping: work in progress ends or is aborted within two seconds, then the state is saved. "
+                        "Ctrl-C again stops at once"
                     )
             due = began + GRACE
             while not self._left:
@@ -187,7 +187,7 @@ class Interruption:
                 _thread.interrupt_main(self._numbers[0])
 
     def _end_process(self, seconds: float) -> None:
-        """End the process where the main thread is in C for too long; what is being written has longer."""
+        """Ends the process if the main thread is inside a C function for too long; writing a file may take longer."""
         if self.ends_process and seconds > (_LONGEST_WRITE if self._grace is None else _LIMIT):
             with self._lock:
                 if self._left:
@@ -200,15 +200,15 @@ _active: list[Interruption] = []
 
 
 def was_requested() -> bool:
-    """Whether a signal came to the innermost `Interruption` that is open: an error may be but its consequence."""
+    """Whether the innermost open `Interruption` got a signal: an error may then be only its consequence."""
     return bool(_active) and _active[-1].requested
 
 
 def stoppable(main: _Main) -> _Main:
-    """A command line that Ctrl-C ends wherever it is, and SIGTERM too where it trains.
+    """Decorates the main function of a command line: Ctrl-C ends it anywhere, and SIGTERM too if it trains.
 
     Args:
-        main: Takes the arguments, those of the process where None, and reports what goes wrong, Ctrl-C included.
+        main: Takes the arguments, None for those of the process, and reports errors, Ctrl-C included.
     """
 
     @functools.wraps(main)
@@ -232,14 +232,14 @@ def stoppable(main: _Main) -> _Main:
             raise SystemExit(EXIT_CODE) from None
         finally:
             sys.unraisablehook = shown
-            if own_process:  # Python's own end has nothing to lose and takes no signal well
+            if own_process:  # a signal during the interpreter's shutdown would print a traceback
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     return cast(_Main, stopped)
 
 
 def _leave() -> None:
-    """Ends the process without Python's own end, which takes a second or two after PyTorch was loaded."""
+    """Ends the process without the interpreter's shutdown, which takes a second or two after PyTorch was loaded."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
             stream.flush()

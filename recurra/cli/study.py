@@ -69,7 +69,7 @@ def study(
     def tell(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    findings = run_studies(names or [], out, Setting(seed=seed, quick=quick, tell=tell, trained=trained))
+    findings = run_studies(names or [], out, Setting(seed=seed, quick=quick, progress=tell, trained=trained))
     for name, finding in findings.items():
         print(f"{name}\n" + "\n".join(f"  {sentence}" for sentence in finding.sentences))
     print(out / "report.html")

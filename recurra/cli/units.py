@@ -50,7 +50,7 @@ def units(
     """
     from recurra.cli.opening import open_model
     from recurra.data import open_text
-    from recurra.diagnosis.units import examine_units
+    from recurra.diagnosis.units import analyse_units
     from recurra.errors import InputError
     from recurra.files import check_place, write_output
     from recurra.tasks.capabilities import ReadsText
@@ -61,7 +61,9 @@ def units(
     language_model = open_model(model, cell, needs=ReadsText, does="have units to show here")
     opened = open_text(text, raw=language_model.tokenizer.raw)
     read = "".join(opened.part(0, characters).blocks())
-    found = examine_units(language_model, read, state=state, tell=lambda line: print(line, file=sys.stderr, flush=True))
+    found = analyse_units(
+        language_model, read, state=state, progress=lambda line: print(line, file=sys.stderr, flush=True)
+    )
     names = ", ".join(path.name for path in text[:3]) + (", …" if len(text) > 3 else "")
     seen = f"{len(found.pieces):,} tokens, state {found.state} of {language_model.options.recurrent.cell}"
     lead = f"{model.name} on {names}: {seen}."

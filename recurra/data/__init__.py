@@ -1,8 +1,8 @@
-"""Files to batches: units of text, memory-mapped corpora, parallel streams."""
+"""Files to batches: file formats, tokenizers, memory-mapped corpora, parallel streams."""
 
 from recurra.data.corpus import Corpus, encode
 from recurra.data.evaluation import contiguous
-from recurra.data.header import Header, Span
+from recurra.data.header import Header, SourceSpan
 from recurra.data.pair_files import open_pairs
 from recurra.data.pairs import Pair, Pairs, PairText, is_empty
 from recurra.data.sources import python_sources
@@ -35,7 +35,7 @@ __all__ = [
     "PairText",
     "Pairs",
     "Source",
-    "Span",
+    "SourceSpan",
     "Streams",
     "Text",
     "Tokenizer",

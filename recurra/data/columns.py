@@ -1,4 +1,4 @@
-"""Column files: a word a line with its labels next to it, an empty line after each sentence."""
+"""Column files: one word per line with its labels in further columns, an empty line after each sentence."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from recurra.data.sentences import Block, Sentence, blocks
 from recurra.errors import InputError
 
 SEPARATORS = {"tab": "\t", "space": " "}
-# What CoNLL-2003 writes in the word's place between documents.
+# The word column of CoNLL-2003 between documents.
 DOCUMENT = "-DOCSTART-"
-# Not str.strip(): it would also take U+00A0 and its kin, which are words in texts from the web.
+# Not str.strip(): it would also strip U+00A0 and similar characters, which are words in texts from the web.
 _BLANK = " \t\r"
 
 
 def read_columns(
     file: BinaryIO, name: str, *, word: int, separator: str | None = None, columns: int | None = None
 ) -> Iterator[Sentence]:
-    """The sentences of an open column file, one at a time.
+    """Iterates over the sentences of an open column file.
 
-    What divides the columns is decided by the file's first row: tabs where it has one, spaces where it has several
-    words. A line `# …` at the beginning of a sentence is a comment if it has not as many columns as the rows have;
-    `# SYM` is a row. A line whose word is -DOCSTART- is no word.
+    The first row determines the separator: tabs if it has a tab, spaces if it has several words. A line `# …` at the
+    beginning of a sentence is a comment if its number of columns differs from that of the rows; `# SYM` is a row. A
+    line whose word is -DOCSTART- is not a word.
 
     Args:
         file: open for reading bytes.
-        name: what errors call it.
+        name: name of the file in error messages.
         word: the column of the word, from 0.
-        separator: "tab" or "space", for files whose first row has neither tabs nor several words; spaces where None.
-        columns: how many columns each row has; as many as the first row where None.
+        separator: "tab" or "space", for files whose first row has neither tabs nor several words; None for spaces.
+        columns: number of columns of each row; None for that of the first row.
 
     Yields:
-        The sentences; one without words for lines that belong to none.
+        The sentences; a sentence without words holds lines between sentences.
 
     Raises:
-        InputError: a row with another number of columns, one without a word, a line that is not UTF-8; with its number.
+        InputError: a row has a different number of columns or no word, or a line is not UTF-8; with the line's number.
     """
     rows = _Rows(name, word, separator, columns)
     for block in blocks(read_lines(file, name), lambda text: not text.strip(_BLANK)):
@@ -44,17 +44,17 @@ def read_columns(
 
 
 class _Rows:
-    """Lines divided into columns, all alike."""
+    """Divides lines into columns, with one separator and number of columns for the whole file."""
 
     def __init__(self, name: str, word: int, undecided: str | None, columns: int | None) -> None:
         self._name, self._word, self._columns, self._undecided = name, word, columns, undecided
         self._separator: str | None = None
-        # The numbers of the lines that decided the separator, and how many columns there are.
+        # The numbers of the lines that determined the separator and the number of columns, for error messages.
         self._decided: int | None = None
         self._first: int | None = None
 
     def sentence(self, block: Block) -> Sentence:
-        """The words of a block of lines."""
+        """Returns the sentence of a block of lines."""
         if self._separator is None:
             self._decide([line for line in block.lines if line.text.strip(_BLANK)])
         words: list[str] = []
@@ -68,18 +68,18 @@ class _Rows:
             words.append(fields[self._word].strip(" "))
             places.append(place)
         raw = [line.raw for line in block.lines]
-        # A single column decides nothing: what is written next to it is divided as the caller prefers.
+        # A single column does not determine the separator: the caller chooses one for added columns.
         separator = None if self._columns == 1 else self._separator
         return Sentence(words, rows, raw, places, block.lines[0].number, separator=separator)
 
     def _decide(self, lines: list[Line]) -> None:
-        """Separator and number of columns by the first line that is certainly a row."""
+        """Determines separator and number of columns from the first line that is certainly a row."""
         lines = [line for line in lines if not self._is_document(line)]
-        # A line that begins with # may be a comment, or a comment that is not written as one: others come first.
+        # A line that begins with # may be a comment, also without a space after #: prefer other lines.
         first = next((line for line in lines if not line.text.startswith("#")), None)
         first = first or next((line for line in lines if not _may_be_comment(line)), None)
         if first is None:
-            # Comments alone, or a sentence of signs "#": rows only if they have as many columns as rows have.
+            # Only comments, or a sentence of "#" signs: they are rows only if they have the number of columns of rows.
             fitting = (line for line in lines if self._columns in (len(line.text.split("\t")), len(line.text.split())))
             first = next(fitting, None)
         if first is None:
@@ -107,11 +107,11 @@ class _Rows:
         where = f"{self._name}:{line.number}"
         if separator == "space" and "\t" in line.text.strip(_BLANK):
             raise InputError(
-                f"{where}: a tab, but columns are apart by spaces in line {self._decided}. Use one of them"
+                f"{where}: a tab, but columns are separated by spaces in line {self._decided}. Use one of them"
             )
         if len(fields) != self._columns:
             expected = f"{self._columns}" if self._first is None else f"{self._columns} as in line {self._first}"
-            raise InputError(f"{where}: {len(fields)} columns apart by {separator}s, expected {expected}")
+            raise InputError(f"{where}: {len(fields)} columns separated by {separator}s, expected {expected}")
         if self._word >= len(fields):
             raise InputError(f"{where}: {len(fields)} columns, but the word is in column {self._word + 1}")
         if not fields[self._word].strip(" "):
@@ -124,7 +124,7 @@ def _may_be_comment(line: Line) -> bool:
 
 
 def divide(text: str, separator: str) -> list[str]:
-    """The fields of a row: between tabs, or between spaces, of which several are one and tabs at the end none."""
+    """Splits a row at each tab, or at runs of spaces, ignoring whitespace at both ends."""
     if separator == "tab":
         return text.split("\t")
     return [field for field in text.strip(_BLANK).split(" ") if field]

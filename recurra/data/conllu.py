@@ -1,4 +1,4 @@
-"""CoNLL-U: a word a line in ten columns, comments, multiword tokens and empty nodes between them."""
+"""CoNLL-U files: one word per line in ten columns; comments, multiword tokens and empty nodes are kept but ignored."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from recurra.errors import InputError
 COLUMNS = 10
 FORM, UPOS, XPOS, FEATS, MISC = 1, 3, 4, 5, 9
 EMPTY = "_"
-# A range "3-4" is a multiword token, a decimal "8.1" an empty node: neither is a word.
+# A range "3-4" is a multiword token and a decimal "8.1" an empty node; neither is a word.
 _NO_WORD = re.compile(r"\d+-\d+|\d+\.\d+")
 
 
 def read_conllu(file: BinaryIO, name: str) -> Iterator[Sentence]:
-    """The sentences of an open CoNLL-U file, one at a time.
+    """Iterates over the sentences of an open CoNLL-U file.
 
     Args:
         file: open for reading bytes.
-        name: what errors call it.
+        name: name of the file in error messages.
 
     Yields:
-        The sentences; one without words for comments that belong to none, such as those at the end of a file.
+        The sentences; a sentence without words holds comments outside of sentences, such as at the end of a file.
 
     Raises:
-        InputError: a line that is no CoNLL-U or not UTF-8, a sentence without words; with the line's number.
+        InputError: a line is not CoNLL-U or not UTF-8, or a sentence has no words; with the line's number.
     """
     for block in blocks(read_lines(file, name), not_):
         yield _sentence(block, name)
@@ -45,7 +45,9 @@ def _sentence(block: Block, name: str) -> Sentence:
             continue
         fields = text.split("\t")
         if len(fields) != COLUMNS:
-            raise InputError(f"{name}:{line.number}: {_counted(fields, text)}, CoNLL-U has {COLUMNS}, apart by tabs")
+            raise InputError(
+                f"{name}:{line.number}: {_describe_columns(fields, text)}, CoNLL-U has {COLUMNS}, separated by tabs"
+            )
         if fields[0] == str(len(words) + 1):
             if not fields[FORM]:
                 raise InputError(f"{name}:{line.number}: the word is empty, expected a form in column 2")
@@ -57,7 +59,7 @@ def _sentence(block: Block, name: str) -> Sentence:
     if not words:
         others = [line.number for line in block.lines if line.text and line.text[0] != "#"]
         if others:
-            raise InputError(f"{name}:{others[0]}: a sentence without words. Remove it, or give it a line a word")
+            raise InputError(f"{name}:{others[0]}: a sentence without words. Remove it, or add a line per word")
     return Sentence(words, rows, [line.raw for line in block.lines], places, block.lines[0].number, _spaces(rows))
 
 
@@ -65,7 +67,7 @@ def _spaces(rows: list[list[str]]) -> list[bool]:
     return ["SpaceAfter=No" not in row[MISC] for row in rows]
 
 
-def _counted(fields: list[str], text: str) -> str:
+def _describe_columns(fields: list[str], text: str) -> str:
     if len(fields) == 1 and len(text.split()) == COLUMNS:
-        return f"{COLUMNS} columns apart by spaces"
+        return f"{COLUMNS} columns separated by spaces"
     return f"{len(fields)} column{'s' if len(fields) != 1 else ''}"

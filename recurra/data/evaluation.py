@@ -1,4 +1,4 @@
-"""What evaluation reads: one text from its start, the state carried through to its end."""
+"""Windows for evaluation: one stream from the start of a text to its end, with the state carried."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,16 +12,16 @@ from recurra.errors import InputError
 
 
 def contiguous(tokens: npt.NDArray[Any], *, window: int = 1024) -> Iterator[tuple[Tensor, Tensor]]:
-    """The N - 1 steps of a text in order, as (inputs, targets), each (T, 1) int64 with T ≤ `window`.
+    """Iterates over the N - 1 steps of a text in order, as (inputs, targets), each (T, 1) int64 with T ≤ `window`.
 
-    One stream only: dividing a text among several would be faster, but lose the context at every division.
+    It is a single stream: several parallel streams would be faster, but lose the context at the start of each.
 
     Args:
-        tokens: (N,) integers, a memory map perhaps.
-        window: steps at a time; with the state carried it changes the time and the memory, not the losses.
+        tokens: (N,) integers, possibly memory-mapped.
+        window: steps per window; with a carried state it affects time and memory, but not the losses.
 
     Raises:
-        InputError: fewer than two tokens, or a window below one.
+        InputError: there are fewer than two tokens, or the window is below one.
     """
     if window < 1:
         raise InputError(f"window={window}, expected 1 or more.")

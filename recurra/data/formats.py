@@ -1,13 +1,13 @@
-"""Files that are no text: what they are, by their first bytes, and how to make text of them."""
+"""Detects files that are not text by their first bytes, and says how to convert them."""
 
 from __future__ import annotations
 
 from recurra.errors import InputError
 
-# Bytes of a file's beginning that are looked at: a tar archive names itself at byte 257.
+# Number of bytes examined: the signature of a tar archive is at byte 257.
 HEAD = 512
 
-# Beginnings that no text has: bytes that are not UTF-8, or control characters.
+# Signatures with bytes that are not UTF-8, or control characters, which no text has.
 _BINARY = (
     (b"\x1f\x8b", "compressed by gzip", "Unpack it first: gunzip -k {name}"),
     (b"BZh", "compressed by bzip2", "Unpack it first: bunzip2 -k {name}"),
@@ -34,12 +34,12 @@ _BINARY = (
     (b"\x7fELF", "a program", "Name a text file"),
     (b"\x00asm", "a program", "Name a text file"),
 )
-# Beginnings of printable characters that no running text has.
+# Signatures of printable characters.
 _PRINTABLE = (
     (b"%PDF-", "a PDF document", "Take its text out first: pdftotext {name}"),
     (b"{\\rtf", "a rich text document", "Save it as plain text in UTF-8 first"),
 )
-# What a zip archive holds, by the names of its first files.
+# Formats that are zip archives, by the names of the first files in them.
 _ZIPPED = (
     (b"word/", "a Word document", "Save it as plain text in UTF-8 first, or: pandoc {name} -t plain"),
     (b"xl/", "an Excel table", "Save it as text in UTF-8, apart by tabs, first"),
@@ -53,14 +53,14 @@ _ICONV = "Convert it to UTF-8 first: iconv -f {code} -t UTF-8 {name}"
 
 
 def refuse_foreign(head: bytes, name: str) -> None:
-    """Refuses a file that begins as no text in UTF-8 does.
+    """Refuses a file whose first bytes show that it is not text in UTF-8.
 
     Args:
         head: its first `HEAD` bytes, or fewer.
-        name: what the error calls it.
+        name: name of the file in the error message.
 
     Raises:
-        InputError: an archive, a document, an image, UTF-16, …; with what to do.
+        InputError: it is an archive, a document, an image, UTF-16, …; the message says how to convert it.
     """
     kind = foreign_format(head)
     if kind is not None:
@@ -70,7 +70,7 @@ def refuse_foreign(head: bytes, name: str) -> None:
 
 
 def foreign_format(head: bytes) -> tuple[str, str] | None:
-    """What a file is and what to do, by its first bytes; None where it may be text."""
+    """Returns the format of a file and a remedy, by its first bytes; None if it may be text."""
     for begin, what, remedy in _PRINTABLE:
         if head.startswith(begin):
             return what, remedy
@@ -89,18 +89,18 @@ def foreign_format(head: bytes) -> tuple[str, str] | None:
 
 
 def _zipped(head: bytes) -> tuple[str, str]:
-    found = ((what, remedy) for begin, what, remedy in _ZIPPED if begin in head)
-    return next(found, ("a zip archive", "Unpack it first: unzip {name}"))
+    matches = ((what, remedy) for begin, what, remedy in _ZIPPED if begin in head)
+    return next(matches, ("a zip archive", "Unpack it first: unzip {name}"))
 
 
 def _is_binary(head: bytes) -> bool:
-    """Whether there are control characters that text has not, or bytes that are not UTF-8."""
+    """Whether there are control characters that do not occur in text, or bytes that are not UTF-8."""
     if any(byte < 9 or 14 <= byte < 27 or 28 <= byte < 32 for byte in head):
         return True
     try:
         head.decode()
     except UnicodeDecodeError as error:
-        return error.end < len(head) or len(head) - error.start > 3  # else the last character is only cut off
+        return error.end < len(head) or len(head) - error.start > 3  # otherwise the last character is just incomplete
     return False
 
 
@@ -111,7 +111,7 @@ def _wide_encoding(head: bytes) -> str | None:
             return code
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "UTF-16"
-    # Without a mark: nearly all bytes at even or at odd places are zero, none of the others.
+    # Without a mark: almost all bytes at even or at odd positions are zero, and none of the others.
     even, odd = head[0::2], head[1::2]
     for zeros, others, code in ((odd, even, "UTF-16LE"), (even, odd, "UTF-16BE")):
         if len(zeros) >= 8 and zeros.count(0) >= 0.9 * len(zeros) and not others.count(0):

@@ -1,4 +1,4 @@
-"""The JSON header beside an encoded text: what the ids are and where they come from."""
+"""The JSON header of an encoded text: its metadata and sources."""
 
 import json
 import math
@@ -11,12 +11,12 @@ from recurra.files import read_object, replace_file
 
 FORMAT = "recurra corpus 1"
 _DTYPES = ("<u1", "<u2", "<u4")
-# Fields that a header of an earlier version lacks.
-_LATER = ("spelling",)
+# Fields that headers of earlier versions do not have.
+_OPTIONAL = ("spelling",)
 
 
-class Span(NamedTuple):
-    """Tokens `start` to `end` come from the file `path`."""
+class SourceSpan(NamedTuple):
+    """The tokens `start` to `end` that come from the file `path`."""
 
     path: str
     start: int
@@ -25,19 +25,19 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """What is known of an encoded text.
+    """Metadata of an encoded text.
 
     Args:
-        dtype: of the ids: `<u1`, `<u2` or `<u4`.
-        tokens: how many ids.
-        characters: how many characters they were encoded from.
-        sha256: of the file of ids.
-        unit_sha256: `fingerprint` of the unit that encoded it.
-        unknown: how many ids stand for text outside the vocabulary.
-        unknown_symbols: that text and how often it was met, the 20 most frequent.
+        dtype: dtype of the ids: `<u1`, `<u2` or `<u4`.
+        tokens: number of ids.
+        characters: number of characters of the text.
+        sha256: checksum of the file of ids.
+        unit_sha256: `fingerprint` of the tokenizer.
+        unknown: number of unknown tokens.
+        unknown_symbols: the 20 most frequent unknown symbols with their counts.
         sources: the files, in order.
-        spelling: nats that spelling that text costs (`Tokenizer.spelling_nats`), without the first token, which nothing
-            predicts; None in a corpus of an earlier version, which did not count it.
+        spelling: nats to spell the unknown symbols (`Tokenizer.spelling_nats`), without the first token, which is not
+            predicted; None in a corpus of an earlier version, which did not store it.
     """
 
     dtype: str
@@ -47,31 +47,31 @@ class Header:
     unit_sha256: str
     unknown: int
     unknown_symbols: tuple[tuple[str, int], ...]
-    sources: tuple[Span, ...]
+    sources: tuple[SourceSpan, ...]
     spelling: float | None = None
 
 
 def header_path(path: Path) -> Path:
-    """Where the header of the corpus at `path` is."""
+    """Returns the path of the header of the corpus at `path`."""
     return path.with_name(path.name + ".json")
 
 
-def places_path(path: Path) -> Path:
-    """Where the places of unknown tokens of the corpus at `path` are; no file where nothing is unknown."""
+def unknown_path(path: Path) -> Path:
+    """Returns the path of the positions of unknown tokens of the corpus at `path`; no such file if there are none."""
     return path.with_name(path.name + ".unknown")
 
 
 def write_header(path: Path, header: Header) -> None:
-    """Write the header of the corpus at `path`, aside and then renamed."""
-    text = json.dumps({"format": FORMAT, **asdict(header)}, indent=1)  # in ASCII: names of files may be no UTF-8
+    """Writes the header of the corpus at `path` atomically."""
+    text = json.dumps({"format": FORMAT, **asdict(header)}, indent=1)  # in ASCII: file names may not be valid UTF-8
     replace_file(header_path(path), f"{text}\n".encode())
 
 
 def read_header(path: Path) -> Header:
-    """The header of the corpus at `path`.
+    """Reads the header of the corpus at `path`.
 
     Raises:
-        InputError: it is missing, no JSON, or a field is missing or of another type.
+        InputError: it is missing, not JSON, or a field is missing or of a wrong type.
     """
     target = header_path(path)
     fields = read_object(target, missing="encode the text again", mend="Encode the text again")
@@ -84,14 +84,14 @@ def read_header(path: Path) -> Header:
         **fields
         | {
             "unknown_symbols": tuple((symbol, count) for symbol, count in fields["unknown_symbols"]),
-            "sources": tuple(Span(*span) for span in fields["sources"]),
+            "sources": tuple(SourceSpan(*span) for span in fields["sources"]),
         }
     )
 
 
 def _wrong_field(fields: dict[str, Any]) -> str | None:
-    """The first field that is not what `Header` has there."""
-    sound = {
+    """The first field that is missing, unknown or of a wrong type."""
+    checks = {
         "dtype": lambda value: value in _DTYPES,
         "tokens": lambda value: _is_count(value) and value > 0,
         "characters": _is_count,
@@ -102,9 +102,9 @@ def _wrong_field(fields: dict[str, Any]) -> str | None:
         "sources": lambda value: _is_rows(value, (str, int, int)),
         "spelling": lambda value: value is None or (isinstance(value, float) and 0 <= value < math.inf),
     }
-    for name in [*sound, *fields]:
-        missing = name not in fields and name not in _LATER
-        if name not in sound or missing or not sound[name](fields.get(name)):
+    for name in [*checks, *fields]:
+        missing = name not in fields and name not in _OPTIONAL
+        if name not in checks or missing or not checks[name](fields.get(name)):
             return name
     return None
 

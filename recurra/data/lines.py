@@ -1,4 +1,4 @@
-"""Lines of a file as they come, each with its number, so that an error can say where."""
+"""Reads files line by line with line numbers for error messages."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from typing import Any, BinaryIO, NamedTuple
 from recurra.data.formats import HEAD, refuse_foreign
 from recurra.errors import InputError
 
-# Bytes of one line beyond which a file is no file of lines, and would not be read in constant memory.
+# Maximal bytes of a line: a file with longer lines is hardly a text file, and would need too much memory.
 _LONGEST_LINE = 1 << 24
 BOM = "\ufeff"
 
 
 class Line(NamedTuple):
-    """One line."""
+    """A line of a file."""
 
     number: int
     """From 1."""
     text: str
-    """Without its end, and without a byte order mark."""
+    """Without line ending and byte order mark."""
     raw: str
-    """As it was, end included."""
+    """Unchanged, with line ending."""
 
 
 def read_lines(file: BinaryIO, name: str) -> Iterator[Line]:
-    r"""The lines of an open file: UTF-8, ended by \n or \r\n; only those end a line.
+    r"""Iterates over the lines of an open file in UTF-8; only \n and \r\n end a line.
 
     Args:
-        file: open for reading bytes; a pipe will do.
-        name: what errors call it.
+        file: open for reading bytes; a pipe is supported.
+        name: name of the file in error messages.
 
     Raises:
-        InputError: what is no text by its first bytes (`refuse_foreign`); a line that is not UTF-8 or has more than
-            16 MiB, with its number.
+        InputError: the file is not text by its first bytes (`refuse_foreign`), or a line is not UTF-8 or has more than
+            16 MiB; with the line's number.
     """
     number = 0
     while data := file.readline(_LONGEST_LINE):
@@ -46,12 +46,12 @@ def read_lines(file: BinaryIO, name: str) -> Iterator[Line]:
         number += 1
         if len(data) == _LONGEST_LINE:
             raise InputError(f"{name}:{number}: a line of more than {_LONGEST_LINE:,} bytes. Is this a text file?")
-        yield decoded(data, number, name)
+        yield decode_line(data, number, name)
 
 
 def head_of(first: bytes, file: BinaryIO) -> bytes:
-    """The beginning of a file for `refuse_foreign`, when only its first line was read; its place stays as it is."""
-    # A pipe that is typed into is not waited for: its first line has to do.
+    """Returns the beginning of a file for `refuse_foreign` after its first line was read; keeps the file position."""
+    # Reading more from an interactive pipe would block: its first line must be enough.
     if len(first) >= HEAD or not file.seekable():
         return first[:HEAD]
     place = file.tell()
@@ -60,8 +60,8 @@ def head_of(first: bytes, file: BinaryIO) -> bytes:
     return first + more
 
 
-def decoded(data: bytes, number: int, name: str) -> Line:
-    """One line of a file from its bytes, the end included.
+def decode_line(data: bytes, number: int, name: str) -> Line:
+    """Decodes one line of a file, line ending included.
 
     Raises:
         InputError: it is not UTF-8.
@@ -80,12 +80,12 @@ def decoded(data: bytes, number: int, name: str) -> Line:
 
 @contextmanager
 def open_bytes(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file open for reading bytes.
+    """Opens a file for reading bytes.
 
     Raises:
-        InputError: it is missing, a folder, or cannot be read.
+        InputError: it does not exist, is a folder, or cannot be read.
     """
-    # The caller's block runs outside of any handler: what it fails to write is no fault of this file.
+    # No exception handler around the caller's block: its errors may concern other files.
     with io.BufferedReader(_open(Path(path))) as file:
         yield file
 
@@ -102,11 +102,11 @@ def _open(path: Path) -> InputFile:
 
 
 class InputFile(io.FileIO):
-    """A file open for reading whose failures name it, wherever they happen.
+    """A file open for reading whose read errors contain its name.
 
     Args:
-        file: a path, or the number of an open file, which stays open.
-        name: what errors call it.
+        file: a path, or the descriptor of an open file, which stays open.
+        name: name of the file in error messages.
 
     Raises:
         OSError: it cannot be opened.
@@ -115,26 +115,26 @@ class InputFile(io.FileIO):
 
     def __init__(self, file: Path | int, name: str) -> None:
         super().__init__(file, "rb", closefd=not isinstance(file, int))
-        self._called = name
+        self._name = name
 
     def readinto(self, buffer: Any, /) -> int | None:
-        """Reads as FileIO does; with other failures."""
+        """Reads like FileIO, but raises InputError."""
         try:
             return super().readinto(buffer)
         except OSError as error:
             raise self._unreadable(error) from error
 
     def readall(self) -> bytes:
-        """Reads as FileIO does; with other failures."""
+        """Reads like FileIO, but raises InputError."""
         try:
             return super().readall()
         except OSError as error:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: OSError) -> InputError:
-        return InputError(f"{self._called}: cannot be read: {error.strerror or error}")
+        return InputError(f"{self._name}: cannot be read: {error.strerror or error}")
 
 
 def end_of(raw: str) -> str:
-    r"""What ends a line: \n, \r\n, or nothing where the file stops."""
+    r"""Returns the line ending: \n, \r\n, or "" for a last line without one."""
     return "\r\n" if raw.endswith("\r\n") else "\n" if raw.endswith("\n") else ""

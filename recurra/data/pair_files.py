@@ -1,4 +1,4 @@
-"""Files of pairs, tables or parallel: checked whole before anything is made of them."""
+"""Opens files of sentence pairs, tables or parallel files, and checks them completely."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from recurra.errors import InputError
 def open_pairs(
     files: Sequence[Path] = (), *, source: Sequence[Path] | None = None, target: Sequence[Path] | None = None
 ) -> Pairs:
-    """The pairs of tables or of parallel files, which are read once from end to end to check them.
+    """Opens tables or parallel files of pairs, and reads them once to check them.
 
-    A table has a source and a target a line, apart by a tab; lines with the same source, wherever they stand, are
-    several targets of it. Of parallel files each line of the one belongs to the same line of the other. A pair may
-    have empty sides.
+    A table has a source and a target per line, separated by a tab; lines with the same source anywhere in the tables
+    are several targets of it. In parallel files, line n of the source file belongs to line n of the target file. Either
+    side of a pair may be empty.
 
     Args:
         files: tables.
-        source: in place of them files of sources.
-        target: and those of their targets, as many.
+        source: instead of tables, files of sources.
+        target: the files of their targets, as many.
 
     Raises:
-        InputError: what cannot be read as pairs, with file and line.
+        InputError: a file cannot be read as pairs; with file and line.
     """
     if source is None and target is None:
         if not files:
             raise InputError("no files of pairs: name a table such as pairs.tsv, or files by --source and --target")
         opened: PairFiles = PairTables.open(files)
     elif files:
-        raise InputError(f"{files[0]}: give files of pairs, or files of sources and targets, not both")
+        raise InputError(f"{files[0]}: name files of pairs, or files of sources and targets, not both")
     elif not source or not target:
         raise InputError("sources and targets go together: name files by --source and by --target")
     else:

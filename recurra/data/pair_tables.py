@@ -1,4 +1,4 @@
-"""Tables of a source and a target a line, in which lines of one source belong together wherever they stand."""
+"""Tables of pairs, one source and target per line; lines with the same source are grouped wherever they are."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.lines import Line, decoded, open_bytes, read_lines
+from recurra.data.lines import Line, decode_line, open_bytes, read_lines
 from recurra.data.pairs import Pair, is_empty
 from recurra.data.text import check_file
 from recurra.errors import InputError
 
-# Of a source's digest: enough that two sources never share one.
+# Bytes of a source's digest: enough to exclude collisions.
 _BYTES = 12
 Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class PairTables:
-    """Tables of pairs; of each line only its place is held, of each source a digest while the files are checked.
+    """Tables of pairs. Only the offset of each line is held in memory, and a digest of each source while checking.
 
     Args:
         paths: the files.
-        stamps: the size and the time of each file when it was checked.
-        starts: (F + 1,) the number of the first line of each file, and of all.
-        offsets: (L,) where each line begins in its file, in bytes.
-        order: (L,) the lines in the order of the sources they have, those first met first.
-        ends: (N,) where in `order` the lines of each source end.
+        stamps: size and modification time of each file when it was checked.
+        starts: (F + 1,) the number of the first line of each file, and the number of all lines.
+        offsets: (L,) the start of each line in its file, in bytes.
+        order: (L,) the lines grouped by source, sources in order of first occurrence.
+        ends: (N,) the end of the lines of each source in `order`.
     """
 
     paths: Sequence[Path]
@@ -45,10 +45,10 @@ class PairTables:
 
     @classmethod
     def open(cls, paths: Sequence[Path]) -> PairTables:
-        """The tables, read once to check them and to find the lines of each source.
+        """Reads the tables once to check them and to group lines by source.
 
         Raises:
-            InputError: a file that cannot be read, or a line that is no pair.
+            InputError: a file cannot be read, or a line is not a pair.
         """
         paths = [Path(path) for path in paths]
         for path in paths:
@@ -61,7 +61,7 @@ class PairTables:
             with open_bytes(path) as file:
                 for line in read_lines(file, str(path)):
                     source, _ = columns(line, path)
-                    # Sources of nothing are not the same source.
+                    # Empty sources are not grouped.
                     number = count if is_empty(source) else known.setdefault(_digest(source), count)
                     count += number == count
                     numbers.append(number)
@@ -76,26 +76,26 @@ class PairTables:
         return len(self.ends)
 
     def read(self, first: int, last: int) -> Iterator[Pair]:
-        """Sources `first` to before `last` with their targets."""
+        """Iterates over sources `first` to before `last` with their targets."""
         with closing(_Rows(self)) as rows:
             for number in range(first, min(last, len(self))):
                 begin = self.ends[number - 1] if number else 0
                 lines = self.order[begin : self.ends[number]].tolist()
-                found = [rows.row(line) for line in lines]
-                yield Pair(found[0][0], [target for _, target in found], self.place(lines[0]))
+                pairs = [rows.row(line) for line in lines]
+                yield Pair(pairs[0][0], [target for _, target in pairs], self.place(lines[0]))
 
     def file_of(self, line: int) -> int:
-        """The number of the file that has a line."""
+        """Returns the number of the file of a line."""
         return bisect_right(self.starts, line) - 1
 
     def place(self, line: int) -> str:
-        """A line as file:line."""
+        """Formats a line as file:line."""
         file = self.file_of(line)
         return f"{self.paths[file]}:{line - self.starts[file] + 1}"
 
 
 class _Rows:
-    """Lines by their numbers; one file is open at a time, because most sources have their lines side by side."""
+    """Reads lines by number, with one open file at a time, because the lines of a source are usually adjacent."""
 
     def __init__(self, tables: PairTables) -> None:
         self._tables = tables
@@ -103,7 +103,7 @@ class _Rows:
         self._stack = ExitStack()
 
     def row(self, line: int) -> tuple[str, str]:
-        """The source and the target in a line."""
+        """Returns the source and the target of a line."""
         number = self._tables.file_of(line)
         path = self._tables.paths[number]
         if number != self._number:
@@ -112,28 +112,28 @@ class _Rows:
                 raise InputError(f"{path}: has changed since it was checked. Keep it unchanged, and start again")
             self._number, self._file = number, self._stack.enter_context(open_bytes(path))
         self._file.seek(int(self._tables.offsets[line]))
-        return columns(decoded(self._file.readline(), line - self._tables.starts[number] + 1, str(path)), path)
+        return columns(decode_line(self._file.readline(), line - self._tables.starts[number] + 1, str(path)), path)
 
     def close(self) -> None:
-        """Closes the file that is open."""
+        """Closes the open file."""
         self._stack.close()
 
 
 def columns(line: Line, path: Path) -> tuple[str, str]:
-    """The source and the target of a line; both empty where the line is.
+    """Returns the source and the target of a line; both are empty for an empty line.
 
     Raises:
-        InputError: the line has not two columns.
+        InputError: the line does not have two columns.
     """
     fields = line.text.split("\t")
     if len(fields) == 2:
         return fields[0], fields[1]
     if is_empty(line.text):
         return "", ""
-    found = f"{len(fields)} columns" if len(fields) > 1 else "no tab"
+    problem = f"{len(fields)} columns" if len(fields) > 1 else "no tab"
     raise InputError(
-        f"{path}:{line.number}: {found}, expected a source and a target apart by one tab. Files of sources and of "
-        "targets are named by --source and --target"
+        f"{path}:{line.number}: {problem}, expected a source and a target separated by one tab. Parallel files are "
+        "named by --source and --target"
     )
 
 
@@ -142,5 +142,5 @@ def _digest(source: str) -> bytes:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    told = path.stat()
-    return told.st_size, told.st_mtime_ns
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns

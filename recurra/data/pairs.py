@@ -1,4 +1,4 @@
-"""A source and its targets; many of them, streamed out of files as often as they are needed."""
+"""Sources with their targets, streamed from files as often as needed."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from recurra.data.text import BLOCK
 
 
 class Pair(NamedTuple):
-    """A source and what it may become."""
+    """A source and its targets."""
 
     source: str
     targets: list[str]
     """One or more, in the order of the file."""
     place: str
-    """Where the source first stands, as file:line."""
+    """The first line of the source, as file:line."""
 
 
 def is_empty(text: str) -> bool:
-    """Whether there is nothing to read in a source or a target: no character, or only whitespace."""
+    """Whether a source or a target is empty or only whitespace."""
     return not text.strip()
 
 
 class PairFiles(Protocol):
-    """Files that hold pairs."""
+    """Files of pairs."""
 
     @property
     def paths(self) -> Sequence[Path]:
-        """The files, those of targets aside."""
+        """The files, without those of targets."""
         ...
 
     def __len__(self) -> int:
-        """How many pairs there are."""
+        """Number of pairs."""
         ...
 
     def read(self, first: int, last: int) -> Iterator[Pair]:
-        """Pairs `first` to before `last`."""
+        """Iterates over the pairs `first` to before `last`."""
         ...
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs `first` to before `last` of some files, read anew each time; `open_pairs` makes one."""
+    """Pairs `first` to before `last` of files, read from disk at each iteration; see `open_pairs`."""
 
     files: PairFiles
     first: int
@@ -57,19 +57,19 @@ class Pairs:
         return self.files.read(self.first, self.last)
 
     def part(self, first: int, last: int) -> Pairs:
-        """Pairs `first` to before `last` of these."""
+        """Returns the pairs `first` to before `last` of these."""
         return replace(self, first=self.first + first, last=min(self.first + last, self.last))
 
 
 @dataclass(frozen=True)
 class PairText:
-    """One side of pairs, or both, as a text to take a vocabulary from; pairs with an empty side have no part in it.
+    """One side of pairs, or both, as a text to build a vocabulary from; pairs with an empty side are skipped.
 
     Args:
-        pairs: where the sentences are.
-        sources: take the sources, each once.
-        targets: take the targets.
-        between: what stands between two sentences; nothing where every character would count.
+        pairs: the pairs.
+        sources: include the sources, each once.
+        targets: include the targets.
+        between: separator of sentences; "" if every character would be counted.
     """
 
     pairs: Pairs
@@ -84,20 +84,20 @@ class PairText:
             yield from blocks
 
     def files(self, block_size: int = BLOCK, /) -> Iterator[tuple[Path, Iterator[str]]]:
-        """All sentences as of one file, in pieces of about `block_size` characters."""
+        """All sentences as one file, in pieces of about `block_size` characters."""
         yield self.pairs.files.paths[0], self._blocks(block_size)
 
     def _blocks(self, block_size: int) -> Iterator[str]:
-        held: list[str] = []
+        parts: list[str] = []
         size = 0
         for sentence in self._sentences():
-            held += (sentence, self.between)
+            parts += (sentence, self.between)
             size += len(sentence)
             if size >= block_size:
-                yield "".join(held)
-                held, size = [], 0
-        if held:
-            yield "".join(held)
+                yield "".join(parts)
+                parts, size = [], 0
+        if parts:
+            yield "".join(parts)
 
     def _sentences(self) -> Iterator[str]:
         for pair in self.pairs:

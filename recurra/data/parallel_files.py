@@ -1,4 +1,4 @@
-"""Two files, of which each line of the one belongs to the same line of the other."""
+"""Parallel files: line n of a source file belongs to line n of its target file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from recurra.errors import InputError
 
 @dataclass(frozen=True)
 class ParallelFiles:
-    """Files of sources and, line by line, of their targets.
+    """Files of sources and of their targets, aligned by line.
 
     Args:
-        paths: of sources.
-        targets: of targets; the i-th belongs to the i-th of sources.
-        count: how many lines they have.
+        paths: files of sources.
+        targets: files of targets; the i-th belongs to the i-th file of sources.
+        count: the number of lines.
     """
 
     paths: Sequence[Path]
@@ -30,16 +30,16 @@ class ParallelFiles:
 
     @classmethod
     def open(cls, sources: Sequence[Path], targets: Sequence[Path]) -> ParallelFiles:
-        """The files, read once to check them.
+        """Reads the files once to check them.
 
         Raises:
-            InputError: a file that cannot be read, or two of different length.
+            InputError: a file cannot be read, or two files have different numbers of lines.
         """
         sources, targets = [Path(path) for path in sources], [Path(path) for path in targets]
         if len(sources) != len(targets):
             raise InputError(
-                f"{len(sources)} files of sources and {len(targets)} of targets: expected as many, the first belongs "
-                "to the first"
+                f"{len(sources)} files of sources and {len(targets)} of targets: expected the same number, in the same "
+                "order"
             )
         for path in (*sources, *targets):
             check_file(path)
@@ -50,7 +50,7 @@ class ParallelFiles:
         return self.count
 
     def read(self, first: int, last: int) -> Iterator[Pair]:
-        """Pairs `first` to before `last`."""
+        """Iterates over the pairs `first` to before `last`."""
         return islice(self._read(), first, last)
 
     def _read(self) -> Iterator[Pair]:
@@ -63,6 +63,6 @@ class ParallelFiles:
                         longer, shorter = (theirs, ours) if source is None else (ours, theirs)
                         raise InputError(
                             f"{longer}:{number}: this line has no partner: {shorter} ends with line {number - 1}. "
-                            "Expected files of as many lines, each the partner of the other's"
+                            "Expected files with the same number of lines"
                         )
                     yield Pair(source.text, [target.text], f"{ours}:{number}")

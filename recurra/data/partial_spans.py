@@ -1,7 +1,8 @@
-"""Span labels of sentences in which some words have none: what is known of each word, coded as BIOES.
+"""Span labels of partially labelled sentences, converted to BIOES with sets of possible labels.
 
-A label of several letters stands for any of them: BS-PER is B-PER or S-PER. Such labels are needed where a scheme that
-does not mark ends meets a word without a label: of B-PER before it, nobody knows whether the span goes on.
+A label with several letters represents any of them: BS-PER is B-PER or S-PER. Such labels are needed next to words
+without a label in schemes that do not mark the end of a span: whether the span of a preceding B-PER continues there is
+unknown.
 """
 
 from __future__ import annotations
@@ -14,44 +15,45 @@ from recurra.data.spans import MARKS_ENDS, OUTSIDE, READ, convert, divide_label,
 Label = str | None
 CODED, CODED_LETTERS = "bioes", "BIES"
 OPEN = ("BI", "BS", "IE", "ES", "BIES")
-"""The letters of labels that stand for several."""
+"""The letters of labels with several possibilities."""
 # From (begins its span, ends its span) to the letter.
 _LETTER = {(True, False): "B", (False, False): "I", (False, True): "E", (True, True): "S"}
 
 
 def members(label: str) -> list[str]:
-    """The labels that a coded one stands for: B-PER and S-PER of BS-PER, itself where it has one letter."""
+    """Returns the labels that a coded label represents: B-PER and S-PER for BS-PER, itself for one letter."""
     letters, kind = divide_label(label)
     return [f"{letter}-{kind}" for letter in letters] if letters in OPEN else [label]
 
 
 def unsure_words(coded: Sequence[Label]) -> frozenset[int]:
-    """The words whose span is not known: without a label, of several letters, or in a span that runs into such a word.
+    """Returns the words whose span is unknown: no label, several letters, or next to a word without a label.
 
     Args:
-        coded: labels as `code` returns them.
+        coded: labels as returned by `code`.
     """
     if None not in coded:
         return frozenset()
     unsure = set()
     for place, label in enumerate(coded):
         letters = "" if label is None else divide_label(label)[0]
-        goes_on = letters in ("B", "I") and place + 1 < len(coded) and coded[place + 1] is None
-        came_in = letters in ("I", "E") and place > 0 and coded[place - 1] is None
-        if label is None or letters in OPEN or goes_on or came_in:
+        # A span that continues into, or from, a word without a label.
+        continues_into = letters in ("B", "I") and place + 1 < len(coded) and coded[place + 1] is None
+        continues_from = letters in ("I", "E") and place > 0 and coded[place - 1] is None
+        if label is None or letters in OPEN or continues_into or continues_from:
             unsure.add(place)
     return frozenset(unsure)
 
 
 def code(labels: Sequence[Label], scheme: str) -> list[Label]:
-    """Labels coded as BIOES; None stays None.
+    """Converts labels to BIOES; None stays None.
 
-    The sequences that a partly labelled sentence stands for are all well-formed ones whose words have these labels.
-    Of IOB1 it may be a few more: adjacent spans of a type after a word without a label, before an I- in the file.
+    A partially labelled sentence represents all well-formed sequences that have these labels. For IOB1 the result may
+    represent a few more: adjacent spans of one type after a word without a label, before an I- in the file.
 
     Args:
-        labels: well formed; None for a word without a label.
-        scheme: of the labels.
+        labels: well-formed labels; None for a word without a label.
+        scheme: the scheme of the labels.
     """
     complete = [label for label in labels if label is not None]
     if len(complete) == len(labels):
@@ -69,8 +71,8 @@ def code(labels: Sequence[Label], scheme: str) -> list[Label]:
     return coded
 
 
-def mended(labels: Sequence[Label], scheme: str) -> list[Label]:
-    """Labels that are not well formed as scorers read them: a word without a label ends the span before it."""
+def repair(labels: Sequence[Label], scheme: str) -> list[Label]:
+    """Makes labels well formed as scorers read them: a word without a label ends the span before it."""
     fixed: list[Label] = []
     for is_missing, run in groupby(labels, key=lambda label: label is None):
         words = list(run)
@@ -79,20 +81,20 @@ def mended(labels: Sequence[Label], scheme: str) -> list[Label]:
 
 
 def _renamed(label: str, scheme: str) -> str:
-    """A label of a scheme that marks ends in the letters of BIOES."""
+    """Converts a label of a scheme that marks ends to the letters of BIOES."""
     letter, kind = divide_label(label)
     return label if label == OUTSIDE else f"{READ[scheme][letter]}-{kind}"
 
 
 def _segment(labels: list[str], scheme: str, *, before: bool, after: bool) -> list[Label]:
-    """Consecutive labels of bio, iob1 or io, coded; `before` and `after` are whether words without a label adjoin."""
+    """Codes consecutive labels of bio, iob1 or io; `before` and `after` say whether a word without a label adjoins."""
     coded: list[Label] = list(labels_of([], len(labels), CODED))
     for kind, start, end in spans_of(labels, scheme):
-        # What each word may be: whether its span begins with it, and whether it ends with it.
+        # The possibilities of each word: whether it begins its span, and whether it ends it.
         begins = [{place == start} for place in range(start, end)]
         ends = [{place == end - 1} for place in range(start, end)]
         if start == 0 and before and labels[0][0] == "I":
-            # In BIO, I- goes on from the word before, whatever that is; in IOB1 and IO it may also begin a span.
+            # In BIO, I- continues a span from the word before; in IOB1 and IO it may also begin one.
             begins[0] = {False} if scheme == "bio" else {True, False}
         if end == len(labels) and after:
             ends[-1] = {True, False}

@@ -1,4 +1,4 @@
-"""Sentences out of files: words with fields, and every line around them, so that a file can be written as it was."""
+"""Sentences of labelled files: words with their fields, and all original lines, so that a file can be reproduced."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from recurra.data.lines import Line, end_of
 
 @dataclass(slots=True)
 class Sentence:
-    """One sentence; one without words is lines between sentences, such as comments at a file's end.
+    """A sentence; one without words holds lines between sentences, such as comments at the end of a file.
 
     Args:
         words: the words, in order.
         rows: the fields of each word's line.
-        lines: every line that belongs to the sentence, as it was: comments, multiword tokens, the empty line after it.
-        places: of each word, which of `lines` is its own.
-        number: the number of the first of `lines` in its file, from 1.
-        spaces: of each word, whether a space follows; None where the file does not say.
-        separator: what divides the fields of its lines, "tab" or "space"; None where the file does not say.
+        lines: all original lines of the sentence: comments, multiword tokens, the empty line after it.
+        places: the index in `lines` of each word's line.
+        number: the line number of the first of `lines` in its file, from 1.
+        spaces: whether a space follows each word; None if the file does not say.
+        separator: separator of the fields, "tab" or "space"; None if the file does not say.
     """
 
     words: list[str]
@@ -33,31 +33,31 @@ class Sentence:
     separator: str | None = None
 
     def line_of(self, word: int) -> int:
-        """The number of a word's line in its file."""
+        """Returns the line number of a word in its file."""
         return self.number + (self.places[word] if self.places else 0)
 
     def with_rows(self, rows: list[list[str]], separator: str) -> Iterator[str]:
-        """The sentence's lines with other fields for its words; a line whose fields are the same stays as it was.
+        """Iterates over the sentence's lines with new fields; a line whose fields are equal is not changed.
 
         Args:
-            rows: for each word the fields of its line, and perhaps further ones.
-            separator: what divides them; between spaces, those of the line stay as many as they were.
+            rows: the fields of each word's line, possibly with additional ones.
+            separator: separator of the fields; with spaces, the original runs of spaces are kept.
         """
         if rows == self.rows:
             yield from self.lines
             return
-        own = dict(zip(self.places, range(len(rows)), strict=True))
+        word_of_line = dict(zip(self.places, range(len(rows)), strict=True))
         for place, raw in enumerate(self.lines):
-            word = own.get(place)
+            word = word_of_line.get(place)
             if word is None or rows[word] == self.rows[word]:
                 yield raw
             else:
                 mark = "\ufeff" if raw.startswith("\ufeff") else ""
-                yield mark + _joined(rows[word], separator, raw.removeprefix(mark)) + end_of(raw)
+                yield mark + _join(rows[word], separator, raw.removeprefix(mark)) + end_of(raw)
 
 
-def _joined(fields: list[str], separator: str, raw: str) -> str:
-    """A line of other fields: with tabs between them, or the spaces that `raw` has around its own."""
+def _join(fields: list[str], separator: str, raw: str) -> str:
+    """Joins fields to a line with tabs, or with the runs of spaces of the original line `raw`."""
     if separator != " ":
         return separator.join(fields)
     before, *between = re.split("[^ ]+", raw.removesuffix("\n").removesuffix("\r"))
@@ -67,24 +67,24 @@ def _joined(fields: list[str], separator: str, raw: str) -> str:
 
 
 class Block(NamedTuple):
-    """The lines from one empty line to the next, empty lines after them included."""
+    """The lines from one empty line to the next, including the empty lines after them."""
 
     lines: list[Line]
     filled: int
-    """How many of the lines come before the empty ones."""
+    """Number of lines before the empty ones."""
 
 
 def blocks(lines: Iterator[Line], is_empty: Callable[[str], bool]) -> Iterator[Block]:
-    """The lines of a file in blocks that empty lines divide; those before the first block belong to it."""
-    held: list[Line] = []
+    """Divides the lines of a file at empty lines; empty lines before the first block belong to it."""
+    block: list[Line] = []
     filled, begun = 0, False
     for line in lines:
         empty = is_empty(line.text)
-        if begun and not empty and filled < len(held):
-            yield Block(held, filled)
-            held, filled = [], 0
-        held.append(line)
+        if begun and not empty and filled < len(block):
+            yield Block(block, filled)
+            block, filled = [], 0
+        block.append(line)
         if not empty:
-            begun, filled = True, len(held)
-    if held:
-        yield Block(held, filled)
+            begun, filled = True, len(block)
+    if block:
+        yield Block(block, filled)

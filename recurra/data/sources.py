@@ -1,4 +1,4 @@
-"""The text that is on every machine: Python's own standard library."""
+"""A text available on every machine: the source of Python's standard library."""
 
 import os
 import sysconfig
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recurra.errors import RecurraError
 
-# Tests, installed packages and tables written by scripts are not how people write Python.
+# Tests, installed packages and generated tables are not typical Python code.
 _FOLDERS = {"site-packages", "dist-packages", "test", "tests", "idle_test", "idlelib", "encodings", "pydoc_data"}
 _FOLDER_BEGINNINGS = ("config-", "__pycache__")
 # The first three differ from machine to machine, the last two are tables of characters.
@@ -17,18 +17,18 @@ _HELD_OUT = 20
 
 
 def python_sources() -> tuple[list[Path], list[Path]]:
-    """The source files of the running interpreter's standard library: to train on, and held out (one in twenty).
+    """Returns the source files of the interpreter's standard library: training files, and one in twenty held out.
 
-    Without installed packages, tests, idlelib, generated tables, and files that are empty or not UTF-8. Sorted by path,
-    and held out by a checksum of the path, so that two machines with the same Python agree.
+    Installed packages, tests, idlelib, generated tables, and files that are empty or not UTF-8 are excluded. Files are
+    sorted by path and held out by a checksum of the path, so that machines with the same Python agree.
 
     Raises:
-        RecurraError: the library is not there as source files.
+        RecurraError: the library is not available as source files.
     """
     library = Path(sysconfig.get_path("stdlib"))
     train: list[Path] = []
     valid: list[Path] = []
-    for relative in sorted(_names(library)):
+    for relative in sorted(_source_files(library)):
         path = library / relative
         if _is_text(path):
             held_out = zlib.crc32(relative.encode()) % _HELD_OUT == 0
@@ -38,13 +38,13 @@ def python_sources() -> tuple[list[Path], list[Path]]:
     return train, valid
 
 
-def _names(library: Path) -> list[str]:
-    """The paths of the wanted files below `library`, with forward slashes."""
+def _source_files(library: Path) -> list[str]:
+    """The relative paths of the selected files in `library`, with forward slashes."""
     names = []
     for folder, below, files in os.walk(library):
         below[:] = [name for name in below if name not in _FOLDERS and not name.startswith(_FOLDER_BEGINNINGS)]
-        wanted = [name for name in files if name.endswith(".py") and not name.startswith(_FILE_BEGINNINGS)]
-        names += [(Path(folder) / name).relative_to(library).as_posix() for name in wanted]
+        kept = [name for name in files if name.endswith(".py") and not name.startswith(_FILE_BEGINNINGS)]
+        names += [(Path(folder) / name).relative_to(library).as_posix() for name in kept]
     return names
 
 

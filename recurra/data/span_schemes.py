@@ -1,4 +1,4 @@
-"""Which scheme the span labels of a file follow, and labels that look like spans in none of them."""
+"""Detects the scheme of the span labels of a file, and labels that look like spans of an unknown scheme."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from recurra.data.spans import MARKS_ENDS, OUTSIDE, SCHEMES, divide_label, first_fault
 
-# Letters of which a set of labels must have one, to be of the scheme.
+# Letters of which the labels must have at least one to be of the scheme.
 _TELLING = {"io": "I", "bio": "B", "bioes": "ES", "bilou": "LU", "bmes": "M", "bmewo": "W"}
 _LETTERS, _INNER = "BIESLUMW", "IELM"
 _TYPED = re.compile(r"(?P<letter>[BIESLUMW])[-_:./|](?P<kind>.+)", re.IGNORECASE)
@@ -15,9 +15,9 @@ _TYPED_BEFORE = re.compile(r"(?P<kind>.+)[-_:./|](?P<letter>[BIESLUMW])", re.IGN
 
 
 def scheme_of(labels: Iterable[str]) -> str | None:
-    """The scheme that a set of labels follows by its letters; None where it follows none.
+    """Returns the scheme of a set of labels by its letters; None if it is none.
 
-    IOB1 has the letters of BIO: only whole sequences tell them apart, see `SchemeFinder`.
+    IOB1 has the same letters as BIO: they differ only in whole sequences, see `SchemeFinder`.
     """
     letters = set()
     for label in set(labels) - {OUTSIDE}:
@@ -33,29 +33,29 @@ def scheme_of(labels: Iterable[str]) -> str | None:
 
 
 class SchemeFinder:
-    """Finds the scheme of the sentences that it has seen."""
+    """Detects the scheme of the labels of sentences."""
 
     def __init__(self) -> None:
         self.labels: set[str] = set()
         self._fits = {"bio": True, "iob1": True}
 
     def add(self, labels: Sequence[str | None]) -> None:
-        """One sentence; None for a word without a label."""
+        """Adds the labels of a sentence; None for a word without a label."""
         self.labels.update(label for label in labels if label is not None)
         for scheme, fits in self._fits.items():
             self._fits[scheme] = fits and first_fault(labels, scheme) is None
 
     def scheme(self) -> str | None:
-        """The scheme: IOB1 where all sequences are well formed in it and not in BIO; None for labels without spans."""
+        """Returns the scheme; IOB1 if all sequences are well formed in it but not in BIO; None for no span labels."""
         scheme = scheme_of(self.labels)
         return "iob1" if scheme == "bio" and self._fits["iob1"] and not self._fits["bio"] else scheme
 
 
 def looks_like_spans(labels: Collection[str]) -> list[str]:
-    """Some of a set's labels that look like those of spans although `scheme_of` knows no such scheme; [] if none do.
+    """Returns some labels that look like span labels although `scheme_of` knows no such scheme; [] if there are none.
 
-    That is: a type with B and with a letter that goes on from B, before or after it (B_PER and I_PER, PER-B and PER-I,
-    b-per and i-per); such letters alone; or nothing but O and letters with a type.
+    That is the case for a type with B and a letter that continues B, before or after the type (B_PER and I_PER, PER-B
+    and PER-I, b-per and i-per), for such letters without a type, and if all labels are O or letters with a type.
     """
     outside = {OUTSIDE, OUTSIDE.lower()} & set(labels)
     labels = sorted(set(labels) - outside)

@@ -1,4 +1,4 @@
-"""Labels that mark spans: their schemes, the rules of each, what they mean, and from one scheme to another."""
+"""Schemes of span labels (BIO, BIOES, …): their rules, spans to labels and back, conversion between schemes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from recurra.errors import InputError, nearest
 
 OUTSIDE = "O"
 _CANONICAL = "BIES"
-# How each scheme writes the first, an inner, the last word of a span, and the only word of one. In IOB1, a span that
-# directly follows another of its type begins with B (Ramshaw & Marcus 1995), which no table of letters can say.
-_WRITTEN = {
+# The letters of each scheme for the first, inner and last word of a span, and for a single-word span. In IOB1, a span
+# that directly follows another of its type begins with B (Ramshaw & Marcus 1995), which this table cannot express.
+_LETTERS_OF = {
     "bio": "BIIB",
     "iob1": "IIII",
     "io": "IIII",
@@ -23,20 +23,21 @@ _WRITTEN = {
     "bmes": "BMES",
     "bmewo": "BMEW",
 }
-SCHEMES = {**{name: "".join(sorted(set(letters))) for name, letters in _WRITTEN.items()}, "iob1": "BI"}
-"""The scheme's name to the letters that stand before a type, as in B-PER; O is outside in all."""
+SCHEMES = {**{name: "".join(sorted(set(letters))) for name, letters in _LETTERS_OF.items()}, "iob1": "BI"}
+"""Maps a scheme's name to its letters before a type, as in B-PER; O is outside in all schemes."""
 ALIASES = {"iob2": "bio", "iobes": "bioes", "bioul": "bilou"}
-"""Other names of schemes."""
-MARKS_ENDS = frozenset(name for name, letters in _WRITTEN.items() if len(set(letters)) == len(_CANONICAL))
-"""Schemes whose labels say where a span ends: BIOES, in these letters or others."""
+"""Alternative names of schemes."""
+MARKS_ENDS = frozenset(name for name, letters in _LETTERS_OF.items() if len(set(letters)) == len(_CANONICAL))
+"""Schemes whose labels mark the end of a span: BIOES, with these letters or others."""
 READ = {
-    name: dict(zip(_WRITTEN[name] if name in MARKS_ENDS else _CANONICAL, _CANONICAL, strict=True)) for name in SCHEMES
+    name: dict(zip(_LETTERS_OF[name] if name in MARKS_ENDS else _CANONICAL, _CANONICAL, strict=True))
+    for name in SCHEMES
 }
-"""From a scheme's letters to those of BIOES."""
+"""Maps a scheme's letters to those of BIOES."""
 
 
 class Span(NamedTuple):
-    """Words `start` to before `end` and what they are."""
+    """A span of words, `start` to before `end`, and its type."""
 
     kind: str
     start: int
@@ -44,10 +45,10 @@ class Span(NamedTuple):
 
 
 def check_scheme(scheme: str) -> None:
-    """Refuses a scheme that is not known.
+    """Checks that a scheme is known.
 
     Raises:
-        InputError: with the nearest name.
+        InputError: it is not; the message suggests the nearest name.
     """
     if scheme not in SCHEMES and scheme not in ALIASES:
         raise InputError(
@@ -56,19 +57,19 @@ def check_scheme(scheme: str) -> None:
 
 
 def divide_label(label: str) -> tuple[str, str]:
-    """The letter and the type of a label: ("B", "PER") of B-PER, ("O", "") of O."""
+    """Returns the letter and the type of a label: ("B", "PER") for B-PER, ("O", "") for O."""
     letter, _, kind = label.partition("-")
     return letter, kind
 
 
 def _canonical(label: str | None, scheme: str) -> tuple[str, str]:
-    """The letter, as BIOES has it, and the type of a label; O for what is before and after a sentence."""
+    """The letter in BIOES and the type of a label; O for None, the position before and after a sentence."""
     letter, kind = divide_label(OUTSIDE if label is None else label)
     return READ[scheme].get(letter, letter), kind
 
 
 def may_follow(before: str | None, label: str | None, scheme: str) -> bool:
-    """Whether a label may stand after another; None is what is before a sentence's first and after its last word."""
+    """Whether a label may follow another; None represents the position before and after the sentence."""
     letter, kind = _canonical(label, scheme)
     last, last_kind = _canonical(before, scheme)
     inside = last in ("B", "I") and kind == last_kind
@@ -84,18 +85,18 @@ def may_follow(before: str | None, label: str | None, scheme: str) -> bool:
 
 
 class Rules(NamedTuple):
-    """What a scheme allows, as masks over labels, True where allowed."""
+    """The allowed labels of a scheme, as masks that are True where allowed."""
 
     start: Tensor
     """bool (K,)."""
     between: Tensor
-    """bool (K, K), from row to column."""
+    """bool (K, K), row followed by column."""
     end: Tensor
     """bool (K,)."""
 
 
 def rules(labels: Sequence[str], scheme: str, *, adjacent: bool = True) -> Rules:
-    """Which labels may begin a sentence, follow one another and end it.
+    """Returns which labels may begin a sentence, follow each other, and end a sentence.
 
     Args:
         labels: the K labels.
@@ -116,22 +117,22 @@ def rules(labels: Sequence[str], scheme: str, *, adjacent: bool = True) -> Rules
 
 
 def first_fault(labels: Sequence[str | None], scheme: str) -> tuple[int, str] | None:
-    """Where a sequence is not well formed, and why; None where it is.
+    """Returns the position and description of the first error of a sequence; None if it is well formed.
 
     Args:
-        labels: None for a word without a label, which is whatever makes the sequence well formed.
+        labels: None for a word without a label, which may have any label that makes the sequence well formed.
         scheme: of `SCHEMES`.
     """
     known = SCHEMES[scheme] + OUTSIDE
     candidates = _candidates(labels, scheme) if None in labels else []
-    before: list[str | None] = [None]  # what the word before may be
+    before: list[str | None] = [None]  # the possible labels of the word before
     for place, label in enumerate(labels):
         if label is None:
             before = [one for one in candidates if any(may_follow(last, one, scheme) for last in before)]
             continue
         letter, kind = divide_label(label)
         if letter not in known or bool(kind) != (letter != OUTSIDE):
-            return place, f"label {label!r} is no {scheme.upper()} label"
+            return place, f"label {label!r} is not a {scheme.upper()} label"
         if not any(may_follow(last, label, scheme) for last in before):
             return place, f"{label} {_after(labels, place)}"
         before = [label]
@@ -141,7 +142,7 @@ def first_fault(labels: Sequence[str | None], scheme: str) -> tuple[int, str] | 
 
 
 def _candidates(labels: Sequence[str | None], scheme: str) -> list[str | None]:
-    """What a word without a label may be: outside, or of a type that the sentence has."""
+    """The possible labels of a word without a label: outside, or of a type in the sentence."""
     kinds = sorted({divide_label(label)[1] for label in labels if label is not None} - {""})
     return [OUTSIDE, *(f"{letter}-{kind}" for kind in kinds for letter in SCHEMES[scheme])]
 
@@ -153,15 +154,15 @@ def _after(labels: Sequence[str | None], place: int) -> str:
 
 
 def spans_of(labels: Sequence[str], scheme: str = "bioes") -> list[Span]:
-    """The spans that labels mark, in order, as conlleval reads them.
+    """Returns the spans of a label sequence, in order, as conlleval reads them.
 
-    A sequence that is not well formed is read as it is by everyone's scorer: I- or E- without a beginning begins a
-    span, and a span without an end ends before what cannot belong to it. So BIO, IOB1 and IO are read by the rules of
-    BIOES; BILOU and BMES have its letters replaced.
+    A sequence that is not well formed is read as usual scorers do: I- or E- without a beginning begins a span, and a
+    span without an end ends before a label that cannot continue it. BIO, IOB1 and IO are therefore read by the rules of
+    BIOES; the letters of BILOU and BMES are mapped to BIOES first.
 
     Args:
-        labels: of each word.
-        scheme: of `SCHEMES`, whose letters the labels have.
+        labels: the label of each word.
+        scheme: the scheme of the labels, of `SCHEMES`.
     """
     spans: list[Span] = []
     start, open_kind = 0, ""
@@ -179,12 +180,12 @@ def spans_of(labels: Sequence[str], scheme: str = "bioes") -> list[Span]:
 
 
 def labels_of(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
-    """The labels of a sentence of `length` words that mark the spans; in IO, adjacent ones of a type become one."""
+    """Returns the labels of a sentence of `length` words with these spans; IO merges adjacent spans of one type."""
     labels = [OUTSIDE] * length
     before = Span("", 0, 0)
     for span in spans:
         kind, start, end = span
-        first, inner, last, only = list(_WRITTEN[scheme])
+        first, inner, last, only = list(_LETTERS_OF[scheme])
         if scheme == "iob1" and before.kind == kind and before.end == start:
             first = only = "B"
         labels[start:end] = [f"{inner}-{kind}"] * (end - start)
@@ -195,16 +196,16 @@ def labels_of(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
 
 
 def convert(labels: Sequence[str], scheme: str, came_as: str = "bioes") -> list[str]:
-    """The same spans in a scheme; what was not well formed is so afterwards.
+    """Converts labels to another scheme; the result is always well formed.
 
     Args:
-        labels: in the letters of `came_as`.
-        scheme: of the result.
-        came_as: of the labels; "bioes" also reads bio, iob1 and io.
+        labels: labels in the scheme `came_as`.
+        scheme: scheme of the result.
+        came_as: scheme of `labels`; "bioes" also reads bio, iob1 and io.
     """
     return labels_of(spans_of(labels, came_as), len(labels), scheme)
 
 
 def letter_of(letter: str, scheme: str) -> str:
-    """A letter of BIES as a scheme writes it where its neighbours are not known: E is I in BIO."""
-    return _WRITTEN[scheme][_CANONICAL.index(letter)]
+    """Converts a letter of BIES to a scheme, regardless of neighbours: E is I in BIO."""
+    return _LETTERS_OF[scheme][_CANONICAL.index(letter)]

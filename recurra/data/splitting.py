@@ -1,4 +1,4 @@
-"""A text divided by position: the first part to train on, the rest to validate with."""
+"""Divides a text by position: the first part for training, the rest for validation."""
 
 import re
 import unicodedata
@@ -27,7 +27,7 @@ def split(text: Text, share: float, *, tokenizer: str) -> tuple[Text, Text]:
     Args:
         text: what to divide.
         share: the part held out, more than 0 and less than 1; 0.1 is exactly one tenth, rounded up to a character.
-        tokenizer: the name of the unit that will encode it.
+        tokenizer: the name of the tokenizer that will encode it.
 
     Raises:
         InputError: a share out of range, a text too short for two parts, or one without an end of a word to cut at.
@@ -45,7 +45,7 @@ def split(text: Text, share: float, *, tokenizer: str) -> tuple[Text, Text]:
 
 
 def _boundary(text: Text, place: int, tokenizer: str) -> int:
-    """The first place from `place` on that is fit to cut words or subwords at."""
+    """The first position from `place` on at which words or subwords can be cut."""
     # From one character earlier: a cut at the start of a line stays there.
     window = "".join(text.part(place - 1, place + _LONGEST_LINE).blocks())
     last = len(text) - place  # in the window, the place of the text's last character
@@ -57,9 +57,9 @@ def _boundary(text: Text, place: int, tokenizer: str) -> int:
         return place + word.start()
     if tokenizer == "word":
         raise InputError(
-            f"{text.sources[-1].path}: {len(text)} characters cannot be divided for the unit 'word': no word ends "
+            f"{text.sources[-1].path}: {len(text)} characters cannot be divided for the tokenizer 'word': no word ends "
             f"within {min(_LONGEST_LINE, last):,} characters of where the held-out part would begin. Give more text "
-            "with words apart by spaces, use --unit bpe, char or byte, or name validation files."
+            "with words separated by spaces, use --unit bpe, char or byte, or name validation files."
         )
     sentence = _SENTENCE_END.search(window)
     if sentence and sentence.end() <= last:

@@ -1,4 +1,4 @@
-"""Files read as one text: checked first, then streamed in blocks, never held whole."""
+"""Files as one text: checked first, then streamed in blocks, never held in memory as a whole."""
 
 import codecs
 import os
@@ -9,9 +9,9 @@ from pathlib import Path
 from recurra.data.formats import HEAD, refuse_foreign
 from recurra.errors import InputError
 
-# Bytes read at a time: large enough for NumPy to be busy, small enough to be nothing in memory.
+# Bytes read at a time: large enough to amortise the overhead per block, small compared with memory.
 BLOCK = 1 << 20
-# Characters without a place to cut at that a unit of words reads before it gives up, and one of subwords before it cuts
+# Maximal characters without a position to cut at: a word tokenizer then raises an error, and a subword tokenizer cuts
 # at any character.
 LONGEST_WORD = 1 << 20
 
@@ -22,8 +22,8 @@ class Source:
 
     Args:
         path: the file.
-        characters: how many characters it gives, the newline that joins it to the next file included.
-        joined: whether that newline is added, because the file does not end with one and is not the last.
+        characters: number of characters, including an added newline.
+        joined: whether a newline is added, because the file does not end with one and is not the last.
     """
 
     path: Path
@@ -33,9 +33,9 @@ class Source:
 
 @dataclass(frozen=True)
 class Text:
-    """Characters `start` to `end` of several files one after the other; `len` is how many characters.
+    """Characters `start` to `end` of the concatenation of files; `len` is the number of characters.
 
-    Line ends are kept as they are. `open_text` makes one, `split` divides one.
+    Line endings are kept. See `open_text` and `split`.
     """
 
     sources: tuple[Source, ...]
@@ -47,7 +47,7 @@ class Text:
         return self.end - self.start
 
     def part(self, start: int, end: int) -> "Text":
-        """Characters `start` to `end` of this text, as a text."""
+        """Returns characters `start` to `end` of this text."""
         return replace(self, start=self.start + start, end=min(self.start + end, self.end))
 
     def blocks(self, block_size: int = BLOCK) -> Iterator[str]:
@@ -56,7 +56,7 @@ class Text:
             yield from blocks
 
     def files(self, block_size: int = BLOCK) -> Iterator[tuple[Path, Iterator[str]]]:
-        """Each file that the text touches, with the pieces of it that belong to the text."""
+        """Iterates over the files of the text, each with its pieces."""
         begin = 0
         for source in self.sources:
             first, last = max(self.start - begin, 0), min(self.end - begin, source.characters)
@@ -66,19 +66,19 @@ class Text:
 
 
 def open_text(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, raw: bool = False) -> Text:
-    """The files as one text, each read once from end to end to check it and count its characters.
+    """Opens files as one text; each file is read once to check it and count its characters.
 
-    A file that does not end with a newline gets one before the next file, so that documents do not run together. A
-    byte order mark at the start of a UTF-8 file is dropped.
+    If a file does not end with a newline, one is added before the next file. A byte order mark at the start of a UTF-8
+    file is dropped.
 
     Args:
         paths: one file or several, in order.
-        raw: keep every byte, for the unit `byte`: nothing is dropped, and a byte that is not UTF-8 becomes a surrogate
-            escape (U+DC80 to U+DCFF) instead of an error.
+        raw: keep every byte, for the tokenizer `byte`: nothing is dropped, and a byte that is not UTF-8 becomes a
+            surrogate escape (U+DC80 to U+DCFF) instead of an error.
 
     Raises:
-        InputError: no files, or one that is missing, a folder, unreadable, empty, no text (an archive, UTF-16, …) or
-            not UTF-8 (with the byte offset).
+        InputError: there are no files, or one does not exist, is a folder, is unreadable, empty, not text (an archive,
+            UTF-16, …) or not UTF-8 (with the byte offset).
     """
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]
@@ -98,43 +98,44 @@ def open_text(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], 
 
 
 def chunks(blocks: Iterable[str], cut: Callable[[str], int], *, where: Path) -> Iterator[str]:
-    """The same text cut only where `cut` allows, so that what is encoded does not depend on where a block ended.
+    """Divides a text only where `cut` allows it, so that the encoding does not depend on the borders of blocks.
 
     Args:
         blocks: a text in pieces.
-        cut: how much of the start of a string may be encoded whatever follows it (`Tokenizer.cut`); of one longer than
-            `LONGEST_WORD` in which there is no such place, where it is to be cut all the same, or 0 for nowhere.
-        where: the file, for the error.
+        cut: returns the length of the prefix of a string whose encoding does not depend on what follows it
+            (`Tokenizer.cut`). For a string longer than `LONGEST_WORD` without such a position, it returns where to cut
+            anyway, or 0 to refuse it.
+        where: the file, for error messages.
 
     Raises:
-        InputError: a word of more than a million characters.
+        InputError: a word has more than a million characters.
     """
-    held = ""
+    pending_text = ""
     for block in blocks:
-        held += block
-        # In steps of one length: where a text without a place to cut at is cut must not depend on the blocks.
-        while len(held) > LONGEST_WORD:
-            end = cut(held[: LONGEST_WORD + 1])
+        pending_text += block
+        # In steps of fixed length, so that forced cuts do not depend on the blocks either.
+        while len(pending_text) > LONGEST_WORD:
+            end = cut(pending_text[: LONGEST_WORD + 1])
             if not end:
                 raise InputError(
-                    f"{where}: more than {LONGEST_WORD:,} characters without whitespace, expected words apart by "
+                    f"{where}: more than {LONGEST_WORD:,} characters without whitespace, expected words separated by "
                     "spaces. Use --unit bpe, --unit char or --unit byte."
                 )
-            yield held[:end]
-            held = held[end:]
-        end = cut(held)
+            yield pending_text[:end]
+            pending_text = pending_text[end:]
+        end = cut(pending_text)
         if end:
-            yield held[:end]
-            held = held[end:]
-    if held:
-        yield held
+            yield pending_text[:end]
+            pending_text = pending_text[end:]
+    if pending_text:
+        yield pending_text
 
 
 def check_file(path: Path) -> None:
-    """Refuses what is no file, is empty, or cannot be read twice.
+    """Checks that a path is a regular file that is not empty.
 
     Raises:
-        InputError: with the reason.
+        InputError: it is not; the message gives the reason.
     """
     if path.is_dir():
         raise InputError(f"{path}: is a folder, expected a text file. Name its files, for example {path / '*.txt'}.")
@@ -147,7 +148,7 @@ def check_file(path: Path) -> None:
 
 
 def _check_text(path: Path) -> None:
-    """Refuses what is no text by its first bytes."""
+    """Refuses files that are not text, by their first bytes."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
@@ -157,17 +158,17 @@ def _check_text(path: Path) -> None:
 
 
 def _measure(path: Path, raw: bool) -> tuple[int, bool]:
-    """How many characters a file has, and whether the last is a newline."""
+    """The number of characters of a file, and whether the last one is a newline."""
     characters, last = 0, ""
-    for block in _decoded(path, raw, BLOCK):
+    for block in _decode(path, raw, BLOCK):
         characters += len(block)
         last = block[-1]
     if not characters:
-        raise InputError(f"{path}: nothing but a byte order mark, expected text.")
+        raise InputError(f"{path}: only a byte order mark, expected text.")
     return characters, last == "\n"
 
 
-def _decoded(path: Path, raw: bool, block_size: int) -> Iterator[str]:
+def _decode(path: Path, raw: bool, block_size: int) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape" if raw else "strict")
     offset, started = 0, raw
     try:
@@ -207,6 +208,6 @@ def _between(source: Source, raw: bool, block_size: int, first: int, last: int) 
 
 
 def _with_newline(source: Source, raw: bool, block_size: int) -> Iterator[str]:
-    yield from _decoded(source.path, raw, block_size)
+    yield from _decode(source.path, raw, block_size)
     if source.joined:
         yield "\n"

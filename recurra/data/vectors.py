@@ -1,4 +1,4 @@
-"""Word vectors out of text files: those of fastText (.vec), GloVe and word2vec (.txt), gzipped or not."""
+"""Reads word vectors from text files of fastText (.vec), GloVe and word2vec (.txt), optionally gzipped."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from recurra.data.lines import Line, open_bytes, read_lines
 from recurra.errors import InputError
 
 _GZIP = b"\x1f\x8b"
-# What a fastText model begins with: no text, and of no other use here.
+# The signature of a binary fastText model.
 _FASTTEXT = b"\xba\x16\x4f\x2f"
 _PEEK = 4096
 
 
-class Vectors(NamedTuple):
-    """Words and a vector for each."""
+class WordVectors(NamedTuple):
+    """Words and their vectors."""
 
     words: list[str]
     matrix: npt.NDArray[np.float32]
@@ -33,25 +33,25 @@ class Vectors(NamedTuple):
 
 
 class _Header(NamedTuple):
-    """A first line of two numbers."""
+    """The header line: two whole numbers."""
 
     vectors: int
     size: int
 
 
-def read_vectors(path: Path, *, most: int | None = None) -> Vectors:
-    """The vectors in a file: a word and D numbers a line, apart by spaces; a first line of two numbers is a header.
+def read_vectors(path: Path, *, most: int | None = None) -> WordVectors:
+    """Reads a file with a word and D numbers per line, separated by spaces; a first line of two numbers is a header.
 
-    Of a word that comes twice the first vector is kept. A word may hold spaces: the numbers are what is last.
+    If a word occurs twice, its first vector is kept. A word may contain spaces: the last D fields are the numbers.
 
     Args:
-        path: the file; gzip is known by its first bytes.
-        most: read so many vectors at most; files have the most frequent words first.
+        path: the file; gzip is detected by the first bytes.
+        most: maximal number of vectors; files have the most frequent words first.
 
     Raises:
-        InputError: a file that cannot be read, is no text or has fewer vectors than its header says; or, with its
-            number, a line that is no vector of as many numbers as the first or the header, or holds one that is not
-            finite in float32.
+        InputError: the file cannot be read, is not text or has fewer vectors than in its header; or a line does not
+            have the number of fields of the first line or the header, or has a number that is not finite in float32;
+            with the line's number.
     """
     places: dict[str, int] = {}
     numbers, numbered = array("f"), array("q")
@@ -64,7 +64,9 @@ def read_vectors(path: Path, *, most: int | None = None) -> Vectors:
             size = size or len(fields) - 1
             word, values = " ".join(fields[: len(fields) - size]), _numbers(fields[len(fields) - size :])
             if not size or not word or values is None:
-                raise InputError(f"{path}:{line.number}: expected a word and {size or 'its'} numbers, apart by spaces")
+                raise InputError(
+                    f"{path}:{line.number}: expected a word and {size or 'its'} numbers, separated by spaces"
+                )
             if word in places:
                 repeated += 1
                 continue
@@ -74,20 +76,20 @@ def read_vectors(path: Path, *, most: int | None = None) -> Vectors:
             if most is not None and len(places) >= most:
                 break
     if not places:
-        raise InputError(f"{path}: no vector in it, expected a word and its numbers a line")
+        raise InputError(f"{path}: no vectors, expected a word and its numbers per line")
     total = len(places) + repeated
     if header is not None and most is None and total < header.vectors:
         raise InputError(
-            f"{path}: {total:,} vectors, but line 1 says {header.vectors:,}. Is it cut short? Download it again, or "
+            f"{path}: {total:,} vectors, but line 1 says {header.vectors:,}. Is it incomplete? Download it again, or "
             "correct line 1"
         )
     matrix = np.frombuffer(numbers, dtype=np.float32).reshape(len(places), size)
     _check_finite(matrix, list(places), numbered, path)
-    return Vectors(list(places), matrix)
+    return WordVectors(list(places), matrix)
 
 
 def _header(lines: Iterator[Line]) -> tuple[_Header | None, Iterator[Line]]:
-    """What a first line of two whole numbers says; and the lines of vectors."""
+    """Returns the header, if the first line is one, and the lines of vectors."""
     first = next(lines, None)
     if first is None:
         return None, lines
@@ -120,13 +122,13 @@ def _lines(file: BinaryIO, path: Path) -> Iterator[Line]:
 
 
 def _check_text(begins: bytes, path: Path) -> None:
-    """Refuses what is no text, by its first bytes."""
+    """Refuses files that are not text, by their first bytes."""
     if begins.startswith(_FASTTEXT):
         raise InputError(f"{path}: is a fastText model: name its .vec file")
     refuse_foreign(begins[:HEAD], str(path))
     if b"\0" in begins:
         raise InputError(
-            f"{path}: is no text but binary, as word2vec writes .bin. Convert it to text first, for example by "
+            f"{path}: is binary, such as .bin of word2vec, expected text. Convert it to text first, for example by "
             "gensim's save_word2vec_format(…, binary=False)"
         )
 
@@ -139,14 +141,14 @@ def _numbers(fields: list[str]) -> list[float] | None:
 
 
 def _check_finite(matrix: npt.NDArray[np.float32], words: list[str], lines: array[int], path: Path) -> None:
-    """Refuses numbers that are not finite: training would end at a loss that is not."""
-    # Sums in float64 are finite just where all numbers of float32 are.
+    """Refuses numbers that are not finite, because the loss would not be finite either."""
+    # A sum in float64 is finite exactly if all float32 numbers are.
     with np.errstate(invalid="ignore"):
         bad = np.flatnonzero(~np.isfinite(matrix.sum(1, dtype=np.float64)))
     if len(bad):
         row = int(bad[0])
         value = matrix[row][~np.isfinite(matrix[row])][0]
         raise InputError(
-            f"{path}:{lines[row]}: the vector of {words[row]!r} holds {value}, expected finite numbers of float32. "
+            f"{path}:{lines[row]}: the vector of {words[row]!r} has {value}, expected finite float32 numbers. "
             "Remove the line, or correct it"
         )

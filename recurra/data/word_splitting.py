@@ -1,4 +1,4 @@
-"""Words out of running text: punctuation set apart, English clitics as treebanks divide them."""
+"""Splits running text into words: punctuation is separated, English clitics are split as in treebanks."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _TOKEN = re.compile(
 
 
 def tokenize(text: str) -> tuple[list[str], list[bool]]:
-    """The words of a text, and for each whether a space follows.
+    """Returns the words of a text, and for each whether a space follows.
 
-    Writing systems without spaces between words are not divided: give such text with its words set apart.
+    Text in writing systems without spaces between words is not divided: separate its words first.
 
     Args:
         text: a sentence.
     """
-    found = list(_TOKEN.finditer(text))
-    words = [match.group() for match in found]
-    return words, [match.end() >= len(text) or text[match.end()].isspace() for match in found]
+    matches = list(_TOKEN.finditer(text))
+    words = [match.group() for match in matches]
+    return words, [match.end() >= len(text) or text[match.end()].isspace() for match in matches]

@@ -1,4 +1,4 @@
-"""A model's distribution over the next token, narrowed to what may come."""
+"""Filters on a model's distribution over the next token: temperature, top-k, top-p, min-p, repetition penalty."""
 
 import math
 from collections.abc import Iterable
@@ -10,30 +10,30 @@ from torch import Tensor
 from recurra.decoding.options import SamplingOptions
 from recurra.errors import InputError
 
-# Temperatures and repetition penalties by which a log-probability of float32 can be divided and multiplied.
-_PLAIN = (1e-4, 1e4)
+# Range of temperatures and repetition penalties for which float32 log-probabilities neither overflow nor underflow.
+_FLOAT32_RANGE = (1e-4, 1e4)
 
 
 def filter_logits(logits: Tensor, options: SamplingOptions, seen: Tensor | None = None) -> Tensor:
-    """The log-probabilities to draw from: what the options leave, renormalised, −inf for all else.
+    """Returns the log-probabilities to sample from: renormalised, −inf for the tokens that the options exclude.
 
-    In this order, each step on the distribution that the last one left:
+    The steps are applied in this order, each to the distribution that the previous one returns:
 
     1. p = softmax(logits);
-    2. repetition penalty θ: log p_i ← θ log p_i for the tokens seen. Keskar et al. 2019 (arXiv:1909.05858, sec. 4.1)
-       divide the logit by θ, which makes a token with a negative logit likelier and hangs on a constant that the
-       softmax ignores; a log-probability is never positive, so the factor is always a penalty for θ > 1;
-    3. greedy: the most probable token gets all; of equals, the lowest id; the steps below have no say;
+    2. repetition penalty θ: log p_i ← θ log p_i for the tokens in `seen`. Keskar et al. 2019 (arXiv:1909.05858, sec.
+       4.1) divide the logit by θ, which makes a token with a negative logit more likely and depends on a constant that
+       the softmax ignores; a log-probability is never positive, so that the factor is always a penalty for θ > 1;
+    3. greedy: the most probable token gets probability 1; ties go to the lowest id; the steps below are skipped;
     4. temperature T: log p_i ← log p_i / T;
-    5. top-k: the k most probable; of equals at the border the lower ids, so that exactly k stay (Fan et al. 2018);
-    6. top-p: the smallest set, most probable first, with a mass of p or more; of equals the lower ids first (Holtzman
-       et al. 2020);
-    7. min-p: all with p_i ≥ min_p · max p (Nguyen et al. 2024, arXiv:2407.01082).
+    5. top-k: the k most probable tokens; ties go to the lower ids, so that exactly k remain (Fan et al. 2018);
+    6. top-p: the smallest set of most probable tokens with a mass of p or more; ties go to the lower ids (Holtzman et
+       al. 2020);
+    7. min-p: all tokens with p_i ≥ min_p · max p (Nguyen et al. 2024, arXiv:2407.01082).
 
     Args:
-        logits: (B, V) floating, up to a constant a row; log-probabilities do as well. −inf for what may never come.
-        options: what to do.
-        seen: (B, V) bool, the tokens that occurred already; needed for a repetition penalty.
+        logits: (B, V) floating, up to a constant per row, such as log-probabilities; −inf for excluded tokens.
+        options: the sampling options.
+        seen: (B, V) bool, the tokens that have occurred; required with a repetition penalty.
 
     Returns:
         (B, V) log-probabilities in the dtype of `logits`.
@@ -42,13 +42,14 @@ def filter_logits(logits: Tensor, options: SamplingOptions, seen: Tensor | None 
         InputError: a repetition penalty without `seen`.
     """
     scores = logits.log_softmax(-1)
-    # Where float32 would overflow or take a number for zero, the steps below are done in float64.
-    if not (_PLAIN[0] <= options.temperature <= _PLAIN[1] and _PLAIN[0] <= options.repetition_penalty <= _PLAIN[1]):
+    # Outside this range float32 overflows or underflows to zero, so that the steps below run in float64.
+    low, high = _FLOAT32_RANGE
+    if not (low <= options.temperature <= high and low <= options.repetition_penalty <= high):
         scores = scores.double()
     if options.repetition_penalty != 1:
         if seen is None:
             raise InputError(
-                f"repetition_penalty={options.repetition_penalty} needs the tokens seen: pass seen=(B, V)."
+                f"repetition_penalty={options.repetition_penalty} needs the tokens seen so far: pass seen=(B, V)."
             )
         scores = torch.where(seen, scores * options.repetition_penalty, scores)
     if options.greedy:
@@ -66,11 +67,11 @@ def filter_logits(logits: Tensor, options: SamplingOptions, seen: Tensor | None 
 
 
 def _keep_most_probable(scores: Tensor, top_k: int | None, top_p: float | None) -> Tensor:
-    """Top-k, then top-p, on one stable sort: of equals the lower ids come first."""
+    """Top-k, then top-p, on one stable sort, so that ties go to the lower ids."""
     ranked, order = scores.sort(dim=-1, descending=True, stable=True)
     if top_k is not None:
         ranked[:, min(top_k, ranked.shape[1]) :] = -math.inf
-    # All of the mass is every token: in floating point the last few would fall off the end of the sum.
+    # p = 1 keeps every token: rounding of the cumulative sum would exclude the last few.
     if top_p is not None and top_p < 1:
         mass = ranked.double().softmax(-1).cumsum(-1)
         before = F.pad(mass[:, :-1], (1, 0))
@@ -78,17 +79,17 @@ def _keep_most_probable(scores: Tensor, top_k: int | None, top_p: float | None) 
     return torch.empty_like(scores).scatter(-1, order, ranked)
 
 
-def barred_ids(forbidden: Iterable[int], size: int) -> Tensor:
-    """(V,) bool, True for the ids that may never come.
+def forbidden_mask(forbidden: Iterable[int], size: int) -> Tensor:
+    """Returns (V,) bool, True for the forbidden ids.
 
     Raises:
         InputError: an id outside the vocabulary, or all of it.
     """
-    barred = torch.zeros(size, dtype=torch.bool)
+    forbidden_tokens = torch.zeros(size, dtype=torch.bool)
     for token in forbidden:
         if not 0 <= token < size:
             raise InputError(f"forbidden id {token}, expected 0 or more and less than {size}.")
-        barred[token] = True
-    if bool(barred.all()):
+        forbidden_tokens[token] = True
+    if bool(forbidden_tokens.all()):
         raise InputError(f"all {size} ids are forbidden, expected one or more to draw from.")
-    return barred
+    return forbidden_tokens

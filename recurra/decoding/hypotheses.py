@@ -1,4 +1,4 @@
-"""Hypotheses of a search: what one is, and the best finished ones of each row."""
+"""A hypothesis of a search, and n-best lists of them."""
 
 import math
 from dataclasses import dataclass
@@ -10,41 +10,41 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """One of the outputs that a search found."""
+    """One output of a search."""
 
     tokens: list[int]
-    """Without the end."""
+    """Without the end token."""
     score: float
-    """What it is ranked by: the log-probability after the penalties."""
+    """The value it is ranked by: the log-probability with the penalties."""
     log_probability: float
-    """In nats; of the end too, where it has one."""
+    """In nats; includes the end token if there is one."""
     finished: bool
-    """Whether it came to its end; False where it was cut short."""
+    """Whether it ends with the end token; False if it was cut off."""
 
 
-class Pool:
-    """Up to `places` hypotheses for each of R rows, best first; of equals those that came first.
+class NBest:
+    """The n best hypotheses of each of R rows, best first; ties keep the order of insertion.
 
     Args:
         rows: R.
-        places: how many to keep of each row.
-        device: where they are.
+        places: n, the size of each list.
+        device: device of the tensors.
     """
 
     def __init__(self, rows: int, places: int, device: torch.device) -> None:
         self.scores = torch.full((rows, places), -math.inf, dtype=torch.float64, device=device)
-        """(R, places), −inf where there is none."""
+        """(R, places), −inf for empty places."""
         self._log_probs = torch.zeros_like(self.scores)
         self._lengths = torch.zeros_like(self.scores, dtype=torch.int64)
         self._tokens = self._lengths.new_zeros((rows, places, 0))
 
     def add(self, scores: Tensor, log_probs: Tensor, tokens: Tensor) -> None:
-        """Puts the best of some hypotheses, equally long, in their places.
+        """Inserts hypotheses of one length.
 
         Args:
-            scores: (R, K) float64; −inf for what is no hypothesis.
+            scores: (R, K) float64; −inf for entries without a hypothesis.
             log_probs: (R, K) float64.
-            tokens: (R, K, t) int64, t never less than in an earlier call.
+            tokens: (R, K, t) int64; t never decreases from call to call.
         """
         length = tokens.shape[-1]
         older = F.pad(self._tokens, (0, length - self._tokens.shape[-1]))
@@ -53,16 +53,16 @@ class Pool:
         self.scores, order = ranked[:, :places], order[:, :places]
         self._log_probs = torch.cat([self._log_probs, log_probs], 1).gather(1, order)
         self._lengths = torch.cat([self._lengths, self._lengths.new_full(scores.shape, length)], 1).gather(1, order)
-        deep = order.unsqueeze(-1).expand(-1, -1, length)
-        self._tokens = torch.cat([older, tokens], 1).gather(1, deep)
+        index = order.unsqueeze(-1).expand(-1, -1, length)  # (R, places, t)
+        self._tokens = torch.cat([older, tokens], 1).gather(1, index)
 
     def select(self, rows: Tensor) -> None:
-        """Keeps some rows only, int64 (M,)."""
+        """Keeps only `rows`, int64 (M,)."""
         self.scores, self._log_probs = self.scores[rows], self._log_probs[rows]
         self._lengths, self._tokens = self._lengths[rows], self._tokens[rows]
 
     def of(self, row: int, *, finished: bool) -> list[Hypothesis]:
-        """The hypotheses of a row, best first."""
+        """Returns the hypotheses of a row, best first."""
         fields = (self.scores, self._log_probs, self._lengths, self._tokens)
         return [
             Hypothesis(tokens[:length], score, log_probability, finished)

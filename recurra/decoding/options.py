@@ -1,20 +1,20 @@
-"""The options of sampling and of beam search, checked."""
+"""The options of sampling and of beam search, with their checks."""
 
 import math
 from dataclasses import dataclass, fields
 
 from recurra.errors import InputError
 
-# Of a penalty: beyond it a log-probability of float32 overflows, and nothing is left to choose from.
+# Largest penalty: above it float32 log-probabilities overflow and every token gets −inf.
 _LARGEST = 1e30
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingOptions:
-    """How the next token is drawn from a model's distribution.
+    """How the next token is sampled from a model's distribution.
 
     Raises:
-        InputError: a value out of range, or an option that `greedy` leaves without effect.
+        InputError: a value is out of range, or an option has no effect because of `greedy`.
     """
 
     temperature: float = 1.0
@@ -37,7 +37,7 @@ class SamplingOptions:
 
     def __post_init__(self) -> None:
         if self.temperature == 0:
-            raise InputError("temperature=0 would divide by zero. For the most probable token always, use greedy.")
+            raise InputError("temperature=0 would divide by zero. To always take the most probable token, use greedy.")
         for name in ("temperature", "repetition_penalty"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
@@ -69,10 +69,10 @@ class SamplingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class BeamOptions:
-    """How the most probable outputs are searched for, and what they are ranked by.
+    """How beam search searches and ranks outputs.
 
     Raises:
-        InputError: a value out of range.
+        InputError: a value is out of range.
     """
 
     beam: int = 5

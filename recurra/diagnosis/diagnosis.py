@@ -1,4 +1,4 @@
-"""The answer of `recurra.diagnose`: to print, to read, or to write as a page."""
+"""The result of `recurra.diagnose`: to print, to inspect, or to write as an HTML report."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from recurra.diagnosis.context import Context
-from recurra.diagnosis.findings import Layer, context_in_words, plain
+from recurra.diagnosis.results import LayerDiagnosis, describe_context, plain
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `recurra.diagnose` found: print it, read its fields, or write it as a page."""
+    """The result of `recurra.diagnose`: print it, read its fields, or write it as a report."""
 
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerDiagnosis, ...]
     """Each recurrent layer and direction in the order of the network."""
     context: Context | None
-    """The loss against context; None where it cannot be told."""
+    """The loss by context; None if it cannot be measured."""
 
     def __str__(self) -> str:
-        told = [] if self.context is None else [f"context: {context_in_words(self.context)}"]
-        return "\n".join([*map(str, self.layers), *told])
+        context = [] if self.context is None else [f"context: {describe_context(self.context)}"]
+        return "\n".join([*map(str, self.layers), *context])
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON can hold it; numbers that are not finite are None."""
+        """Returns all results in types that JSON supports; NaN and infinity become None."""
         layers = [
             {
                 **dataclasses.asdict(layer.measures),
@@ -38,15 +38,15 @@ class Diagnosis:
         context = None
         if self.context is not None:
             context = {**dataclasses.asdict(self.context), "useful": self.context.useful}
-        told: dict[str, Any] = plain({"layers": layers, "context": context})
-        return told
+        results: dict[str, Any] = plain({"layers": layers, "context": context})
+        return results
 
     def write(self, path: str | Path, *, title: str = "Diagnosis") -> None:
-        """Writes everything with figures into one HTML file that needs nothing else.
+        """Writes a self-contained HTML report with figures.
 
         Raises:
             RecurraError: matplotlib is not installed, or the file cannot be written.
         """
-        from recurra.diagnosis.html_report import write_account  # brings matplotlib
+        from recurra.diagnosis.html_report import write_html_report  # brings matplotlib
 
-        write_account(self.layers, self.context, Path(path), title)
+        write_html_report(self.layers, self.context, Path(path), title)

@@ -1,4 +1,4 @@
-"""The figures of a diagnosis."""
+"""The figures of the diagnosis report."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING
 
 from recurra.diagnosis import thresholds
 from recurra.diagnosis.context import Context
-from recurra.diagnosis.findings import Measures
 from recurra.diagnosis.plots import MARKERS, STROKES, Picture, Theme, label, picture, powers_of_ten
+from recurra.diagnosis.results import Measures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LOWEST = 1e-6  # of the gradient at lag 0: what is less is nothing on any scale of interest
+_LOWEST = 1e-6  # lower end of the axis, as a share of the gradient at lag 0
 
 
 def gradient_figure(layers: Sequence[Measures]) -> Picture:
-    """What is left of the gradient by lag, a line a layer."""
-    told = [layer for layer in layers if layer.left]
-    highest = max([1.0, *(value for layer in told for value in layer.left if math.isfinite(value))])
+    """The remaining share of the gradient by lag, one line per layer."""
+    shown = [layer for layer in layers if layer.left]
+    highest = max([1.0, *(value for layer in shown for value in layer.left if math.isfinite(value))])
 
     def draw(figure: Figure, theme: Theme) -> None:
         axes = figure.subplots()
-        for index, layer in enumerate(told):
+        for index, layer in enumerate(shown):
             colour, stroke = theme.series[index % len(theme.series)], STROKES[index % len(STROKES)]
             axes.plot(range(len(layer.left)), layer.left, label=layer.name, color=colour, linestyle=stroke)
         axes.axhline(thresholds.VANISHED, color=theme.faint, linewidth=1.5)
@@ -34,15 +34,15 @@ def gradient_figure(layers: Sequence[Measures]) -> Picture:
         )  # fmt: skip
         powers_of_ten(axes, _LOWEST, 10 ** math.ceil(math.log10(min(highest, 1e12)) + 0.3))
         label(axes, "lag k (steps)", "gradient at lag k / at lag 0")
-        axes.set_xlim(0, max([10, *(lag for layer in told for lag, left in enumerate(layer.left) if left > _LOWEST)]))
-        if told:
+        axes.set_xlim(0, max([10, *(lag for layer in shown for lag, left in enumerate(layer.left) if left > _LOWEST)]))
+        if shown:
             axes.legend(loc="best")
 
     return picture(draw, "The norm of the gradient of the loss at t with respect to the state at t - k, against k")
 
 
 def spectrum_figure(layer: Measures) -> Picture:
-    """The leading singular values of the product of Jacobians over k steps, and the growth that the exponent says."""
+    """The leading singular values of the product of Jacobians over k steps."""
     steps = list(layer.singular_values)
     ranks = [rank for rank in (0, 1, 3, 7) if rank < len(layer.singular_values[steps[0]])]
 
@@ -70,7 +70,7 @@ _ORDINALS = {0: "largest", 1: "2nd", 3: "4th", 7: "8th"}
 
 
 def gates_figure(layer: Measures) -> Picture:
-    """How the values of each gate are spread, a panel a gate; the saturated ends are filled."""
+    """Histograms of the values of each gate, one panel per gate; the saturated ends are shaded."""
     uses = [use for use in layer.gates if use.histogram]
     columns = len(uses) if len(uses) <= 3 else 2
     lines = -(-len(uses) // columns)
@@ -87,8 +87,8 @@ def gates_figure(layer: Measures) -> Picture:
                 edge = 1 - thresholds.SATURATED
                 for start in (use.lowest, use.highest - edge):
                     axes.axvspan(start, start + edge, color=theme.series[1], alpha=0.25, linewidth=0)
-            told = f"{use.gate}: {use.saturated:.0%} saturated" if _bounded(use.lowest, use.highest) else use.gate
-            label(axes, f"value of {use.gate}", "share of values (%)" if index % columns == 0 else "", told)
+            title = f"{use.gate}: {use.saturated:.0%} saturated" if _bounded(use.lowest, use.highest) else use.gate
+            label(axes, f"value of {use.gate}", "share of values (%)" if index % columns == 0 else "", title)
 
     return picture(draw, f"Histograms of the gates of {layer.name}", size=(9.0, 4.0 * lines))
 
@@ -98,13 +98,13 @@ def _bounded(lowest: float, highest: float) -> bool:
 
 
 def context_figure(context: Context) -> Picture:
-    """The loss against how many steps the state has seen."""
+    """The loss against the number of steps that the state has seen."""
 
     def draw(figure: Figure, theme: Theme) -> None:
         axes = figure.subplots()
         axes.plot(context.steps, context.losses, color=theme.series[0], marker=MARKERS[0])
         axes.axvline(context.useful, color=theme.series[1], linestyle=STROKES[1])
-        # Beside the line, on the side where there is room.
+        # Next to the line, on the side with more space.
         right = context.useful <= math.sqrt(context.steps[-1])
         axes.annotate(
             f"useful: {context.useful} steps", (context.useful, 0.95), xycoords=("data", "axes fraction"),
@@ -114,4 +114,4 @@ def context_figure(context: Context) -> Picture:
         axes.set_xticks(context.steps, [str(steps) for steps in context.steps])
         label(axes, "steps that the state has seen", "mean loss")
 
-    return picture(draw, "The mean loss of the same positions against how many steps of context they are read with")
+    return picture(draw, "The mean loss of the same positions against the number of steps of context")

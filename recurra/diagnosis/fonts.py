@@ -1,40 +1,40 @@
-"""Fonts that have the characters of any language, among those that are installed."""
+"""Selects installed fonts that cover the characters of a text in any script."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
 
 _FIRST = "DejaVu Sans"
-"""Comes with matplotlib: Latin, Greek, Cyrillic, Hebrew, Arabic."""
-# matplotlib's fonts for formulas, whose letters are not where Unicode has them, and its box for what no font has.
+"""Included in matplotlib: Latin, Greek, Cyrillic, Hebrew, Arabic."""
+# matplotlib's fonts for formulas, whose letters are not at their Unicode positions, and its font of placeholder boxes.
 _NO_LETTERS = ("Last Resort", "STIX", "cm")
 
 
 def families_for(text: str) -> tuple[list[str], list[str]]:
-    """Installed families that between them have the characters of a text, and the characters that none has.
+    """Returns installed font families that together cover a text, and the characters that no font has.
 
     Args:
-        text: any.
+        text: any text.
 
     Returns:
-        The families, matplotlib's own first, then those that have something that is lacking so far, sans serif before
-        others; and the characters without a glyph, in the order of the text.
+        The families: matplotlib's default first, then those that have characters missing in the ones before, sans serif
+        first; and the characters without a glyph, in the order of the text.
     """
-    lacking = {character for character in text if not character.isspace()}
+    missing = {character for character in text if not character.isspace()}
     families = []
     for family, characters in _families():
-        if not lacking:
+        if not missing:
             break
-        found = {character for character in lacking if ord(character) in characters}
-        if found:
+        covered = {character for character in missing if ord(character) in characters}
+        if covered:
             families.append(family)
-            lacking -= found
-    order = dict.fromkeys(character for character in text if character in lacking)
+            missing -= covered
+    order = dict.fromkeys(character for character in text if character in missing)
     return list(dict.fromkeys([_FIRST, *families])), list(order)
 
 
 def _families() -> Iterator[tuple[str, Container[int]]]:
-    """Families and the characters of their upright face, `_FIRST` first; files are opened as they are asked for."""
+    """Iterates over families and the characters of their upright face, `_FIRST` first; files are opened lazily."""
     from matplotlib.font_manager import FontEntry, FontPath, fontManager, get_font
 
     faces: dict[str, FontEntry] = {}

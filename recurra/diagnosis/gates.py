@@ -1,4 +1,4 @@
-"""What gates and units do over a batch: how they are spread, how many are saturated, dead or stuck."""
+"""Gate statistics over a batch: histograms, saturation, dead and stuck units."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from recurra.diagnosis import thresholds
 from recurra.diagnosis.trajectory import Trajectory
 
 BINS = 24
-"""Bars of a histogram."""
-_FAR = 30.0  # a pre-activation at which every bounded function has come to its end
+"""Number of bins of a histogram."""
+_FAR = 30.0  # a pre-activation at which every bounded function is at its limit in float32
 
 
 @dataclass(frozen=True)
 class GateUse:
-    """One gate of a layer over a batch; for a cell that shows no gates, its h."""
+    """Statistics of one gate of a layer over a batch; of h for a cell that returns no gates."""
 
     gate: str
     lowest: float
     highest: float
-    """The range of its function, or of what was seen where the function has no bounds."""
+    """The range of the gate's activation function, or of the values if the function is unbounded."""
     histogram: tuple[float, ...]
-    """The share of values in each of `BINS` equal parts of the range; empty where a value was not finite."""
+    """The share of values in each of `BINS` equal bins of the range; empty if a value is not finite."""
     mean: float
     low: float
-    """The share of values saturated at the low end; 0 for a function without bounds."""
+    """The share of values saturated at the lower end; 0 for an unbounded function."""
     high: float
-    """The share saturated at the high end."""
+    """The share of values saturated at the upper end."""
     stuck: float
-    """The share of units saturated to one side nearly always."""
+    """The share of units that are almost always saturated at the same end."""
 
     @property
     def saturated(self) -> float:
@@ -41,7 +41,7 @@ class GateUse:
 
 
 def gate_use(trajectory: Trajectory) -> tuple[GateUse, ...]:
-    """The use of each gate; of h where the cell shows no gates (an Elman network)."""
+    """Returns the statistics of each gate; of h if the cell returns no gates (an Elman network)."""
     present = trajectory.present  # (steps, B)
     shown = trajectory.cell.formula.shown
     bounds = ranges(trajectory.cell)
@@ -51,23 +51,23 @@ def gate_use(trajectory: Trajectory) -> tuple[GateUse, ...]:
 
 
 def dead_units(trajectory: Trajectory) -> float:
-    """The share of units whose h is 0 at every step of every row."""
+    """Returns the share of units whose h is 0 at every step of every row."""
     h = trajectory.states("h").abs().masked_fill(~trajectory.present[..., None], 0)  # (steps, B, H)
     return float((h.amax((0, 1)) < thresholds.DEAD).float().mean())
 
 
 def ranges(cell: Cell) -> dict[str, tuple[float, float] | None]:
-    """The range of each gate that the cell shows, and of h: (0, 1), (-1, 1), or None where it has no bounds.
+    """Returns the range of each gate that the cell returns, and of h: (0, 1), (-1, 1), or None if it is unbounded.
 
-    Found by running the formula once with every pre-activation far up and once far down.
+    The formula is evaluated with every pre-activation at a large positive and at a large negative value.
     """
     ends = [_at(cell, torch.full((1, 1), far)) for far in (_FAR, -_FAR)]
-    found: dict[str, tuple[float, float] | None] = {}
+    bounds: dict[str, tuple[float, float] | None] = {}
     for name in ends[0]:
         low, high = sorted(float(end[name]) for end in ends)
-        inside = low >= -1.01 and high <= 1.01 and high - low > 0.5
-        found[name] = None if not inside else (0.0, 1.0) if low > -0.01 else (-1.0, 1.0)
-    return found
+        bounded = low >= -1.01 and high <= 1.01 and high - low > 0.5
+        bounds[name] = None if not bounded else (0.0, 1.0) if low > -0.01 else (-1.0, 1.0)
+    return bounds
 
 
 def _at(cell: Cell, far: Tensor) -> dict[str, Tensor]:
@@ -79,13 +79,13 @@ def _at(cell: Cell, far: Tensor) -> dict[str, Tensor]:
 
 
 def _use(name: str, value: Tensor, present: Tensor, bounds: tuple[float, float] | None) -> GateUse:
-    """The use of one gate, (steps, B, H)."""
+    """The statistics of one gate, (steps, B, H)."""
     units = value[present].float()  # (N, H)
     finite = bool(units.isfinite().all())
     lowest, highest = bounds or ((float(units.min()), float(units.max())) if units.numel() else (0.0, 1.0))
     low = high = units.new_zeros(units.shape[-1])
     if bounds is not None:
-        # The outer tenth: 0.1 below 1 and above 0; for a range from -1 to 1 the same 0.1 beyond 0.9.
+        # Saturated: within 0.1 of an end, for both ranges.
         edge = 1 - thresholds.SATURATED
         low, high = ((side.float().mean(0)) for side in (units < lowest + edge, units > highest - edge))  # (H,)
     counts = units.cpu().histc(BINS, lowest, highest) if finite and highest > lowest else units.new_zeros(0)

@@ -1,6 +1,6 @@
-"""Products of a layer with the Jacobian of one step, and what they tell of many steps: exponents and singular values.
+"""Lyapunov exponents and singular values of products of Jacobians, from products of the Jacobian with vectors.
 
-Computed at the states that the layer came to, in float64 for small layers and in float32 or more for large ones.
+They are computed at the recorded states, in float64 for small layers and in float32 or higher precision for large ones.
 """
 
 from __future__ import annotations
@@ -14,48 +14,49 @@ import torch
 from torch import Generator, Tensor
 
 from recurra.cells import State
-from recurra.diagnosis.trajectory import Step, Trajectory, flat, span
+from recurra.diagnosis.trajectory import Trajectory, TrajectoryStep, common_steps, flatten
 from recurra.engine import Masks, Request
 from recurra.engine.unroll import unroll
 
 ROWS = 4
-"""How many sequences of a batch Jacobians are taken along."""
+"""Number of sequences of a batch that are used."""
 EXACT = 64
-"""Numbers in the state up to which a product of Jacobians is computed whole."""
+"""Largest state size for which the product of Jacobians is computed exactly."""
 LEADING = 8
-"""How many exponents and singular values are told."""
-_SEED = 7_919  # not 0, from which many a network is drawn: its weights would be where the directions start
-_TURNS = 8
-_SPARE = 4  # further random directions, which sharpen the leading singular values of a large layer
+"""Number of exponents and singular values that are returned."""
+_SEED = 7_919  # not 0, a usual seed of networks, whose weights would then equal the initial directions
+_TURNS = 8  # of power iteration for short products
+_SPARE = 4  # additional random directions, which improve the leading singular values of a large layer
 
 
 class Linearised:
-    """One step of some rows as a linear map of the state: J = ∂s_t/∂s_{t-1}, (rows, S, S), never written down.
+    """One step linearised in the state: J = ∂s_t/∂s_{t-1}, (rows, S, S), which is never materialised.
 
     Args:
         step: the step.
-        rows: int64 (rows,), which of the batch.
-        dtype: of the computation.
+        rows: int64 (rows,), the selected rows of the batch.
+        dtype: dtype of the computation.
     """
 
-    def __init__(self, step: Step, rows: Tensor, dtype: torch.dtype) -> None:
+    def __init__(self, step: TrajectoryStep, rows: Tensor, dtype: torch.dtype) -> None:
         request = _selected(step.request, rows, dtype)
-        self._at, self._sizes = flat(request.state), [tensor.shape[-1] for tensor in request.state]
+        self._at, self._sizes = flatten(request.state), [tensor.shape[-1] for tensor in request.state]
         self._request = request
 
     def _advance(self, state: Tensor) -> Tensor:
         parts = zip(self._request.state._fields, state.split(self._sizes, -1), strict=True)
-        return flat(unroll(replace(self._request, state=State(**dict(parts)))).state)
+        return flatten(unroll(replace(self._request, state=State(**dict(parts)))).state)
 
     def push(self, block: Tensor) -> Tensor:
-        """J times each column, (rows, S, m)."""
-        # Uᵀ J is linear in U: its own pull is J. Forward-mode derivatives of torch bring TorchScript, and its warnings.
+        """Returns J times each column, (rows, S, m)."""
+        # Uᵀ J is linear in U, and its vector-Jacobian product is J v. torch's forward mode would load TorchScript,
+        # which emits warnings.
         back: Any = torch.func.vjp(self._pull, torch.zeros_like(self._at))[1]
         pushed: Tensor = torch.func.vmap(lambda v: back(v)[0], in_dims=2, out_dims=2)(block)
         return pushed
 
     def pull(self, block: Tensor) -> Tensor:
-        """The transpose of J times each column, (rows, S, m)."""
+        """Returns Jᵀ times each column, (rows, S, m)."""
         pulled: Tensor = torch.func.vmap(self._pull, in_dims=2, out_dims=2)(block)
         return pulled
 
@@ -66,13 +67,13 @@ class Linearised:
 
 
 def lyapunov_exponents(trajectory: Trajectory, *, count: int = LEADING, rows: int = ROWS) -> Tensor:
-    """The leading Lyapunov exponents, nats per step, (min(count, S),), the largest first.
+    """Returns the leading Lyapunov exponents, nats per step, (min(count, S),), the largest first.
 
-    A block of tangent vectors is pushed along each row and made orthonormal after every step (by QR; Benettin et al.
-    1980). An exponent is the mean log of what a direction was stretched by, over the rows and over the steps after the
-    first quarter, in which the directions fall in line.
+    A block of tangent vectors is propagated along each row and orthonormalised after every step (by QR; Benettin et al.
+    1980). An exponent is the mean log of the growth factor of a direction, over the rows and over the steps after the
+    first quarter, in which the directions align.
     """
-    chosen, steps = span(trajectory, rows)
+    chosen, steps = common_steps(trajectory, rows)
     Q = _block(trajectory, len(chosen), min(count, trajectory.size))
     logs = list[Tensor]()
     for place in steps:
@@ -83,30 +84,30 @@ def lyapunov_exponents(trajectory: Trajectory, *, count: int = LEADING, rows: in
 
 
 def singular_values(trajectory: Trajectory, *, longest: int = 64, rows: int = ROWS) -> dict[int, Tensor]:
-    """The leading singular values of the product of Jacobians over k = 1, 2, 4, … steps, (min(LEADING, S),) by k.
+    """Returns the leading singular values of the product of Jacobians over k = 1, 2, 4, … steps, (min(LEADING, S),).
 
-    Geometric means over the rows, along their last steps. The state of a small layer, up to `EXACT` numbers, is pushed
-    whole; of a large one the range of the product is found from random vectors and the product's transpose taken of it
-    (Halko, Martinsson & Tropp 2011, algorithms 4.4 and 5.1): the largest come out a few per cent too small at most.
+    They are geometric means over the rows, for their last steps. For a small state, up to `EXACT` numbers, the product
+    is exact. For a large one it is approximated by a randomised range finder (Halko, Martinsson & Tropp 2011,
+    algorithms 4.4 and 5.1), which underestimates the largest singular values by at most a few per cent.
     """
-    chosen, steps = span(trajectory, rows)
+    chosen, steps = common_steps(trajectory, rows)
     size = trajectory.size
     exact = size <= EXACT
     longest = 1 << (min(longest, len(steps)).bit_length() - 1) if len(steps) else 0
     Q = _block(trajectory, len(chosen), size if exact else min(size, LEADING + _SPARE))
     maps = [Linearised(trajectory.steps[place], chosen, Q.dtype) for place in steps[len(steps) - longest :]]
-    found, product = dict[int, Tensor](), (Q.mT @ Q).double()
+    values, product = dict[int, Tensor](), (Q.mT @ Q).double()
     for k, linear in enumerate(maps, 1):
         Q, R = torch.linalg.qr(linear.push(Q))
         product = R.double() @ product
         if k & (k - 1) == 0:
-            found[k] = _values(product if exact else _pulled(maps[:k], Q))
-    return found
+            values[k] = _values(product if exact else _project(maps[:k], Q))
+    return values
 
 
-def _pulled(maps: list[Linearised], Q: Tensor) -> Tensor:
-    """A small matrix with the leading singular values of P = J_k … J_1, from a basis Q of what P makes of a block."""
-    # A product over few steps has no leading directions yet that stand out: there the block goes to and fro.
+def _project(maps: list[Linearised], Q: Tensor) -> Tensor:
+    """A small matrix with the leading singular values of P = J_k … J_1, from a basis Q of the image of a block."""
+    # The singular values of a product over few steps decay slowly: power iteration with P Pᵀ separates them.
     for turn in range(_TURNS // len(maps), -1, -1):
         product = torch.eye(Q.shape[-1], dtype=torch.float64, device=Q.device)
         for linear in reversed(maps):
@@ -118,7 +119,7 @@ def _pulled(maps: list[Linearised], Q: Tensor) -> Tensor:
 
 
 def _values(product: Tensor) -> Tensor:
-    """The leading singular values of (rows, m, m), geometric means over the rows; not numbers where one overflows."""
+    """The leading singular values of (rows, m, m), geometric means over the rows; NaN if one overflows."""
     if not bool(product.isfinite().all()):
         return product.new_full((min(LEADING, product.shape[-1]),), torch.nan)
     values: Tensor = torch.linalg.svdvals(product)[:, :LEADING]
@@ -136,7 +137,7 @@ def _block(trajectory: Trajectory, rows: int, columns: int) -> Tensor:
 
 
 def _selected(request: Request, rows: Tensor, dtype: torch.dtype) -> Request:
-    """The request of some rows in another dtype, cut from the graph."""
+    """The request of the selected rows in another dtype, detached."""
 
     def of(nest: Any) -> Any:
         if isinstance(nest, torch.Tensor):

@@ -7,26 +7,26 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recurra.diagnosis.reading import Reading
+from recurra.diagnosis.loss_by_time import LossByTime
 from recurra.diagnosis.trajectory import Trajectory
 
 TIMES = 4
-"""How many times of the loss are looked at."""
+"""Number of times t at which the loss is differentiated."""
 FROM = 0.75
-"""The share of a row's steps before the first of them: lags up to there are measured from all of them."""
+"""The first of these times as a share of a row's steps: lags up to it are measured from all times."""
 
 
 @dataclass(frozen=True)
-class Lags:
-    """Norms of gradients by lag, of one layer and direction."""
+class LagNorms:
+    """Gradient norms by lag of one layer and direction."""
 
     norms: Tensor
-    """(times, lags, B): of the loss at time n of a row with respect to the state k steps before; not a number where
+    """(times, lags, B): gradient of the loss at a time of a row with respect to the state k steps before; NaN where
     there is no such step."""
 
     @property
     def mean(self) -> Tensor:
-        """The mean norm by lag, (lags,); of the lags that at least half of all losses reach back to."""
+        """The mean norm by lag, (lags,), for the lags that at least half of all losses reach."""
         reached = ~self.norms.isnan() & self._read[:, None]  # (times, lags, B)
         counts = reached.sum((0, 2))  # (lags,)
         totals = self.norms.where(reached, 0).sum((0, 2))
@@ -35,45 +35,45 @@ class Lags:
 
     @property
     def _read(self) -> Tensor:
-        """The times and rows at which there is a loss at all, (times, B); one that is not finite counts."""
+        """The times and rows with a loss that depends on the state, (times, B); one that is not finite counts."""
         return (self.norms.nan_to_num(0.0, torch.inf) > 0).any(1)
 
 
-def gradient_by_lag(trajectories: list[Trajectory], reading: Reading, *, times: int = TIMES) -> list[Lags]:
-    """The norms of ∂L_t/∂s_{t-k} for all k, exactly, by one backward pass for each of some times t.
+def gradient_by_lag(trajectories: list[Trajectory], loss: LossByTime, *, times: int = TIMES) -> list[LagNorms]:
+    """Computes the norms of ∂L_t/∂s_{t-k} for all k, exactly, with one backward pass for each of several times t.
 
-    s is the whole state of a layer, (h, c) for an LSTM, and the derivative a total one: also through the layers above.
+    s is the whole state of a layer, (h, c) for an LSTM. The derivative is total: it includes the layers above.
 
     Args:
-        trajectories: layers of one sequence, all of one direction; in those that run from the end the state k steps
-            before is the one at t + k.
-        reading: which part of the loss belongs to a time.
-        times: how many times of the loss are looked at, at most.
+        trajectories: layers of one sequence, all of one direction; in a backward direction the state k steps before is
+            that at t + k.
+        loss: which part of the loss belongs to a time.
+        times: maximal number of times t.
 
     Returns:
-        For each layer its norms at those times, in the last quarter of each row.
+        For each layer its norms at these times, in the last quarter of each row.
     """
     present, reverse = trajectories[0].present, trajectories[0].reverse  # (steps, B)
     steps = len(present)
     places = chosen_places(present, times)  # (times, B), in the order of processing
     nodes = [list(step.after) for one in trajectories for step in one.steps]
     inputs = [tensor for state in nodes for tensor in state]
-    found: list[list[Tensor]] = [[] for _ in trajectories]
+    by_layer: list[list[Tensor]] = [[] for _ in trajectories]
     for place in places:
-        outputs, by = reading.pull(steps - 1 - place if reverse else place)
+        outputs, by = loss.at(steps - 1 - place if reverse else place)
         gradients = iter(torch.autograd.grad(outputs, inputs, by, retain_graph=True, allow_unused=True))
         norms = torch.stack([_norm([(next(gradients), tensor) for tensor in state]) for state in nodes])
         for index, of_layer in enumerate(norms.split(steps)):  # (steps, B)
-            found[index].append(_by_lag(of_layer, place, present))
-    return [Lags(torch.stack(norms)) for norms in found]
+            by_layer[index].append(_by_lag(of_layer, place, present))
+    return [LagNorms(torch.stack(norms)) for norms in by_layer]
 
 
 def chosen_places(present: Tensor, times: int) -> Tensor:
-    """Steps at which the loss is looked at, int64 (times, B), counted in the order of processing.
+    """Returns the steps at which the loss is differentiated, int64 (times, B), counted in the order of processing.
 
     Args:
-        present: bool (steps, B), an unbroken run in each row.
-        times: how many, at most; the last step is always one.
+        present: bool (steps, B), contiguous in each row.
+        times: maximal number of steps; the last step is always one.
     """
     length, first = present.sum(0), present.int().argmax(0)  # (B,)
     shares = torch.linspace(1, FROM, times, device=present.device, dtype=torch.float64)
@@ -92,7 +92,7 @@ def _norm(pairs: list[tuple[Tensor | None, Tensor]]) -> Tensor:
 
 
 def _by_lag(norms: Tensor, place: Tensor, present: Tensor) -> Tensor:
-    """Norms by step, (steps, B), as norms by lag before each row's place; not a number before the row's start."""
+    """Converts norms by step, (steps, B), to norms by lag before each row's place; NaN before the start of a row."""
     lag = torch.arange(len(norms), device=norms.device)[:, None]
     source = place[None] - lag  # (lags, B)
     inside = (source >= 0) & present.gather(0, source.clamp(min=0))

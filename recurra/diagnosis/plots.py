@@ -1,8 +1,8 @@
-"""Figures for a lecture slide and for a report: drawn twice, for light and for dark paper, as PNG and SVG.
+"""Figures for slides and reports: each is drawn in a light and a dark theme, as PNG and SVG.
 
-A figure is a function of an empty matplotlib figure and a `Theme`; it takes its colours from the theme, never by name,
-so that one drawing serves both papers. Colours can be told apart without red and green (Okabe & Ito 2008), and lines
-differ in stroke and marker besides.
+A figure is a function of an empty matplotlib figure and a `Theme`, from which it takes all colours, so that one
+function serves both themes. The colours are distinguishable with red-green colour blindness (Okabe & Ito 2008), and
+lines also differ in style and marker.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Content = TypeVar("Content", str, bytes)
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of one paper."""
+    """A colour theme."""
 
     name: str
     paper: str
@@ -33,13 +33,13 @@ class Theme:
     ink: str
     """Text and axes."""
     faint: str
-    """Grid lines and what is only there for comparison."""
+    """Grid lines and reference lines."""
     series: tuple[str, ...]
-    """Lines, in the order they are taken."""
+    """Lines, in order."""
     amounts: tuple[str, ...]
-    """Colours of amounts from 0 to 1, evenly spaced: little is near the paper."""
+    """Colour map of values from 0 to 1, evenly spaced; 0 has the colour of the background."""
     ratios: tuple[str, ...]
-    """Colours of logarithms, evenly spaced: 0, nothing lost and nothing gained, is near the paper."""
+    """Colour map of logarithms of ratios, evenly spaced; 0 has the colour of the background."""
 
 
 LIGHT = Theme(
@@ -53,39 +53,39 @@ DARK = Theme(
 THEMES = (LIGHT, DARK)
 
 STROKES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
-"""Line styles in step with a theme's series."""
+"""Line styles, one for each colour of a theme's series."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
-"""Markers in step with a theme's series."""
+"""Markers, one for each colour of a theme's series."""
 
 _NO_DATE = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 Draw = Callable[["Figure", Theme], None]
-"""Draws on an empty figure in the colours of a theme."""
+"""Draws on an empty figure with the colours of a theme."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn figure as the contents of files."""
+    """A figure as file contents."""
 
     alt: str
-    """What is to be seen, in words."""
+    """Description of the figure in words."""
     png: dict[str, bytes]
     """By the name of the theme."""
     svg: dict[str, str]
-    """By the name of the theme; letters are paths, so that they look the same everywhere."""
+    """By the name of the theme; text is converted to paths, so that it does not depend on installed fonts."""
 
     def save(self, folder: Path, name: str) -> list[Path]:
-        """Writes `name.png` and `name.svg` for light paper, `name-dark.png` and `name-dark.svg` for dark.
+        """Writes `name.png` and `name.svg` in the light theme, `name-dark.png` and `name-dark.svg` in the dark one.
 
         Args:
             folder: an existing folder.
-            name: of the files, without ending.
+            name: name of the files, without extension.
 
         Returns:
             The files.
 
         Raises:
-            RecurraError: one cannot be written.
+            RecurraError: a file cannot be written.
         """
         files = []
         for theme in THEMES:
@@ -97,12 +97,12 @@ class Picture:
 
 
 def picture(draw: Draw, alt: str, *, size: tuple[float, float] = (9.0, 5.0)) -> Picture:
-    """Draws a figure for both papers.
+    """Draws a figure in both themes.
 
     Args:
-        draw: draws it; axes want labels with units.
-        alt: what is to be seen, for people who do not see it.
-        size: width and height in inches at 160 dots an inch; letters are 15 points.
+        draw: the drawing function; axes should have labels with units.
+        alt: description of the figure, as an alternative text.
+        size: width and height in inches at 160 dots per inch; the font size is 15 points.
 
     Raises:
         RecurraError: matplotlib is not installed.
@@ -115,7 +115,7 @@ def picture(draw: Draw, alt: str, *, size: tuple[float, float] = (9.0, 5.0)) -> 
 
 
 def check_plots() -> None:
-    """Whether figures can be drawn, before work is done for one.
+    """Checks that figures can be drawn, to be called before long work.
 
     Raises:
         RecurraError: matplotlib is not installed.
@@ -129,14 +129,14 @@ def check_plots() -> None:
 def drawing(
     draw: Draw, size: tuple[float, float], kind: str, *, theme: Theme = LIGHT, families: Sequence[str] = ()
 ) -> bytes:
-    """Draws a figure for one paper, as the content of a file.
+    """Draws a figure in one theme and returns the content of the file.
 
     Args:
-        draw: draws it.
-        size: width and height in inches at 160 dots an inch.
+        draw: the drawing function.
+        size: width and height in inches at 160 dots per inch.
         kind: png, svg or pdf.
-        theme: the colours.
-        families: fonts in which a character is looked for, in order; matplotlib's own where there are none.
+        theme: the colour theme.
+        families: font families to search for a character, in order; matplotlib's default if empty.
 
     Raises:
         RecurraError: matplotlib is not installed.
@@ -146,11 +146,11 @@ def drawing(
     from matplotlib.figure import Figure
 
     file = io.BytesIO()
-    # Figure rather than pyplot: no window system is asked for and nothing global is left behind.
+    # Figure rather than pyplot: it needs no window system and keeps no global state.
     with matplotlib.rc_context({**_style(theme), **({"font.family": list(families)} if families else {})}):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure, theme)
-        # A date would make two equal runs write two files.
+        # Without a date, equal runs write equal files.
         figure.savefig(file, format=kind, dpi=160, metadata=_NO_DATE.get(kind))
     return file.getvalue()
 
@@ -172,7 +172,7 @@ def _style(theme: Theme) -> Any:
 
 
 def label(axes: Axes, x: str, y: str, title: str = "") -> None:
-    """Names the axes, with their units, and the panel."""
+    """Sets the labels of the axes, with their units, and the title of the panel."""
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     if title:
@@ -180,7 +180,7 @@ def label(axes: Axes, x: str, y: str, title: str = "") -> None:
 
 
 def powers_of_ten(axes: Axes, lowest: float, highest: float) -> None:
-    """A logarithmic y axis that shows `lowest` to `highest`, with few labels; what lies outside is cut off."""
+    """Sets a logarithmic y axis from `lowest` to `highest` with few tick labels; values outside are clipped."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     axes.set_yscale("log")
@@ -198,21 +198,21 @@ def heat_map(
     *,
     colours: Sequence[str],
     limits: tuple[float, float],
-    told: str | None,
+    scale_label: str | None,
     extend: str = "both",
 ) -> Any:
-    """A map of values (len(y), len(x)) over the centres x and y, with its scale beside it where `told` names it.
+    """Draws a heat map of values (len(y), len(x)) over the cell centres x and y, with a colour bar if it has a label.
 
-    `extend` says on which ends of the scale values may lie beyond the limits: both or neither.
+    `extend` says at which ends of the colour bar values may exceed the limits: both or neither.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
     shades = LinearSegmentedColormap.from_list("shades", list(colours))
-    # An image of some hundred small polygons would make an SVG of megabytes.
+    # Rasterized: thousands of small polygons would make an SVG of megabytes.
     mesh = axes.pcolormesh(
         list(x), list(y), values, cmap=shades, vmin=limits[0], vmax=limits[1], shading="nearest", rasterized=True
     )
     axes.grid(False)
-    if told is not None:
-        figure.colorbar(mesh, ax=axes, label=told, extend=extend, pad=0.02)
+    if scale_label is not None:
+        figure.colorbar(mesh, ax=axes, label=scale_label, extend=extend, pad=0.02)
     return mesh

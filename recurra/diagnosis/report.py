@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else: text, tables and figures, light or dark as the reader's system."""
+"""Self-contained HTML reports of text, tables and figures, light or dark as the reader's system."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from recurra.files import write_output
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a head; numbers stand right."""
+    """A table with a header row; numbers are aligned right."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str | int | float]]
 
 
 Block = str | Picture | Table
-"""What a section is made of: a paragraph, a figure or a table."""
+"""A part of a section: a paragraph, a figure or a table."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A headed part of a report."""
+    """A section of a report with a heading."""
 
     title: str
     blocks: Sequence[Block]
 
 
 def page(title: str, sections: Iterable[Section], *, lead: str = "") -> str:
-    """The report as HTML.
+    """Returns a report as HTML.
 
     Args:
-        title: its headline.
-        sections: in their order.
-        lead: a paragraph below the headline.
+        title: the title.
+        sections: the sections in order.
+        lead: a paragraph below the title.
     """
     parts = [f"<h1>{escape(title)}</h1>"]
     parts += [f'<p class="lead">{escape(lead)}</p>'] if lead else []
@@ -49,7 +49,7 @@ def page(title: str, sections: Iterable[Section], *, lead: str = "") -> str:
 
 
 def document(title: str, body: str, *, style: str = "") -> str:
-    """An HTML document of a body that is HTML already, in the style of all reports and `style` after it."""
+    """Returns an HTML document with a body in HTML, the common style sheet, and `style` after it."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -59,7 +59,7 @@ def document(title: str, body: str, *, style: str = "") -> str:
 
 
 def write_page(path: Path, title: str, sections: Iterable[Section], *, lead: str = "") -> None:
-    """Writes `page` into a file.
+    """Writes `page` to a file.
 
     Raises:
         RecurraError: the file cannot be written.
@@ -97,8 +97,8 @@ def _table(table: Table) -> str:
 def _entry(value: str | int | float) -> str:
     if isinstance(value, str):
         return f"<td>{escape(value)}</td>"
-    told = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-    return f'<td class="number">{told}</td>'
+    text = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    return f'<td class="number">{text}</td>'
 
 
 _STYLE = """

@@ -1,27 +1,27 @@
-"""Every number that a verdict rests on, in one place, with its reason."""
+"""The thresholds of the verdicts, with their reasons."""
 
 VANISHED = 0.01
-"""A gradient has vanished at the lag where less than this is left of it: one hundredth moves weights less than the
-noise of a batch does. It is also the lag that is told as a layer's memory."""
+"""A gradient has vanished at the lag where less than this share is left: one hundredth changes weights less than the
+noise of a batch does. The lag is also reported as a layer's memory."""
 KEPT = 0.1
-"""A gradient is kept where it stays within a factor of ten, up or down, over the horizon."""
+"""A gradient is kept if it stays within a factor of ten, up or down, over the horizon."""
 HORIZON = 100
-"""Steps over which a gradient is judged, or as many as the batch has."""
+"""Number of lags that the verdict considers, or as many as the batch has."""
 SHORTEST = 10
-"""Lags below which nothing is said of the gradient: any rate looks like 1 over a few steps."""
+"""With fewer lags there is no verdict on the gradient: over a few steps any rate is close to 1."""
 CHAOTIC = 0.005
-"""Nats a step. A leading Lyapunov exponent above this is chaos: neighbours part e-fold in 200 steps or fewer. What is
-closer to 0 cannot be told from it along a few hundred steps."""
+"""Nats per step. A leading Lyapunov exponent above this is chaos: nearby states diverge by a factor of e within 200
+steps. A smaller exponent cannot be distinguished from 0 with a few hundred steps."""
 SATURATED = 0.9
-"""A gate is saturated within the outer tenth of its range, above 0.9 or below 0.1 for one from 0 to 1, as Karpathy,
-Johnson & Fei-Fei (2016) count; for one from -1 to 1 beyond ±0.9."""
+"""A gate is saturated in the outer tenth of its range, above 0.9 or below 0.1 for one from 0 to 1, as in Karpathy,
+Johnson & Fei-Fei (2016); beyond ±0.9 for one from -1 to 1."""
 MOSTLY = 0.5
-"""A share of saturated values that is worth a remark: most of a layer then passes little gradient."""
+"""A share of saturated values above this is reported: most of the layer then passes little gradient."""
 STUCK = 0.99
-"""A unit's gate is stuck if it is saturated to one side at this share of all steps: it decides nothing."""
+"""A unit's gate is stuck if it is saturated at the same end at this share of all steps: it has no effect."""
 DEAD = 1e-6
 """A unit is dead if |h| stays below this at every step of every row."""
 REMARKABLE = 0.05
-"""A share of dead or stuck units that is worth a remark."""
+"""A share of dead or stuck units above this is reported."""
 USEFUL = 0.02
-"""A context is as useful as any longer one if no more than this share of the gain over one step is missing."""
+"""A context is as useful as any longer one if it lacks at most this share of the gain over one step."""

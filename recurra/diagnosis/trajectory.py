@@ -1,4 +1,4 @@
-"""One layer in one direction taken step by step along a sequence, so that each state stands in the graph by itself."""
+"""Records one layer and direction step by step along a sequence, so that each state is a node of the graph."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from recurra.engine.unroll import unroll
 from recurra.errors import InputError
 
 
-class Step(NamedTuple):
-    """One step of a layer."""
+class TrajectoryStep(NamedTuple):
+    """One recorded step of a layer."""
 
     request: Request
-    """Of this step alone, x (1, B, I), with the matrix that multiplies h ready made."""
+    """The request of this step only, x (1, B, I), with the final recurrent weight matrix."""
     after: State
-    """The state after it, tensors (B, size) that autograd takes for independent of each other."""
+    """The state after the step, tensors (B, size) that are independent of each other for autograd."""
     gates: Gates
     """(B, H) each."""
     present: Tensor
@@ -30,13 +30,13 @@ class Step(NamedTuple):
 
 @dataclass
 class Trajectory:
-    """The steps of one layer and direction in the order in which it takes them."""
+    """The steps of one layer and direction in the order of processing."""
 
     name: str
-    """Of the layer, for people."""
+    """Name of the layer for display."""
     cell: Cell
     reverse: bool
-    steps: list[Step] = field(default_factory=list)
+    steps: list[TrajectoryStep] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -45,36 +45,36 @@ class Trajectory:
 
     @property
     def size(self) -> int:
-        """Numbers in the state of one row, S."""
+        """Size of the whole state of one row, S."""
         return sum(tensor.shape[-1] for tensor in self.steps[0].after)
 
     @property
     def present(self) -> Tensor:
-        """Where rows have steps, bool (steps, B)."""
+        """Which rows have which steps, bool (steps, B)."""
         return torch.stack([step.present for step in self.steps])
 
     def states(self, name: str) -> Tensor:
-        """One state after every step, (steps, B, size), cut from the graph."""
+        """The named part of the state after every step, (steps, B, size), detached."""
         return torch.stack([getattr(step.after, name).detach() for step in self.steps])
 
 
-def record(request: Request) -> tuple[Result, list[Step]]:
-    """Runs a request step by step as the reference does, and keeps every step.
+def record(request: Request) -> tuple[Result, list[TrajectoryStep]]:
+    """Runs a request step by step on the reference, and returns the result and every step.
 
-    Each tensor of each state becomes a node of its own: c_t is not known to h_t, so that the gradient with respect to
-    the state (h_t, c_t) is that of its numbers as a vector, which is what Jacobians of a step multiply.
+    Each tensor of each state becomes a separate node of the graph: h_t does not depend on c_t, so that the gradient
+    with respect to (h_t, c_t) treats the state as one vector of independent numbers, as the Jacobian of a step does.
 
     Raises:
         InputError: there is no step or no row.
     """
     if not request.x.shape[0] or not request.x.shape[1]:
         raise InputError(
-            f"diagnose: a recurrent layer was given x {tuple(request.x.shape)}, (time, batch, features): "
-            "expected a step and a row at least"
+            f"diagnose: a recurrent layer got x {tuple(request.x.shape)}, (time, batch, features): "
+            "expected at least one step and one row"
         )
     weights = request.weights._replace(hh=request.cell.recurrent_weight(request.weights.hh))
     order = range(len(request.x))
-    state, steps = request.state, list[Step]()
+    state, steps = request.state, list[TrajectoryStep]()
     for t in reversed(order) if request.reverse else order:
         one = _at(replace(request, weights=weights, state=state), t)
         result = unroll(one)
@@ -82,7 +82,7 @@ def record(request: Request) -> tuple[Result, list[Step]]:
         state = State(**{name: _node(tensor) for name, tensor in zip(result.state._fields, result.state, strict=True)})
         gates = Gates(**{name: gate[0] for name, gate in zip(result.kept._fields, result.kept, strict=True)})
         present = one.lengths > 0 if one.lengths is not None else torch.ones(len(state.h), dtype=torch.bool)
-        steps.append(Step(one, state, gates, present.to(request.x.device)))
+        steps.append(TrajectoryStep(one, state, gates, present.to(request.x.device)))
     return _result(request, steps, state), steps
 
 
@@ -95,38 +95,38 @@ def _at(request: Request, t: int) -> Request:
 
 
 def _node(tensor: Tensor) -> Tensor:
-    """The tensor apart from others computed with it; a start of the graph where nothing before it is one."""
+    """A separate node for the tensor; a leaf that requires a gradient if nothing before it does."""
     return tensor.clone() if tensor.requires_grad else tensor.detach().clone().requires_grad_()
 
 
-def _result(request: Request, steps: list[Step], last: State) -> Result:
-    """What the engine would return, made of the states that were kept."""
-    emitted = [_emitted(step) for step in steps]
+def _result(request: Request, steps: list[TrajectoryStep], last: State) -> Result:
+    """The result that the engine would return, assembled from the recorded states."""
+    outputs = [_output(step) for step in steps]
     kept = [step.gates for step in steps]
     if request.reverse:
-        emitted.reverse()
+        outputs.reverse()
         kept.reverse()
     names = request.cell.formula.shown
     gates = Gates(**{name: torch.stack([getattr(gate, name) for gate in kept]) for name in names})
-    # A copy of the last state: what else is read of it is told from what the layer emits.
-    return Result(torch.stack(emitted), last.map(Tensor.clone), gates if request.keep else None)
+    # The last state is copied, so that a loss on the final state is separate from one on the output of the last step.
+    return Result(torch.stack(outputs), last.map(Tensor.clone), gates if request.keep else None)
 
 
-def _emitted(step: Step) -> Tensor:
-    """What a layer emits of the state it has come to, (B, H) or (B, P)."""
+def _output(step: TrajectoryStep) -> Tensor:
+    """The output of a layer for the state after a step, (B, H) or (B, P)."""
     hr = step.request.weights.hr
     projects = hr is not None and step.request.cell.formula.reads_h
     y = F.linear(step.after.h, hr) if projects and hr is not None else step.after.h
     return y.masked_fill(~step.present[:, None], 0)
 
 
-def flat(state: State) -> Tensor:
-    """A state as one vector a row, (B, S)."""
+def flatten(state: State) -> Tensor:
+    """Concatenates a state to one vector per row, (B, S)."""
     return torch.cat(list(state), -1)
 
 
-def span(trajectory: Trajectory, count: int) -> tuple[Tensor, range]:
-    """The longest rows, at most `count`, and the range of steps that all of them have."""
+def common_steps(trajectory: Trajectory, count: int) -> tuple[Tensor, range]:
+    """Returns the longest rows, at most `count`, and the range of steps that all of them have."""
     present = trajectory.present  # (steps, B)
     rows = present.sum(0).argsort(descending=True, stable=True)[:count]
     shared = present[:, rows].all(1).nonzero().flatten().tolist()

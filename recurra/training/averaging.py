@@ -1,8 +1,8 @@
-"""The mean of the weights over the end of a run, as averaged stochastic gradient descent takes it.
+"""Weight averaging, as in averaged stochastic gradient descent (ASGD).
 
-Polyak & Juditsky (1992) average from the start, ASGD of AWD-LSTM (Merity, Keskar & Socher 2018, algorithm 1) from the
-update at which validation stops improving. The averaged weights are what is validated and saved; training itself goes
-on from its own.
+Polyak & Juditsky (1992) average from the start; AWD-LSTM (Merity, Keskar & Socher 2018, algorithm 1) averages from the
+update at which validation stops improving. The averaged weights are validated and saved; training continues from the
+weights that are not averaged.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ AVERAGINGS = ("off", "nonmonotone", "all")
 
 
 class Average:
-    """The running mean of some parameters.
+    """The running mean of parameters.
 
     Args:
-        parameters: whose mean.
-        kind: "off"; "all" from the first update; "nonmonotone" from the validation whose loss is above the lowest of
-            those more than `interval` validations ago.
-        interval: validations without a new lowest loss that are borne with.
+        parameters: the parameters to average.
+        kind: "off"; "all" averages from the first update; "nonmonotone" from the first validation whose loss is higher
+            than the lowest loss of those more than `interval` validations earlier.
+        interval: number of validations without a new lowest loss before "nonmonotone" averaging starts.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], kind: str, interval: int) -> None:
@@ -37,18 +37,18 @@ class Average:
 
     @property
     def running(self) -> bool:
-        """Whether the mean is being taken."""
+        """Whether averaging has started."""
         return bool(self._mean)
 
     def update(self) -> None:
-        """Take the parameters after an optimizer update into the mean."""
+        """Adds the current parameters to the mean; called after each optimizer update."""
         if self._mean:
             self._count += 1
             with torch.no_grad():
                 torch._foreach_lerp_(self._mean, [p.detach() for p in self._parameters], 1 / self._count)
 
     def observe(self, loss: float) -> bool:
-        """Take note of a validation; whether averaging begins with it."""
+        """Records a validation loss; returns whether averaging starts with it."""
         earlier = self._losses[: len(self._losses) - self._interval]
         self._losses.append(loss)
         if self._kind != "nonmonotone" or self._mean or not earlier or loss <= min(earlier):
@@ -57,24 +57,24 @@ class Average:
         return True
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """The parameters are the mean inside, where there is one of an update or more."""
+    def averaged_weights(self) -> Iterator[None]:
+        """Context in which the parameters hold their mean, if it includes at least one update."""
         if not self._count:
             yield
             return
-        own = [parameter.detach().clone() for parameter in self._parameters]
+        current = [parameter.detach().clone() for parameter in self._parameters]
         self._write(self._mean)
         try:
             yield
         finally:
-            self._write(own)
+            self._write(current)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything above, for a checkpoint."""
+        """The state, for a checkpoint."""
         return {"losses": list(self._losses), "count": self._count, "mean": list(self._mean)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Return to what `state_dict` gave."""
+        """Restores the state returned by `state_dict`."""
         self._losses, self._count = list(state["losses"]), state["count"]
         device = self._parameters[0].device
         self._mean = [tensor.to(device, copy=True) for tensor in state["mean"]]

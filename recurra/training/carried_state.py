@@ -1,7 +1,7 @@
-"""The carried state: a nest of containers with tensors at its leaves, cut from the graph, saved and rebuilt.
+"""Detaching, saving and restoring the carried state, a nested structure of containers and tensors.
 
-The loop does not know the classes of states, so it walks what every state is made of: None, tensors, tuples, named
-tuples, lists, dicts and plain values.
+The loop does not know the classes of states. It handles the types that every state consists of: None, tensors, tuples,
+named tuples, lists, dicts and plain values.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from recurra.errors import RecurraError
 
 
 def detach(nest: Any) -> Any:
-    """The same numbers in storage of their own, without the graph that made them.
+    """Returns a copy detached from the graph.
 
-    The copy, a few microseconds, frees the window's outputs of which a last state is often a view, and gives a state
-    the same layout in memory whether it was computed or read from a checkpoint: kernels choose by layout.
+    The copy takes a few microseconds. It frees the outputs of the window, of which the last state is often a view, and
+    it gives a state the same memory layout whether it was computed or read from a checkpoint, because kernels are
+    selected by layout.
 
     Args:
-        nest: Tensors of any shape in any nest of containers.
+        nest: A nested structure with tensors of any shape.
 
     Returns:
-        The same nest of contiguous tensors that need no gradient.
+        The same structure of contiguous tensors that require no gradient.
 
     Raises:
         RecurraError: a leaf is neither a tensor nor a plain value.
@@ -35,12 +36,12 @@ def detach(nest: Any) -> Any:
 
 
 def tensors_to(device: torch.device, nest: Any) -> Any:
-    """The same nest with every tensor on a device."""
+    """Returns the structure with every tensor moved to a device."""
     return _map(lambda tensor: tensor.to(device), nest)
 
 
 def tensors(nest: Any) -> Iterator[Tensor]:
-    """Every tensor in a nest, in order; what is neither tensor nor container is passed over."""
+    """Iterates over the tensors of a nested structure, in order; other values are skipped."""
     if isinstance(nest, Tensor):
         yield nest
     elif isinstance(nest, tuple | list):
@@ -52,7 +53,7 @@ def tensors(nest: Any) -> Iterator[Tensor]:
 
 
 def to_plain(nest: Any) -> Any:
-    """A nest as dicts, lists, strings and tensors only, which a checkpoint can hold without naming a class."""
+    """Converts a nested structure to dicts, lists, strings and tensors, so that a checkpoint refers to no class."""
     if isinstance(nest, tuple) and hasattr(nest, "_fields"):
         values = [to_plain(item) for item in nest]
         return {"kind": "named", "name": type(nest).__name__, "fields": list(nest._fields), "values": values}
@@ -64,7 +65,7 @@ def to_plain(nest: Any) -> Any:
 
 
 def from_plain(plain: Any) -> Any:
-    """The inverse of `to_plain`, with a new named tuple in place of each class that the file cannot hold."""
+    """The inverse of `to_plain`; each named tuple becomes a new class with the same name and fields."""
     if not isinstance(plain, dict):
         return plain
     values = [from_plain(item) for item in plain["values"]]
@@ -93,5 +94,5 @@ def _leaf(value: Any) -> Any:
         return value
     raise RecurraError(
         f"the carried state holds a {type(value).__name__}; expected None, numbers, strings and tensors in tuples, "
-        "named tuples, lists and dicts. Return such a nest as Loss.state"
+        "named tuples, lists and dicts. Return such a structure as Loss.state"
     )

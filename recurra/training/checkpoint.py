@@ -1,7 +1,8 @@
-"""The file `checkpoint.pt`: everything needed to go on exactly, replaced in one stroke.
+"""The file `checkpoint.pt`: everything needed to resume exactly, replaced atomically.
 
-A checkpoint is written beside the old one, forced to the disk, and renamed over it. Whatever happens in between, a full
-disk or a kill -9, the old file stays whole. It holds plain containers and tensors; reading it runs no code.
+A checkpoint is written to a second file, flushed to the disk, and renamed over the old one. If the disk is full or the
+process is killed in between, the old file remains complete. A checkpoint consists of plain containers and tensors;
+reading it runs no code.
 """
 
 from __future__ import annotations
@@ -32,18 +33,18 @@ _KEYS = frozenset(
 
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Replace a checkpoint, whole or not at all.
+    """Replaces a checkpoint atomically.
 
     Args:
-        path: Of the checkpoint; `<path>.partial` beside it is used on the way.
+        path: Path of the checkpoint; `<path>.partial` is used as the temporary file.
         content: Containers of numbers, strings and tensors.
 
     Raises:
-        OSError: the disk is full or otherwise refuses; the old checkpoint is whole.
-        RecurraError: the content holds something that reading would refuse.
+        OSError: the disk is full or cannot be written; the old checkpoint remains complete.
+        RecurraError: the content has a value that `read_checkpoint` would refuse.
     """
     _check_plain(content, "")
-    # Serialised in memory first: torch's own writer turns a full disk into an abort of the process at worst.
+    # Serialised in memory first: on a full disk torch's file writer can abort the process.
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **content}, buffer)
     partial = path.with_name(path.name + ".partial")
@@ -60,10 +61,10 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint, its tensors on the CPU.
+    """Reads a checkpoint, with its tensors on the CPU.
 
     Raises:
-        InputError: there is none, it is damaged, or another version of recurra wrote it.
+        InputError: the file does not exist, is damaged, or was written by another version of recurra.
     """
     if not path.exists():
         raise InputError(f"{path.parent}: no {path.name} here, so nothing to resume. Train without --resume")
@@ -76,48 +77,48 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"{path}: damaged or no checkpoint ({reason}). Restore the file from a copy, or train in another folder"
+            f"{path}: damaged or not a checkpoint ({reason}). Restore the file from a copy, or train in another folder"
         ) from error
     version = content.get("format") if isinstance(content, dict) else None
     if version != FORMAT or not content.keys() >= _KEYS:
         raise InputError(
-            f"{path}: checkpoint format {version}, expected {FORMAT}. Resume with the recurra that wrote it"
+            f"{path}: checkpoint format {version}, expected {FORMAT}. Resume with the version of recurra that wrote it"
         )
     return dict(content)
 
 
 def check_network(path: Path, saved: dict[str, Any], network: nn.Module) -> None:
-    """Compare a checkpoint's network with the one to be trained, name, shape and number type of each tensor.
+    """Compares the names, shapes and dtypes of a checkpoint's parameters with those of the network.
 
     Raises:
-        InputError: they differ, with the first difference.
+        InputError: they differ; the message names the first difference.
     """
     present = network.state_dict()
     for name in sorted(saved.keys() | present.keys()):
-        old, new = (_described(tensors.get(name)) for tensors in (saved, present))
+        old, new = (_describe(tensors.get(name)) for tensors in (saved, present))
         if old != new:
             raise InputError(
-                f"{path}: {name} is {old} in the checkpoint but {new} in the network. Resume with the run's own options"
+                f"{path}: {name} is {old} in the checkpoint but {new} in the network. Resume with the run's options"
             )
 
 
 @contextmanager
-def keeping_last(folder: Path, saved_step: int | None) -> Iterator[None]:
-    """Turn a disk's refusal inside into one line that says which checkpoint is whole."""
+def report_write_errors(folder: Path, saved_step: int | None) -> Iterator[None]:
+    """Context that converts an OSError to one line that names the last complete checkpoint."""
     try:
         yield
     except OSError as error:
-        mend = "Make it writable" if error.errno in _NOT_ALLOWED else "Make room"
+        remedy = "Make it writable" if error.errno in _NOT_ALLOWED else "Free disk space"
         if saved_step is None:
-            kept = f"No checkpoint was written yet. {mend} and train again"
+            consequence = f"No checkpoint was written yet. {remedy} and train again"
         else:
-            kept = f"The checkpoint of update {saved_step} is whole. {mend}, then go on with --resume"
+            consequence = f"The checkpoint of update {saved_step} is complete. {remedy}, then continue with --resume"
         path = error.filename or folder
-        raise RecurraError(f"{path}: cannot write ({error.strerror or error}). {kept}") from error
+        raise RecurraError(f"{path}: cannot write ({error.strerror or error}). {consequence}") from error
 
 
 def _check_plain(value: Any, place: str) -> None:
-    """Find what could be written but not read again now, not when the run is to be resumed."""
+    """Refuses values that could be written but not read: an error at writing loses less than one at resuming."""
     if isinstance(value, dict):
         for name, item in value.items():
             _check_plain(item, f"{place}.{name}")
@@ -131,7 +132,7 @@ def _check_plain(value: Any, place: str) -> None:
         )
 
 
-def _described(value: Any) -> str:
+def _describe(value: Any) -> str:
     if not isinstance(value, torch.Tensor):
         return "absent" if value is None else type(value).__name__
     return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"

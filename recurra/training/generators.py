@@ -1,6 +1,6 @@
-"""Every random generator of the process: seeded, kept and put back.
+"""Seeding, capturing and restoring all random generators of the process.
 
-A training run owns the process's generators: dropout draws from PyTorch's global one, which no argument can replace.
+A training run seeds the global generators: dropout draws from PyTorch's global generator, and takes no other.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import torch
 
 
 def seed_generators(seed: int) -> None:
-    """Seed Python's, NumPy's and PyTorch's generators, the last on every device."""
+    """Seeds Python's, NumPy's and PyTorch's generators, the last on every device."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
 
 
 def capture_generators() -> dict[str, Any]:
-    """The state of every generator, in containers a checkpoint can hold."""
+    """Returns the state of every generator, in containers that a checkpoint accepts."""
     kind, keys, position, has_gauss, gauss = cast(tuple[Any, ...], np.random.get_state(legacy=True))
     return {
         "python": random.getstate(),
@@ -33,19 +33,19 @@ def capture_generators() -> dict[str, Any]:
 
 
 def restore_generators(state: dict[str, Any]) -> None:
-    """Put every generator back to what `capture_generators` gave."""
+    """Restores the state returned by `capture_generators`."""
     kind, keys, *rest = state["numpy"]
     random.setstate(state["python"])
     np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
     torch.set_rng_state(state["torch"])
-    # On a machine with other devices a run goes on, though not to the bit; the loop says so.
+    # On a machine with other devices the run continues, but not with the same bits; `train` reports this.
     for device, device_state in zip(range(torch.cuda.device_count()), state["cuda"], strict=False):
         torch.cuda.set_rng_state(device_state, device)
 
 
 @contextmanager
 def preserved_generators() -> Iterator[None]:
-    """Whatever is drawn inside leaves every generator as it was."""
+    """Context that restores every generator on exit."""
     state = capture_generators()
     try:
         yield

@@ -1,7 +1,7 @@
-"""The log of a run: one JSON object a line in `log.jsonl`, and the same for TensorBoard on request.
+"""The log of a run: one JSON object per line in `log.jsonl`, and optionally the same values for TensorBoard.
 
-Events: "header" (options, machine), "train" (an interval), "validation", "monitor", "resume", "end". A resumed run cuts
-the file back to where its checkpoint was written, so that no line is there twice.
+Events: "header" (options, machine), "train" (an interval), "validation", "monitor", "resume", "end". A resumed run
+truncates the file to its length at the checkpoint, so that no line appears twice.
 """
 
 from __future__ import annotations
@@ -20,43 +20,43 @@ NAME = "log.jsonl"
 
 
 class RunLog:
-    """A file that only grows, a whole line at a time.
+    """An append-only file that is written in whole lines.
 
     Args:
-        path: Of the file.
-        keep: Bytes to keep of it; 0 begins anew.
+        path: Path of the file.
+        keep: Number of bytes to keep of an existing file; 0 starts a new one.
     """
 
     def __init__(self, path: Path, *, keep: int) -> None:
         self._file = io.BufferedWriter(io.FileIO(path, "ab"))
-        # A power cut may have taken lines that no checkpoint waited for: never grow the file with zeros.
+        # After a power failure the file may be shorter than `keep`: truncate() would then extend it with zeros.
         self._file.truncate(min(keep, os.path.getsize(path)))
         self._file.seek(0, os.SEEK_END)
 
     def write(self, event: str, **values: Any) -> None:
-        """Append one event; numbers that are not finite become null, which JSON has."""
-        line = json.dumps(_cleaned({"event": event, **values}), default=str, allow_nan=False)
+        """Appends one event; NaN and infinity, which JSON lacks, become null."""
+        line = json.dumps(_json_values({"event": event, **values}), default=str, allow_nan=False)
         self._file.write(line.encode() + b"\n")
         self._file.flush()
 
     def bytes_on_disk(self) -> int:
-        """The length of the file, all of it forced to the disk."""
+        """Flushes the file to the disk and returns its length."""
         os.fsync(self._file.fileno())
         return self._file.tell()
 
     def close(self) -> None:
-        """Close the file."""
-        # A line that the disk refused was reported when it was written, and closing would try it once more.
+        """Closes the file."""
+        # A failed write was reported when it happened; close() would try it again.
         with contextlib.suppress(OSError):
             self._file.close()
 
 
-class Board:
-    """The same numbers for TensorBoard.
+class TensorBoardLog:
+    """Writes the values for TensorBoard.
 
     Args:
-        folder: Where its event files go.
-        step: Events after this update, of a session cut off, are hidden.
+        folder: Folder of the event files.
+        step: Events after this update, from an interrupted session, are hidden.
 
     Raises:
         InputError: the package is not installed.
@@ -72,21 +72,21 @@ class Board:
         self._writer = SummaryWriter(str(folder), purge_step=step or None)
 
     def write(self, step: int, group: str, values: dict[str, float]) -> None:
-        """Add one point to the curve of each value."""
+        """Adds one point to the curve of each value."""
         for name, value in values.items():
             self._writer.add_scalar(f"{group}/{name}", value, step)
         self._writer.flush()
 
     def close(self) -> None:
-        """Close the files."""
-        # As for the log: what the disk refuses now was reported or belongs to no checkpoint.
+        """Closes the files."""
+        # As in `RunLog.close`: an error here was reported before.
         with contextlib.suppress(OSError):
             self._writer.close()
 
 
-def _cleaned(value: Any) -> Any:
+def _json_values(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _cleaned(item) for name, item in value.items()}
+        return {name: _json_values(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_cleaned(item) for item in value]
+        return [_json_values(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

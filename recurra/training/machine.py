@@ -1,4 +1,4 @@
-"""The machine a run is on, and how fast it multiplies matrices: without that, no two speeds can be compared."""
+"""Describes the machine of a run, with its matrix product rate, so that speeds of two runs can be compared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
-    """What a run must share with its resumption to end in the same bits."""
+    """The properties that a resumed run must share with the original one to end with the same bits."""
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {"threads": torch.get_num_threads(), "torch": str(torch.__version__), "device": kind}
 
@@ -29,7 +29,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def sgemm_rate(size: int = 768, seconds: float = 0.2) -> float:
-    """GFLOP/s of float32 products of two (size, size) matrices, over about as many seconds; draws nothing at random."""
+    """GFLOP/s of float32 products of two (size, size) matrices, over about `seconds`; uses no random generator."""
     a = torch.linspace(-1, 1, size * size).reshape(size, size)
     torch.mm(a, a)
     began, products = time.perf_counter(), 0
@@ -40,9 +40,9 @@ def sgemm_rate(size: int = 768, seconds: float = 0.2) -> float:
 
 
 def _processor() -> str:
-    about = Path("/proc/cpuinfo")
-    if about.exists():
-        for line in about.read_text(errors="replace").splitlines():
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

@@ -1,7 +1,7 @@
-"""What an interval of training measured: sums of losses, tokens and gradient norms, read as seldom as the device asks.
+"""The sums of losses, tokens and gradient norms over an interval of training.
 
-On a GPU every number read waits for the device, so losses and norms are kept as tensors and read together at the end of
-an interval; on a CPU they are read at once.
+On a GPU reading a number synchronises with the device, so that losses and norms are kept as tensors and read together
+at the end of an interval; on a CPU they are read immediately.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-_READ_EVERY = 100  # updates whose numbers may wait on the device
+_READ_EVERY = 100  # updates between two reads from the device, at most
 
 
 class Interval(NamedTuple):
-    """The means over some updates in a row.
+    """The means over an interval of consecutive updates.
 
     Attributes:
-        step: Updates done.
-        epoch: Passes over the data completed.
+        step: Number of updates done.
+        epoch: Number of completed passes over the data.
         loss: Nats per token.
-        tokens_per_second: Losses counted per second of training, validation left out.
-        gradient_norm: Mean norm of the gradients before clipping.
-        learning_rate: That of the last update.
-        seconds: Trained since the start of the run, over all its sessions.
-        shown: The loss as the field reports it, from `Trainable.describe`.
-        current_epoch: The pass, from 1, that the last update belongs to; None where nobody says.
+        tokens_per_second: Tokens per second of training, without the time of validation.
+        gradient_norm: Mean gradient norm before clipping.
+        learning_rate: Learning rate of the last update.
+        seconds: Seconds of training since the start of the run, over all its sessions.
+        shown: The loss in the task's units, from `Trainable.describe`.
+        current_epoch: The pass, from 1, that the last update belongs to; None if unknown.
     """
 
     step: int
@@ -46,9 +46,9 @@ class Meter:
     """Sums since the last line of the log, and the last gradient norms.
 
     Attributes:
-        updates: Updates in the sums.
-        last_norms: Norms before clipping of the last five updates, for the message when one is not finite.
-        broken: The first update (from 1) whose loss or norm was found not to be finite, and which of the two.
+        updates: Number of updates in the sums.
+        last_norms: Norms before clipping of the last five updates, for the error message when one is not finite.
+        broken: The first update (from 1) whose loss or norm is not finite, and which of the two.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Meter:
         self._since = 0.0
 
     def add(self, step: int, *, total: Tensor, tokens: int, norm: Tensor) -> None:
-        """Count update `step`: its summed loss in nats, the tokens it sums over and its gradient norm, both scalars."""
+        """Adds update `step`: its summed loss in nats (scalar), its number of tokens, its gradient norm (scalar)."""
         self.updates += 1
         self._tokens += tokens
         self._waiting.append((step, total, norm))
@@ -68,7 +68,7 @@ class Meter:
             self.read()
 
     def read(self) -> None:
-        """Read what waits on the device, and note the first number that is not finite in `broken`."""
+        """Reads pending numbers from the device, and sets `broken` at the first that is not finite."""
         if not self._waiting:
             return
         numbers = torch.stack([torch.stack([total, norm]) for _, total, norm in self._waiting]).tolist()
@@ -81,11 +81,11 @@ class Meter:
         self._waiting.clear()
 
     def start(self, now: float) -> None:
-        """Run the interval's clock from now, in seconds."""
+        """Starts the interval's clock at `now`, in seconds."""
         self._since = now
 
     def pause(self, now: float) -> None:
-        """Stop the interval's clock, while something other than training takes time."""
+        """Pauses the interval's clock during work other than training."""
         self._seconds += now - self._since
         self._since = now
 
@@ -104,19 +104,19 @@ class Meter:
         return self._norm / self.updates
 
     def reset(self, now: float) -> None:
-        """Begin the next interval."""
+        """Starts the next interval."""
         self.updates = 0
         self._loss = self._tokens = self._norm = self._seconds = 0.0
         self._since = now
 
     def state_dict(self, now: float) -> dict[str, Any]:
-        """The sums so far: an interval may have a checkpoint in its middle."""
+        """The sums so far: a checkpoint can be written in the middle of an interval."""
         loss, tokens, seconds = self.sums(now)
         sums = {"loss": loss, "tokens": tokens, "norm": self._norm, "seconds": seconds}
         return {**sums, "updates": self.updates, "last_norms": list(self.last_norms)}
 
     def load_state_dict(self, state: dict[str, Any], now: float) -> None:
-        """Return to what `state_dict` gave, with the clock running from now."""
+        """Restores the state returned by `state_dict`, with the clock started at `now`."""
         self._loss, self._tokens, self._norm = state["loss"], state["tokens"], state["norm"]
         self._seconds, self._since = state["seconds"], now
         self.updates, self.last_norms = state["updates"], deque(state["last_norms"], maxlen=5)

@@ -1,4 +1,7 @@
-"""What a run may be watched with. Who measures lives on a lower floor and is handed in by the caller."""
+"""The interface of a monitor, which measures the network while it trains; the caller passes an implementation.
+
+`recurra.diagnosis.TrainingMonitor` is one. It is not imported here, because diagnosis builds on training.
+"""
 
 from __future__ import annotations
 
@@ -10,36 +13,36 @@ from torch import Tensor, nn
 
 
 class Monitor(Protocol):
-    """Looks at the network while it trains, and leaves no trace in it or in any random generator."""
+    """Measures the network during training without changing it or any random generator."""
 
     def measure(self) -> dict[str, float]:
         """Numbers by name, for the log and for TensorBoard."""
         ...
 
     def explain(self, batch: Any = None, state: Any = None) -> str:
-        """What is wrong with the network's recurrence, in a sentence or two; empty where nothing is found.
+        """Describes what is wrong with the recurrent layers in a sentence or two; empty if nothing is.
 
         Args:
-            batch: on which a number was not finite, where that is known.
-            state: the carried state that the batch started from.
+            batch: the batch for which a number was not finite, if known.
+            state: the carried state at the start of the batch.
         """
         ...
 
 
 def is_due(step: int) -> bool:
-    """Whether an update, counted from 1, is measured whatever else happens: 1, 2, 4, 8, … while much changes."""
+    """Whether an update, counted from 1, is measured: 1, 2, 4, 8, …, because most changes happen early."""
     return step & (step - 1) == 0
 
 
-def copies(parameters: Iterable[tuple[str, nn.Parameter]]) -> dict[str, Tensor]:
-    """The parameters as they are now, by name."""
+def copy_parameters(parameters: Iterable[tuple[str, nn.Parameter]]) -> dict[str, Tensor]:
+    """Returns copies of the parameters by name."""
     return {name: parameter.detach().clone() for name, parameter in parameters}
 
 
 def update_ratios(before: dict[str, Tensor], parameters: Iterable[tuple[str, nn.Parameter]]) -> dict[str, float]:
-    """|w' - w| / |w| of each parameter, by name; about 1e-3 is usual, 0 is a parameter that stands still.
+    """Returns |w' - w| / |w| of each parameter, by name; about 1e-3 is usual, 0 means that it did not change.
 
-    Parameters that were all 0 are left out.
+    Parameters that were zero before are left out.
     """
     ratios: dict[str, Tensor] = {}
     for name, parameter in parameters:

@@ -1,4 +1,4 @@
-"""How many updates a run has and when it validates: decided once, kept in the checkpoint, never changed."""
+"""The number of updates of a run and of its validations: fixed once and stored in the checkpoint."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import NamedTuple
 from recurra.errors import InputError
 from recurra.training.options import TrainingOptions
 
-_VALIDATIONS = 10  # a run this often or oftener, so that early stopping and "best" have something to choose from
-_VALIDATION_SHARE = 0.05  # of a run with a time limit that validations may take where their number is ours to choose
+_VALIDATIONS = 10  # per run, at least, so that early stopping and the choice of the best model have candidates
+_VALIDATION_SHARE = 0.05  # of a run with a time limit, for validations, unless valid_every is set
 _RESERVE = 0.02  # of the time limit, for machines that slow down
 
 
@@ -20,7 +20,7 @@ class Plan(NamedTuple):
     valid_every: int
 
     def validates(self, step: int) -> bool:
-        """Whether there is a validation after update `step` (from 1): every so often and after the last one."""
+        """Whether a validation follows update `step` (from 1): every `valid_every` updates and after the last one."""
         return step % self.valid_every == 0 or step == self.total_steps
 
     def validations(self) -> int:
@@ -29,7 +29,7 @@ class Plan(NamedTuple):
 
 
 class Costs(NamedTuple):
-    """What the trial measured, in seconds: one update, one validation, one checkpoint."""
+    """Seconds of one update, one validation and one checkpoint, measured in the trial."""
 
     update: float
     validation: float
@@ -37,31 +37,31 @@ class Costs(NamedTuple):
 
 
 def make_plan(options: TrainingOptions, updates_per_epoch: int) -> Plan:
-    """The plan of a run whose length is given in steps or epochs.
+    """Returns the plan of a run with a length in steps or epochs.
 
     Raises:
-        InputError: no length is given, or the warm-up is not shorter than the run.
+        InputError: no length is set, or the warm-up is not shorter than the run.
     """
     if options.steps is not None:
         return _checked(Plan(options.steps, _valid_every(options, updates_per_epoch, options.steps)), options)
     if options.epochs is None:
-        raise InputError("how long to train is not said. Give one of steps, epochs and max_minutes")
-    read = max(1, round(options.epochs * updates_per_epoch))
-    total = max(read, options.least_steps or 1)
-    # A longer run has no more validations than the epochs that were asked for.
-    between = math.ceil(updates_per_epoch * total / read)
+        raise InputError("the run has no length. Set one of steps, epochs and max_minutes")
+    requested = max(1, round(options.epochs * updates_per_epoch))
+    total = max(requested, options.least_steps or 1)
+    # If least_steps makes the run longer, the number of validations stays that of the requested epochs.
+    between = math.ceil(updates_per_epoch * total / requested)
     return _checked(Plan(total, _valid_every(options, between, total)), options)
 
 
 def plan_within(options: TrainingOptions, updates_per_epoch: int, costs: Costs, seconds: float) -> Plan:
-    """The longest plan that fits a time.
+    """Returns the longest plan that fits in a time.
 
     Args:
-        options: `valid_every` is kept where given; else validations are made rarer until they take five per cent of the
-            time (one, at the end, always remains).
+        options: `valid_every` is kept if set; otherwise validations are made less frequent until they take five per
+            cent of the time (the one at the end always remains).
         updates_per_epoch: Updates in one pass over the data.
-        costs: What an update, a validation (with the saving of a best model) and a checkpoint take.
-        seconds: What is left until the limit; two per cent of it are kept in reserve.
+        costs: Seconds of an update, a validation (saving the best model included) and a checkpoint.
+        seconds: Seconds until the limit; two per cent of them are reserved.
 
     Raises:
         InputError: not even one update with its validation and checkpoint fits, or the warm-up is not shorter.
@@ -82,13 +82,15 @@ def plan_within(options: TrainingOptions, updates_per_epoch: int, costs: Costs, 
     if not fits(1):
         raise InputError(
             f"max_minutes={options.max_minutes:g}: {max(seconds, 0):.1f} s are left of it, but an update takes "
-            f"{costs.update:.2g} s and a validation {costs.validation:.2g} s. Give more time or a smaller network"
+            f"{costs.update:.2g} s and a validation {costs.validation:.2g} s. Increase max_minutes or use a smaller "
+            "network"
         )
-    fitting, beyond = 1, max(2, math.ceil(room / costs.update) + 1)
-    while beyond - fitting > 1:
-        middle = (fitting + beyond) // 2
-        fitting, beyond = (middle, beyond) if fits(middle) else (fitting, middle)
-    return _checked(candidate(fitting), options)
+    # Bisection: `low` updates fit, `high` do not.
+    low, high = 1, max(2, math.ceil(room / costs.update) + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return _checked(candidate(low), options)
 
 
 def _valid_every(options: TrainingOptions, most: int, total: int) -> int:
@@ -98,6 +100,6 @@ def _valid_every(options: TrainingOptions, most: int, total: int) -> int:
 def _checked(plan: Plan, options: TrainingOptions) -> Plan:
     if options.warmup_steps >= plan.total_steps:
         raise InputError(
-            f"warmup_steps={options.warmup_steps} but the run has {plan.total_steps} updates. Give a shorter warm-up"
+            f"warmup_steps={options.warmup_steps} but the run has {plan.total_steps} updates. Use a shorter warm-up"
         )
     return plan

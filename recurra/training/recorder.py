@@ -1,4 +1,4 @@
-"""What a run leaves behind and shows: the log, TensorBoard, the display, the checkpoint, the best model."""
+"""All output of a run: log, TensorBoard, progress display, checkpoints and the best model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recurra.training import log
-from recurra.training.checkpoint import NAME, keeping_last, write_checkpoint
+from recurra.training.checkpoint import NAME, report_write_errors, write_checkpoint
 from recurra.training.machine import describe_environment, describe_machine
 from recurra.training.meter import Interval
 from recurra.training.nonfinite import late_failure, weights_failure
@@ -19,16 +19,16 @@ SaveBest = Callable[[dict[str, float]], None]
 
 
 class Recorder:
-    """Writes for the main process; on the others it only takes part in what all must do together.
+    """Writes the output on the main process; on the others it only takes part in collective operations.
 
     Args:
-        session: What is recorded.
-        folder: Where checkpoints go.
-        log_file: Where the log goes.
+        session: The session to record.
+        folder: Folder of the checkpoints.
+        log_file: Path of the log.
         save_best: Called with the scores when they are the best so far.
-        progress: What a person sees.
-        keep: Bytes of an earlier log to keep.
-        saved_step: Update of the checkpoint that is there already; None where there is none.
+        progress: Progress display.
+        keep: Number of bytes to keep of an earlier log.
+        saved_step: Update of an existing checkpoint; None if there is none.
 
     Attributes:
         saved_step: Update of the last checkpoint; None before the first.
@@ -50,17 +50,17 @@ class Recorder:
         self._main = session.processes.is_main
         self._save_best = save_best
         self._progress: Progress = progress if self._main else Silent()
-        self._board: log.Board | None = None
+        self._board: log.TensorBoardLog | None = None
         self._log: log.RunLog | None = None
         if self._main:
             with self._writing():
                 if session.options.tensorboard:
                     with session.giving_up():  # a long import
-                        self._board = log.Board(folder / "tensorboard", step=session.step)
+                        self._board = log.TensorBoardLog(folder / "tensorboard", step=session.step)
                 self._log = log.RunLog(log_file, keep=keep)
 
     def header(self, extra: dict[str, Any]) -> None:
-        """Log what the run is: options, plan, machine, and what the caller adds."""
+        """Logs the options, the plan, the machine, and the caller's fields."""
         session = self.session
         self._write(
             "header",
@@ -75,30 +75,30 @@ class Recorder:
         )
 
     def resumed(self) -> None:
-        """Log that another session of the run begins, and on what machine."""
+        """Logs the start of another session of the run, and its machine."""
         environment = describe_environment(self.session.device)
         self._write("resume", step=self.session.step, **environment, machine=describe_machine() if self._main else {})
 
     def begin(self) -> None:
-        """Show the display."""
+        """Starts the progress display."""
         session = self.session
         self._progress.start(
             step=session.step, total_steps=session.plan.total_steps, token_name=session.trainable.token_name
         )
 
     def advance(self) -> None:
-        """Show that an update is done."""
+        """Updates the progress display."""
         self._progress.advance(self.session.step)
 
     def note(self, line: str) -> None:
-        """Show a line."""
+        """Shows a message."""
         self._progress.note(line)
 
     def interval(self, learning_rate: float) -> None:
-        """Log and show the means since the last time, and begin the next interval; all processes together.
+        """Logs and shows the means of the interval, and starts the next one; all processes call it together.
 
         Raises:
-            RecurraError: a loss or a norm in it was not finite.
+            RecurraError: a loss or a gradient norm of the interval is not finite.
         """
         session = self.session
         self.check()
@@ -125,7 +125,7 @@ class Recorder:
         self._chart("train", {name: value for name, value in (values | shown).items() if name != "step"})
 
     def validation(self, metrics: dict[str, float], *, best: bool) -> None:
-        """Log and show a validation, and save the model where it is the best."""
+        """Logs and shows a validation, and saves the model if it is the best so far."""
         session = self.session
         if best:
             self.save_best(metrics)
@@ -134,22 +134,22 @@ class Recorder:
         self._chart("validation", metrics)
 
     def monitor(self, values: dict[str, float]) -> None:
-        """Log what a monitor measured."""
+        """Logs the values of a monitor."""
         self._write("monitor", step=self.session.step, **values)
         self._chart("monitor", values)
 
     def save_best(self, metrics: dict[str, float]) -> None:
-        """Have the caller save the model as it is now; weights that are not finite are not saved."""
+        """Calls `save_best`; weights that are not finite are not saved."""
         self._check_weights()
         if self._main:
             with self._writing():
                 self._save_best(dict(metrics))
 
     def checkpoint(self) -> None:
-        """Write everything needed to go on; all processes together.
+        """Writes a checkpoint; all processes call it together.
 
         Raises:
-            RecurraError: the weights are not finite, which no checkpoint should keep; or the disk refuses.
+            RecurraError: the weights are not finite, or the file cannot be written.
         """
         session = self.session
         self.check()
@@ -164,21 +164,21 @@ class Recorder:
         self.saved_step = session.step
 
     def end(self, why: str) -> None:
-        """Log how the run ended."""
+        """Logs the end of the run and its reason."""
         self._write("end", step=self.session.step, stopped_because=why, seconds=self.session.trained())
 
     def close(self) -> None:
-        """Close the files and take the display away."""
+        """Closes the files and the progress display."""
         self._progress.finish()
-        for opened in (self._log, self._board):
-            if opened is not None:
-                opened.close()
+        for file in (self._log, self._board):
+            if file is not None:
+                file.close()
 
     def check(self) -> None:
-        """Read what waits on the device; all processes together.
+        """Reads pending numbers from the device; all processes call it together.
 
         Raises:
-            RecurraError: a loss or a gradient norm was not finite, here or on another process.
+            RecurraError: a loss or a gradient norm is not finite, on this process or another.
         """
         self.session.meter.read()
         broken = self.session.meter.broken
@@ -203,12 +203,12 @@ class Recorder:
                 self._board.write(self.session.step, group, values)
 
     def _writing(self) -> Any:
-        return keeping_last(self.folder, self.saved_step)
+        return report_write_errors(self.folder, self.saved_step)
 
 
 def _current_epoch(session: Session) -> int:
     """The pass, from 1, that the last update belongs to."""
     updates, before = session.trainable.updates, session.passes
-    # A pass is complete with its last update; data that counts it only when the next one begins is told by the place.
+    # Some data sources count a pass as complete only when the next one begins: the number of the update decides then.
     first_of_pass = updates.updates_per_epoch() > 1 and session.step % updates.updates_per_epoch() == 1
     return updates.epoch + 1 if first_of_pass else before + 1

@@ -1,15 +1,15 @@
-"""The learning rate of each update, as a share of the largest one.
+"""Learning rate schedules: the learning rate of each update as a share of the largest one.
 
-After a linear warm-up, share = (t + 1) / W for the W updates t < W, let p = (t - W) / (S - W) be the part of the
-remaining run of S updates that is done, and f the final share:
+During the warm-up of W updates, share = (t + 1) / W. After it, with p = (t - W) / (S - W) the progress in the rest of a
+run of S updates, and f the final share:
 
     constant   1
     cosine     f + (1 - f) (1 + cos(pi p)) / 2      Loshchilov & Hutter 2017, SGDR, eq. 5, one period
     linear     1 - (1 - f) p
     step       max(f, decay ** floor((t - W) / n))
-    plateau    max(f, decay ** falls so far)
+    plateau    max(f, decay ** number of reductions so far)
 
-All but plateau are pure functions of t and S, so that they never depend on a clock and resume by themselves.
+All but plateau are pure functions of t and S, so that they do not depend on a clock and need no state to resume.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the learning rate goes in a run.
+    """A learning rate schedule.
 
     Attributes:
         name: One of `SCHEDULES`.
-        warmup: Updates of linear rise, fewer than the run has.
-        final: The share at which cosine and linear end and below which step and plateau do not go.
-        decay: What a fall multiplies the share by.
-        every: Updates between two falls of step; None for a tenth of what follows the warm-up.
+        warmup: Updates of the linear warm-up, fewer than the run has.
+        final: The final share of cosine and linear, and the minimum of step and plateau.
+        decay: The factor of a reduction.
+        every: Updates between two reductions of step; None for a tenth of the run after the warm-up.
     """
 
     name: str
@@ -39,10 +39,10 @@ class Schedule:
     every: int | None = None
 
     def share(self, step: int, total: int) -> float:
-        """The learning rate of update `step`, from 0, of `total`, as a share of the largest, by the formulas above.
+        """Returns the learning rate of update `step`, from 0, of `total`, as a share of the largest one.
 
         Returns:
-            A number from 0 to 1; `Plateau.share` multiplies it under the plateau schedule.
+            A number from 0 to 1, by the formulas above; with the plateau schedule, `Plateau.share` multiplies it.
         """
         if step < self.warmup:
             return (step + 1) / self.warmup
@@ -70,23 +70,23 @@ SCHEDULES: dict[str, Callable[[Schedule, int, int], float]] = {
     "cosine": _cosine,
     "linear": _linear,
     "step": _step,
-    "plateau": _constant,  # falls by what validation says: Plateau
+    "plateau": _constant,  # multiplied by Plateau.share
     "constant": _constant,
 }
-"""Name to the share after the warm-up, from the updates done since then and their number in the run."""
+"""Maps a name to the share after the warm-up, a function of the updates since the warm-up and of their total number."""
 
 
 @dataclass
 class Plateau:
-    """The share that the plateau schedule has fallen to: times `decay` after `patience` validations without a new best.
+    """The plateau schedule: the share is multiplied by `decay` after `patience` validations without a new best.
 
     Attributes:
-        decay: What a fall multiplies the share by.
-        patience: Validations in a row without improvement before a fall.
-        least: The share below which it does not fall.
-        share: The share now.
-        best: The lowest loss seen, nats per token.
-        waited: Validations since the last improvement or fall.
+        decay: The factor of a reduction.
+        patience: Consecutive validations without improvement before a reduction.
+        least: The smallest share.
+        share: The current share.
+        best: The lowest loss so far, nats per token.
+        waited: Validations since the last improvement or reduction.
     """
 
     decay: float
@@ -97,7 +97,7 @@ class Plateau:
     waited: int = 0
 
     def observe(self, loss: float) -> bool:
-        """Take note of a validation loss (nats per token), and say whether the share fell."""
+        """Records a validation loss (nats per token); returns whether the share was reduced."""
         if loss < self.best:
             self.best, self.waited = loss, 0
             return False
@@ -109,9 +109,9 @@ class Plateau:
         return self.share < before
 
     def state_dict(self) -> dict[str, Any]:
-        """What changes in the course of a run."""
+        """The state, for a checkpoint."""
         return {"share": self.share, "best": self.best, "waited": self.waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Return to what `state_dict` gave."""
+        """Restores the state returned by `state_dict`."""
         self.share, self.best, self.waited = state["share"], state["best"], state["waited"]

@@ -1,4 +1,4 @@
-"""Everything that changes while training, in one place, so that it can be captured and restored as one."""
+"""The state of a training run in one object, so that it can be captured and restored as a whole."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from recurra.training.plan import Plan
 from recurra.training.processes import Processes
 from recurra.training.schedules import Plateau, Schedule
 from recurra.training.task import Trainable
-from recurra.training.validation import Judge
+from recurra.training.validation import ValidationHistory
 
 _UNPLANNED = Plan(0, 1)
 
@@ -32,26 +32,26 @@ class Session:
 
     Attributes:
         trainable: The task's network, data and loss.
-        options: How to train.
-        processes: This process and its companions.
+        options: The options of training.
+        processes: The processes that train together.
         model: The network as wrapped for precision and processes.
-        optimizer: PyTorch's own optimizer.
-        parameters: What it moves.
-        schedule: The course of the learning rate that the number of updates decides.
-        plateau: The fall of the learning rate that validation decides.
-        average: The mean of the weights.
-        clock: Seconds since some moment, never going back.
-        plan: Length and validations of the run.
-        judge: The validations so far.
-        meter: The interval in progress.
-        carry: The state that the next batch starts from.
-        step: Updates done.
-        seconds: Trained until the last checkpoint or start, over all sessions.
-        stopped: Why the run ended; empty while it has not.
-        monitor: Looks at the network; None where nobody does.
-        owes_validation: Whether the validation after update `step` was cut off and is still to be done.
-        passes: How many passes over the data were complete before the last update.
-        giving_up: The context of work that a signal may cut off; with several processes none is.
+        optimizer: PyTorch's optimizer.
+        parameters: The trained parameters.
+        schedule: The learning rate schedule.
+        plateau: The reductions of the plateau schedule.
+        average: The averaged weights.
+        clock: Monotonic clock in seconds.
+        plan: Number of updates and of validations.
+        validations: The validations so far.
+        meter: The sums of the current interval.
+        carried_state: The state that the next batch starts from.
+        step: Number of updates done.
+        seconds: Seconds of training until the last checkpoint or start, over all sessions.
+        stopped: Why the run ended; empty while it is running.
+        monitor: Measures the network during training; None for none.
+        validation_due: Whether the validation after update `step` was aborted and is still to be done.
+        passes: Number of passes over the data completed before the last update.
+        giving_up: Context of work that a signal may abort; with several processes no work is aborted.
     """
 
     trainable: Trainable
@@ -65,35 +65,35 @@ class Session:
     average: Average
     clock: Callable[[], float]
     plan: Plan = _UNPLANNED
-    judge: Judge = field(default_factory=Judge)
+    validations: ValidationHistory = field(default_factory=ValidationHistory)
     meter: Meter = field(default_factory=Meter)
-    carry: Any = None
+    carried_state: Any = None
     step: int = 0
     seconds: float = 0.0
     stopped: str = ""
     monitor: Monitor | None = None
-    owes_validation: bool = False
+    validation_due: bool = False
     passes: int = 0
     giving_up: Callable[[], AbstractContextManager[None]] = nullcontext
     _since: float = 0.0
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """The device of the network."""
         return self.parameters[0].device
 
     @property
-    def reads_at_once(self) -> bool:
-        """Whether a number can be read from the device without waiting for it."""
+    def reads_immediately(self) -> bool:
+        """Whether a number can be read from the device without synchronisation."""
         return self.device.type == "cpu"
 
     def learning_rate(self) -> float:
-        """That of the next update."""
+        """The learning rate of the next update."""
         share = self.schedule.share(self.step, self.plan.total_steps)
         return self.options.learning_rate * share * self.plateau.share
 
     def start_clock(self) -> None:
-        """Count time as training from now."""
+        """Starts to count time as training time."""
         self._since = self.clock()
         self.meter.start(self._since)
 
@@ -102,11 +102,12 @@ class Session:
         return self.seconds + self.clock() - self._since
 
     def capture(self) -> dict[str, Any]:
-        """Everything needed to go on exactly, in plain containers that share the tensors in use."""
-        own = {
+        """Returns everything needed to resume exactly, in plain containers that share the tensors in use."""
+        # Generators, position in the data and carried state differ from process to process; the rest is common.
+        process = {
             "generators": capture_generators(),
             "updates": self.trainable.updates.state_dict(),
-            "carry": to_plain(self.carry),
+            "carry": to_plain(self.carried_state),
             "meter": self.meter.state_dict(self.clock()),
         }
         return {
@@ -114,34 +115,34 @@ class Session:
             "optimizer": self.optimizer.state_dict(),
             "plateau": self.plateau.state_dict(),
             "average": self.average.state_dict(),
-            "judge": self.judge.state_dict(),
+            "judge": self.validations.state_dict(),
             "step": self.step,
             "plan": list(self.plan),
             "stopped": self.stopped,
-            "owes_validation": self.owes_validation,
+            "owes_validation": self.validation_due,
             "seconds": self.trained(),
-            "processes": self.processes.gather(own),
+            "processes": self.processes.gather(process),
         }
 
     def restore(self, captured: dict[str, Any]) -> None:
-        """Return to what `capture` gave, here or in another process."""
-        own = captured["processes"][self.processes.rank]
+        """Restores the state returned by `capture`, in this or another process."""
+        process = captured["processes"][self.processes.rank]
         self.trainable.network.load_state_dict(captured["network"])
         self.optimizer.load_state_dict(captured["optimizer"])
         self.plateau.load_state_dict(captured["plateau"])
         self.average.load_state_dict(captured["average"])
-        self.judge.load_state_dict(captured["judge"])
+        self.validations.load_state_dict(captured["judge"])
         self.step, self.plan = captured["step"], Plan(*captured["plan"])
         self.stopped, self.seconds = captured["stopped"], captured["seconds"]
-        self.owes_validation = captured.get("owes_validation", False)  # absent in checkpoints of earlier versions
-        self.trainable.updates.load_state_dict(own["updates"])
-        self.carry = self.trainable.rebuild_state(tensors_to(self.device, from_plain(own["carry"])))
-        self.meter.load_state_dict(own["meter"], self.clock())
-        restore_generators(own["generators"])
+        self.validation_due = captured.get("owes_validation", False)  # absent in checkpoints of earlier versions
+        self.trainable.updates.load_state_dict(process["updates"])
+        self.carried_state = self.trainable.rebuild_state(tensors_to(self.device, from_plain(process["carry"])))
+        self.meter.load_state_dict(process["meter"], self.clock())
+        restore_generators(process["generators"])
 
 
 def make_session(trainable: Trainable, options: TrainingOptions, clock: Callable[[], float]) -> Session:
-    """A session at its beginning, with a fresh optimizer and the network in training mode."""
+    """Returns a new session with a new optimizer and the network in training mode."""
     network = trainable.network
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     processes = Processes(network, precision=options.precision)

@@ -1,4 +1,4 @@
-"""What training takes from `recurra.stopping`, which the command line uses before PyTorch is loaded."""
+"""Re-exports `recurra.stopping`, which is apart because the command line needs it before PyTorch is loaded."""
 
 from recurra.stopping import GivenUp, Interrupted, InterruptedAtOnce, Interruption
 

@@ -1,7 +1,7 @@
-"""What a task and the training loop know of each other.
+"""The interface between a task and the training loop.
 
-The loop knows neither text nor networks: it asks a `Trainable` for the batches of one optimizer update, for the loss of
-each, and for a score on held-out data. Everything else (windows, masks, vocabularies) stays on the task's side.
+The loop is independent of data and networks: a `Trainable` provides the batches of one optimizer update, the loss of
+each, and the scores on held-out data. Everything else (windows, masks, vocabularies) is internal to the task.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ class Loss:
     """The loss of one batch, and the state to carry into the next.
 
     Attributes:
-        total: Scalar, nats: the sum of the counted losses, label smoothing included.
-        count: How many tokens `total` sums over; must equal the `count` of the batch.
-        state: What the next batch starts from: a nest of tuples, named tuples, lists and dicts of tensors, or None.
-        extra: Scalar, nats per token: regularisers, which are learned from but not reported; None for none.
+        total: Scalar, nats: the sum of the losses, label smoothing included.
+        count: Number of tokens that `total` sums over; must equal the `count` of the batch.
+        state: The initial state of the next batch: tensors nested in tuples, named tuples, lists and dicts, or None.
+        extra: Scalar, nats per token: regularisation terms, which are optimised but not reported; None for none.
     """
 
     total: Tensor
@@ -30,53 +30,53 @@ class Loss:
 
 
 class Batch(Protocol):
-    """A piece of one update: a window of the streams, or a padded batch."""
+    """One batch of an update: a window of the streams, or padded sequences. An update has one or more."""
 
     @property
     def count(self) -> int:
-        """How many losses it holds: what the loop weighs its gradient with, before the loss is computed."""
+        """Number of losses in the batch, which weighs its gradient; known before the loss is computed."""
         ...
 
     @property
     def fresh(self) -> bool:
-        """Whether the carried state is dropped before it."""
+        """Whether the carried state is dropped before the batch."""
         ...
 
 
 class Updates(Protocol):
-    """Training data, one optimizer update at a time, for ever; it knows its place and can return to it.
+    """An endless iterator over the training data, one optimizer update at a time, with a position that can be restored.
 
-    Under several processes each holds its own share of the data, with equally many batches in each update.
+    With several processes each has its own share of the data, with the same number of batches in each update.
     """
 
     @property
     def epoch(self) -> int:
-        """How many passes over the data are complete."""
+        """Number of completed passes over the data."""
         ...
 
     def update(self) -> list[Any]:
-        """The `Batch`es of the next update; several are summed before the optimizer steps."""
+        """Returns the `Batch`es of the next update; the gradients of several are summed before the optimizer steps."""
         ...
 
     def updates_per_epoch(self) -> int:
-        """How many updates make one pass over the data."""
+        """Number of updates in one pass over the data."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """The place in the data and its random generators, in plain containers, numbers, strings and tensors."""
+        """Returns the position in the data and its random generators, in containers, numbers, strings and tensors."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Return to a place that `state_dict` gave."""
+        """Restores a position returned by `state_dict`."""
         ...
 
 
 class Trainable(Protocol):
-    """What a task hands to the loop."""
+    """The network, data and loss that a task provides to the loop."""
 
     @property
     def network(self) -> nn.Module:
-        """The network to train, on the device it is to train on, its initial weights already drawn."""
+        """The network to train, initialised and on its device."""
         ...
 
     @property
@@ -86,33 +86,33 @@ class Trainable(Protocol):
 
     @property
     def token_name(self) -> str:
-        """What a loss counts: "character", "byte", "word", "token"."""
+        """The name of a token of the loss: "character", "byte", "word", "token"."""
         ...
 
     def loss(self, network: nn.Module, batch: Any, state: Any) -> Loss:
-        """The loss of a batch that starts from the carried state; `network` may be a wrapped version of `.network`."""
+        """Returns the loss of a batch that starts from the carried state; `network` may be a wrapper of `.network`."""
         ...
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Scores on held-out data, among them "loss" in nats per token; an empty dict where there is no such data.
+        """Returns scores on held-out data, including "loss" in nats per token; an empty dict if there is no such data.
 
-        An "error" among them, such as 1 - F1, decides in place of the loss which model is the best, when to stop and
-        when the plateau schedule falls.
+        If the scores include an "error", such as 1 - F1, it replaces the loss for choosing the best model, for early
+        stopping and for the plateau schedule.
 
-        The loop calls it in evaluation mode, without gradients, and puts every random generator back afterwards.
+        The loop calls it in evaluation mode, without gradients, and restores every random generator afterwards.
         """
         ...
 
     def describe(self, loss: float) -> dict[str, float]:
-        """A loss in nats per token as the field reports it: `{"perplexity": …, "bits_per_char": …}`."""
+        """Converts a loss in nats per token to the usual units: `{"perplexity": …, "bits_per_char": …}`."""
         ...
 
     def rebuild_state(self, state: Any) -> Any:
-        """A carried state read from a checkpoint, as `loss` wants it.
+        """Converts a carried state read from a checkpoint to the types that `loss` expects.
 
         Args:
-            state: The nest as `loss` returned it, with each named tuple replaced by a stand-in with the same name,
-                fields and values, because a checkpoint holds no classes, and every tensor on the network's device. A
-                task that reads its states by field or position returns it as it is.
+            state: The structure that `loss` returned, with every tensor on the network's device. Each named tuple is
+                replaced by one of a new class with the same name, fields and values, because a checkpoint contains no
+                classes. A task that reads its states by field or position returns it unchanged.
         """
         ...

@@ -1,6 +1,6 @@
-"""The loop: from a task and options to trained weights, interrupted as often as need be.
+"""The entry point of training: starts or resumes a session and runs the loop.
 
-Where to enter: `train` begins or resumes a session, `run.run` is the loop itself, `update.update` what it repeats.
+`loop.run` is the training loop, `update.update` one update.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from recurra.errors import InputError
 from recurra.training import log
 from recurra.training.budget import CUT_OFF, plan_by_trial
-from recurra.training.checkpoint import NAME, keeping_last
+from recurra.training.checkpoint import NAME, report_write_errors
 from recurra.training.generators import seed_generators
 from recurra.training.loop import run
 from recurra.training.monitor import Monitor
@@ -32,15 +32,15 @@ from recurra.training.task import Trainable
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """How a run ended.
+    """The result of a run.
 
     Attributes:
-        metrics: The scores of the best validation, with the "step" after which it was; empty without held-out data.
+        metrics: The scores of the best validation, with its "step"; empty without held-out data.
         history: The scores of every validation, each with its "step".
-        step: Updates done.
-        total_steps: Updates planned.
-        seconds: Trained, over all sessions of the run.
-        stopped_because: "finished", or "patience": no improvement for too long.
+        step: Number of updates done.
+        total_steps: Number of updates planned.
+        seconds: Seconds of training, over all sessions of the run.
+        stopped_because: "finished", or "patience" for early stopping.
     """
 
     metrics: dict[str, float]
@@ -66,66 +66,72 @@ def train(
     interruption: Interruption | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Result:
-    """Train a task's network, and leave it with the weights of the last update.
+    """Trains a task's network, which ends with the weights of the last update.
 
-    A fresh run seeds Python's, NumPy's and PyTorch's generators from `options.seed` (plus the rank of the process): a
-    training run owns the generators of its process. The network's initial weights are the caller's, drawn before.
-    Interrupted after any update and resumed, it ends with the same bits as uninterrupted, on one machine with one
-    number of threads.
+    A new run seeds Python's, NumPy's and PyTorch's generators from `options.seed` (plus the rank of the process). The
+    caller initialises the network before. A run that is interrupted after any update and resumed ends with the same
+    bits as an uninterrupted one, on one machine with the same number of threads.
 
     Args:
         trainable: Network, data and loss.
-        options: How to train; a resumed run wants those it began with, but for how often to log and save.
-        folder: Gets `checkpoint.pt`; made if need be.
-        save_best: Called with the scores of a validation that is the best so far, to save the network as it then is;
-            without held-out data once, at the end, with an empty dict. The best of an earlier session is not repeated.
-        resume: Go on from the folder's checkpoint.
-        progress: What a person sees; nothing by default.
-        monitor: Measures where `options.monitor` says so, and explains a number that is not finite.
-        log_file: Gets a line of JSON an interval; `log.jsonl` in the folder by default.
+        options: The options of training; a resumed run needs the same ones, except how often to log and save.
+        folder: Folder of `checkpoint.pt`; created if it does not exist.
+        save_best: Called with the scores of each validation that is the best so far, to save the current network;
+            without held-out data it is called once, at the end, with an empty dict. A resumed run does not repeat the
+            call for the best validation of an earlier session.
+        resume: Continue from the folder's checkpoint.
+        progress: Progress display; none by default.
+        monitor: Measures the network if `options.monitor` is set, and explains a number that is not finite.
+        log_file: Path of the log, one line of JSON per interval; `log.jsonl` in the folder by default.
         extra_header: Added to the first line of the log.
-        started: When `options.max_minutes` began to run, on `clock`; now by default.
-        interruption: The caller's, which is open already; one of its own by default.
-        clock: Seconds since some moment, never going back.
+        started: When `options.max_minutes` started, on `clock`; now by default.
+        interruption: The caller's open context for signals; a new one by default.
+        clock: Monotonic clock in seconds.
 
     Returns:
-        Scores, history and why it ended. A run that had already ended returns at once.
+        Scores, history and the reason for the end. A run that has already ended returns immediately.
 
     Raises:
-        InputError: options that cannot be used, a folder that holds a run (or none, to resume), a damaged checkpoint.
-        Interrupted: Ctrl-C or SIGTERM, acknowledged at once by a note: an update or a validation has a second to end
-            and is given up then (with several processes it is waited for), and the checkpoint is written. A second
-            signal ends at once, without another checkpoint. The message says what the checkpoint holds.
-        RecurraError: a loss, gradient or weight that is not finite; a disk that is full. The last checkpoint is whole.
+        InputError: invalid options, a folder that already has a run (or none, to resume), or a damaged checkpoint.
+        Interrupted: Ctrl-C or SIGTERM. A message acknowledges the signal immediately; an update or a validation in
+            progress is aborted after a second (with several processes it is completed), and the checkpoint is written.
+            A second signal ends immediately, without another checkpoint. The error's message describes the checkpoint.
+        RecurraError: a loss, gradient or weight is not finite, or the disk is full. The last checkpoint is complete.
     """
     started = clock() if started is None else started
     folder, progress = Path(folder), progress or Silent()
     if options.monitor and monitor is None:
-        raise InputError("monitor=True, but nothing to measure with was given: pass monitor= to train")
+        raise InputError("monitor=True requires an object that measures: pass monitor= to train")
     with (
         _opened_interruption(interruption, progress) as stop,
         _opened(trainable, options, clock, interruption=stop) as session,
     ):
         session.monitor, keep, saved_step = monitor, 0, None
-        if session.processes.count == 1:  # else the others would wait for this one for ever
+        if session.processes.count == 1:  # with several, the others would wait for this process forever
             session.giving_up = stop.giving_up
         if resume:
             keep, saved_step = _restore(session, folder, progress), session.step
         else:
             _begin(session, folder, progress, started=started, interruption=stop)
         log_file = Path(log_file or folder / log.NAME)
-        watched: dict[str, Any] = {"save_best": save_best, "progress": progress}
-        with closing(
-            Recorder(session, folder, log_file=log_file, keep=keep, saved_step=saved_step, **watched)
-        ) as recorder:
+        recorder = Recorder(
+            session,
+            folder,
+            log_file=log_file,
+            save_best=save_best,
+            progress=progress,
+            keep=keep,
+            saved_step=saved_step,
+        )
+        with closing(recorder):
             if not resume:
                 recorder.header(extra_header or {})
                 recorder.checkpoint()
             if not session.stopped:
                 run(session, recorder, stop, resumed=resume)
     return Result(
-        metrics=session.judge.metrics(),
-        history=session.judge.history,
+        metrics=session.validations.metrics(),
+        history=session.validations.history,
         step=session.step,
         total_steps=session.plan.total_steps,
         seconds=session.seconds,
@@ -136,11 +142,11 @@ def train(
 @contextmanager
 def _opened_interruption(interruption: Interruption | None, progress: Progress) -> Iterator[Interruption]:
     with contextlib.ExitStack() as stack:
-        opened = interruption or stack.enter_context(Interruption(progress.note))
+        active = interruption or stack.enter_context(Interruption(progress.note))
         try:
-            yield opened
-        except GivenUp:  # while something was opened; what comes later catches it itself
-            opened.protect()
+            yield active
+        except GivenUp:  # while the session was opened; the loop catches later ones itself
+            active.protect()
             raise Interrupted("interrupted before the first update of this call: nothing was changed") from None
 
 
@@ -157,14 +163,14 @@ def _opened(
 
 
 def _begin(session: Session, folder: Path, progress: Progress, *, started: float, interruption: Interruption) -> None:
-    """Seed the process and decide the length of the run."""
+    """Seeds the process and plans the run."""
     _check_empty(session, folder)
     seed_generators(session.options.seed + session.processes.rank)
     if session.options.max_minutes is None:
         session.plan = make_plan(session.options, session.trainable.updates.updates_per_epoch())
     else:
         try:
-            with keeping_last(folder, None):
+            with report_write_errors(folder, None):
                 session.plan = plan_by_trial(session, folder, started=started, interruption=interruption)
         except GivenUp:
             interruption.protect()
@@ -177,20 +183,18 @@ def _begin(session: Session, folder: Path, progress: Progress, *, started: float
 
 
 def _check_empty(session: Session, folder: Path) -> None:
-    """Make the folder, and refuse one that holds a run: a fresh one would overwrite it."""
-    # The main process looks, before it writes what another process might find.
+    """Creates the folder, and refuses one that has a run, which a new run would overwrite."""
+    # Only the main process checks, because it may write the file before another process gets here.
     if session.processes.agree((folder / NAME).exists()):
-        raise InputError(f"{folder}: holds the checkpoint of a run. Go on with --resume, or train in another folder")
+        raise InputError(f"{folder}: has the checkpoint of a run. Continue with --resume, or train in another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be made ({error.strerror}). Give a folder that can be written to"
-        ) from error
+        raise InputError(f"{folder}: cannot be created ({error.strerror}). Choose a writable folder") from error
 
 
 def _restore(session: Session, folder: Path, progress: Progress) -> int:
-    """Return to the checkpoint, and say how many bytes of the log belong to it."""
+    """Restores the checkpoint; returns the length of the log at the checkpoint in bytes."""
     captured = read_own_checkpoint(folder, session)
     session.restore(captured)
     changed = differences(captured, session)
@@ -198,5 +202,5 @@ def _restore(session: Session, folder: Path, progress: Progress) -> int:
         if session.stopped:
             progress.note(f"{folder}: this run has ended after update {session.step}; nothing is left to train")
         elif changed:
-            progress.note(f"the run goes on, but may not end in the same bits: {'; '.join(changed)}")
+            progress.note(f"the run continues, but may not end with the same bits: {'; '.join(changed)}")
     return int(captured["log_bytes"])

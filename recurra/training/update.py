@@ -1,4 +1,4 @@
-"""One optimizer update: its batches forward and backward, the gradient measured and clipped, the step."""
+"""One optimizer update: forward and backward pass of its batches, gradient clipping, optimizer step."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from recurra.training.task import Loss
 
 
 def update(session: Session, learning_rate: float) -> None:
-    """Move the parameters once, along the gradient of sum(total) / sum(count) over the batches of the next update.
+    """Updates the parameters once, by the gradient of sum(total) / sum(count) over the batches of the next update.
 
-    Each batch goes backward by itself, weighed with the count of all of them, so that its graph is freed before the
-    next; the state carried from one to the next is cut from the graph.
+    Each batch has its own backward pass, weighted by the total count, so that its graph is freed before the next; the
+    state carried from batch to batch is detached.
 
     Args:
-        session: Its parameters, optimizer, place in the data, carried state, meter and `step` move on.
-        learning_rate: Of this update.
+        session: The run; its parameters, optimizer, position in the data, carried state, meter and `step` change.
+        learning_rate: Learning rate of this update.
 
     Raises:
-        GivenUp: a signal came and the gradient was not there in time; the parameters are those before the update, but
-            the place in the data, the carried state and the generators have moved on.
-        RecurraError: the update holds no loss; or a loss or gradient norm that can be read at once is not finite, in
-            which case the parameters are those before the update.
+        GivenUp: a signal arrived and the gradient was not complete in time. The parameters are unchanged, but the
+            position in the data, the carried state and the generators are not.
+        RecurraError: the update has no loss; or a loss or gradient norm that can be read immediately is not finite, in
+            which case the parameters are unchanged.
     """
     with session.giving_up():
         norm, totals, tokens = _gradient(session)
@@ -44,7 +44,7 @@ def update(session: Session, learning_rate: float) -> None:
 
 
 def _gradient(session: Session) -> tuple[Tensor, list[Tensor], int]:
-    """Put the gradient on the parameters; its norm, and the summed losses and the count of what they sum over."""
+    """Sets the gradients; returns their norm, the summed losses of the batches, and the number of tokens."""
     session.passes = session.trainable.updates.epoch
     batches = session.trainable.updates.update()
     tokens = sum(batch.count for batch in batches)
@@ -60,25 +60,25 @@ def _gradient(session: Session) -> tuple[Tensor, list[Tensor], int]:
         for index, batch in enumerate(batches)
     ]
     norm = gradients.norm(session.parameters)
-    if session.reads_at_once and not math.isfinite(norm.item()):
+    if session.reads_immediately and not math.isfinite(norm.item()):
         raise gradient_failure(session, norm.item())
     return norm, totals, tokens
 
 
 def _backward(session: Session, batch: Any, *, tokens: float, last: bool) -> Tensor:
-    """Add one batch's share of the gradient, carry its state on, and return its summed loss."""
+    """Adds the gradient of one batch, stores its final state, and returns its summed loss."""
     if batch.fresh:
-        session.carry = None
-    # Where a loss that is not finite shows at once, the batch is computed again to find its origin, dropout included.
-    before = torch.get_rng_state() if session.reads_at_once else None
+        session.carried_state = None
+    # To find the origin of a loss that is not finite, the batch is computed again with the same dropout masks.
+    before = torch.get_rng_state() if session.reads_immediately else None
     with session.processes.accumulating(session.model, last=last):
-        loss = session.trainable.loss(session.model, batch, session.carry)
+        loss = session.trainable.loss(session.model, batch, session.carried_state)
         _check_count(loss, batch, session)
         if before is not None and session.processes.count == 1 and not math.isfinite(loss.total.item()):
             raise loss_failure(session, batch, before, loss.total.item())
         objective = loss.total if loss.extra is None else loss.total + loss.extra * loss.count
         session.processes.backward(objective / tokens)
-    session.carry = detach(loss.state)
+    session.carried_state = detach(loss.state)
     return loss.total.detach()
 
 
@@ -86,5 +86,5 @@ def _check_count(loss: Loss, batch: Any, session: Session) -> None:
     if loss.count != batch.count:
         raise RecurraError(
             f"update {session.step + 1}: the loss sums over {loss.count} {session.trainable.token_name}s but its batch "
-            f"counts {batch.count}: it would be weighed wrongly. Make Batch.count the number of losses"
+            f"counts {batch.count}: its weight would be wrong. Set Batch.count to the number of losses"
         )

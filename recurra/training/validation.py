@@ -1,4 +1,4 @@
-"""Scoring on held-out data in the course of training, and what follows from it: best, plateau, early stop."""
+"""Validation during training: the scores on held-out data and their history."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from recurra.training.processes import Processes
 from recurra.training.task import Trainable
 
 
-def judged_by(metrics: Mapping[str, float]) -> float:
-    """What the best model has least of: its "error" where a task tells one, such as 1 - F1; else its loss."""
+def selection_score(metrics: Mapping[str, float]) -> float:
+    """The score that selects the best model, lower is better: "error" if the task returns one, such as 1 - F1."""
     return metrics.get("error", metrics["loss"])
 
 
 @dataclass
-class Judge:
-    """The history of validations, the best of them, and how long ago it was.
+class ValidationHistory:
+    """The validations of a run, and the best of them.
 
     Attributes:
-        history: The scores of each validation, with the "step" after which it was.
-        best: The lowest of what is judged by; infinite before the first validation.
-        best_step: After which update that was.
-        since_best: Validations since then.
+        history: The scores of each validation, with its "step".
+        best: The lowest selection score; infinite before the first validation.
+        best_step: Number of updates before the best validation.
+        since_best: Number of validations since the best one.
     """
 
     history: list[dict[str, float]] = field(default_factory=list)
@@ -39,20 +39,20 @@ class Judge:
     since_best: int = 0
 
     def observe(self, step: int, metrics: dict[str, float]) -> bool:
-        """Take note of a validation and say whether it is the best so far."""
+        """Adds a validation; returns whether it is the best so far."""
         self.history.append({"step": step, **metrics})
-        if judged_by(metrics) < self.best:
-            self.best, self.best_step, self.since_best = judged_by(metrics), step, 0
+        if selection_score(metrics) < self.best:
+            self.best, self.best_step, self.since_best = selection_score(metrics), step, 0
             return True
         self.since_best += 1
         return False
 
     def metrics(self) -> dict[str, float]:
-        """The scores of the best validation; empty before the first."""
+        """Returns the scores of the best validation; empty before the first."""
         return next((dict(scores) for scores in self.history if scores["step"] == self.best_step), {})
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything above, for a checkpoint."""
+        """The state, for a checkpoint."""
         return {
             "history": [dict(scores) for scores in self.history],
             "best": self.best,
@@ -61,7 +61,7 @@ class Judge:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Return to what `state_dict` gave."""
+        """Restores the state returned by `state_dict`."""
         self.history = [dict(scores) for scores in state["history"]]
         self.best, self.best_step, self.since_best = state["best"], state["best_step"], state["since_best"]
 
@@ -74,22 +74,22 @@ def validate(
     needed: bool,
     giving_up: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> dict[str, float]:
-    """Scores on held-out data, without a trace in training.
+    """Returns the scores on held-out data, without an effect on training.
 
     Args:
-        trainable: Whose held-out data to score on.
-        model: The network, as wrapped for training; in training mode again afterwards where it was before.
-        processes: The scores are the mean over them.
-        needed: Whether early stopping or the plateau schedule wait for a loss.
-        giving_up: The context in which a signal may cut it off.
+        trainable: Provides the held-out data.
+        model: The network, as wrapped for training; the training mode of each module is restored.
+        processes: The scores are averaged over the processes.
+        needed: Whether early stopping or the plateau schedule needs a loss.
+        giving_up: Context in which a signal may abort the validation.
 
     Returns:
-        What `Trainable.validate` returns.
+        The result of `Trainable.validate`.
 
     Raises:
-        GivenUp: a signal came and the scores were not there in time.
-        InputError: a loss is needed but there is none.
-        RecurraError: there are scores but no loss among them.
+        GivenUp: a signal arrived and the validation did not end in time.
+        InputError: a loss is needed but there is no held-out data.
+        RecurraError: the scores do not include a loss.
     """
     modes = [(module, module.training) for module in model.modules()]
     with preserved_generators(), torch.no_grad():
@@ -104,11 +104,9 @@ def validate(
         means = processes.sum(*metrics.values())
         metrics = {name: mean / processes.count for name, mean in zip(metrics, means, strict=True)}
     if needed and not metrics:
-        raise InputError(
-            "patience and the plateau schedule need held-out data, and there is none. Give validation data"
-        )
+        raise InputError("patience and the plateau schedule need held-out data, and there is none. Add validation data")
     if metrics and "loss" not in metrics:
         raise RecurraError(
-            f"validation gave {', '.join(metrics)} but no loss. Return 'loss' in nats per token, or nothing"
+            f"validation returned {', '.join(metrics)} but no loss. Return 'loss' in nats per token, or an empty dict"
         )
     return metrics

@@ -204,7 +204,7 @@ def test_a_training_folder_that_cannot_be_written_to_names_its_checkpoint(traine
 
     monkeypatch.setattr(file_io, refuse)
     with pytest.raises(
-        RecurraError, match=r"log\.jsonl: cannot write .Read-only.*update 250 is whole\. Make it writable"
+        RecurraError, match=r"log\.jsonl: cannot write .Read-only.*update 250 is complete\. Make it writable"
     ):
         recurra.train("lm", out=out, resume=True)
 

@@ -165,7 +165,7 @@ def test_a_second_signal_stops_at_once_and_says_what_was_kept(text, tmp_path):
     code, stderr = stop(run)
     assert code == 130
     last = stderr.splitlines()[-1]
-    assert "the checkpoint of update 0 is whole" in last or "everything is in" in last
+    assert "the checkpoint of update 0 is complete" in last or "everything is in" in last
     assert last.endswith("There is no model yet")
     recurra.train("lm", out=tmp_path / "m", resume=True)
 

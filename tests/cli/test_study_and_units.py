@@ -6,7 +6,7 @@ import pytest
 from cli_runner import run_command
 
 import recurra
-from recurra.diagnosis.units import examine_units
+from recurra.diagnosis.units import analyse_units
 from recurra.errors import InputError
 
 
@@ -43,7 +43,7 @@ def test_units_of_another_task_are_refused_in_a_line(command, reverser, text, tm
     needed = "which does not have units to show here: expected a model for 'lm' (a language model)"
     assert err == f"recurra: {reverser}: holds a model for 'translator', {needed}\n"
     with pytest.raises(InputError, match="units: expected a language model, got a Translator"):
-        examine_units(recurra.load(reverser), "text " * 500)
+        analyse_units(recurra.load(reverser), "text " * 500)
 
 
 def test_what_is_wrong_is_told_in_a_line(command, trained, text, tmp_path):

@@ -189,18 +189,18 @@ TAB = "\t"
             "a.conllu:2: 5 columns, CoNLL-U has 10",
         ),
         ("a.conllu", "# only\n\n", [], "a.conllu: 0 sentences, nothing to hold out"),
-        ("a.tsv", "a\tO\nb\n", [], "a.tsv:2: 1 columns apart by tabs, expected 2 as in line 1"),
+        ("a.tsv", "a\tO\nb\n", [], "a.tsv:2: 1 columns separated by tabs, expected 2 as in line 1"),
         (
             "a.tsv",
             "Some text.\nMore text.\n",
             ["--label-column", 3],
-            "a.tsv:1: 2 columns apart by spaces, but column 3",
+            "a.tsv:1: 2 columns separated by spaces, but column 3",
         ),
         (
             "a.tsv",
             "word\nword\n",
             [],
-            "a.tsv:1: 1 columns apart by spaces: no label beside the word. Is it plain text?",
+            "a.tsv:1: 1 columns separated by spaces: no label beside the word. Is it plain text?",
         ),
         ("a.tsv", "a\tB-X\n\nb\tO\nc\tI-X\n\nd\tO\n", [], "a.tsv:4: I-X follows O, expected well-formed BIO"),
         ("a.tsv", b"a\tO\n\xe9\tO\n", [], "a.tsv:2: not UTF-8: byte 1 of the line is 0xe9"),
@@ -312,7 +312,7 @@ def test_what_divides_columns_is_decided_by_each_file(command, names, tmp_path):
     mixed = _written(tmp_path / "mixed.txt", NAMES + NAMES.replace("\t", " "))
     code, out, err = command("tag", names, mixed)
     assert (code, out) == (2, "")
-    assert f"{mixed}:12: 1 columns apart by tabs, expected 2 as in line 1" in err
+    assert f"{mixed}:12: 1 columns separated by tabs, expected 2 as in line 1" in err
 
 
 def _written(path, text):
@@ -327,9 +327,9 @@ def test_a_faulty_word_by_word_line_is_named(command, quick, stdin):
     stdin("sees V\nsees D\n")
     assert command("tag", quick, "--word-by-word")[1] == "sees\tO\nsees\tO\n"
     for text, message in (
-        ("a\tD\n\nb\tV\tO\n", "stdin:3: 3 columns apart by tabs, expected a word and 1 features a line"),
+        ("a\tD\n\nb\tV\tO\n", "stdin:3: 3 columns separated by tabs, expected a word and 1 features a line"),
         ("a\tD\nb V\n", "stdin:2: 1 column apart by tabs, expected a word and 1 features a line"),
-        ("a\tD\n\tV\n", "stdin:2: 2 columns apart by tabs, expected a word and 1 features a line"),
+        ("a\tD\n\tV\n", "stdin:2: 2 columns separated by tabs, expected a word and 1 features a line"),
         ("a D\nb\tD c\n", "stdin:2: a tab, but the lines before are apart by spaces"),
     ):
         stdin(text)

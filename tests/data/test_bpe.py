@@ -15,8 +15,8 @@ SPACES = "if a:  \n\n\n    b \n \n\tc\n" * 20
 
 FINGERPRINT = """
 import sys
-from recurra.data import build_unit, fingerprint, open_text
-print(fingerprint(build_unit("bpe", open_text(sys.argv[1]), vocabulary_size=296)))
+from recurra.data import build_tokenizer, fingerprint, open_text
+print(fingerprint(build_tokenizer("bpe", open_text(sys.argv[1]), vocabulary_size=296)))
 """
 
 

@@ -95,7 +95,7 @@ def test_an_opened_corpus_is_the_encoded_one(tmp_path):
 
 def test_a_corpus_is_not_read_with_another_unit(tmp_path):
     encode(open_text(write(tmp_path, "abba")), CharTokenizer(["a", "b"]), tmp_path / "tokens")
-    with pytest.raises(InputError, match="another vocabulary"):
+    with pytest.raises(InputError, match="a different vocabulary"):
         Corpus.open(tmp_path / "tokens", CharTokenizer(["a", "c"]))
 
 

@@ -107,7 +107,7 @@ def test_faults_of_parallel_files_are_told_with_their_line(write, tmp_path, sour
     ("content", "said"),
     [
         ("a\tb\nonly\n", "a.tsv:2: no tab, expected a source and a target"),
-        ("a\tb\nc\td\te\n", "a.tsv:2: 3 columns, expected a source and a target apart by one tab"),
+        ("a\tb\nc\td\te\n", "a.tsv:2: 3 columns, expected a source and a target separated by one tab"),
         (b"a\tb\n\xc3\tb\n", "a.tsv:2: not UTF-8: byte 1 of the line is 0xc3"),
         ("a\tb\n".encode("utf-16"), "a.tsv: is text in UTF-16"),
         ("", "a.tsv: the file is empty"),

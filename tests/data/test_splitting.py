@@ -118,7 +118,7 @@ def test_a_line_end_that_only_ends_the_text_is_no_place_to_cut(text):
 
 @pytest.mark.parametrize("content", [JAPANESE * 2, "x" * 30_000, "one two thr" + "e" * 40])
 def test_words_without_spaces_are_told_what_to_use(text, content):
-    with pytest.raises(InputError, match="words apart by spaces, use --unit bpe, char or byte"):
+    with pytest.raises(InputError, match="words separated by spaces, use --unit bpe, char or byte"):
         split(text(content), 0.5, tokenizer="word")
 
 

@@ -68,8 +68,8 @@ def test_spaces_are_told_by_misc():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (f"{row(1, 'a')}\n2\tb\t_\n", "a.conllu:2: 3 columns, CoNLL-U has 10, apart by tabs"),
-        ("1 a _ _ _ _ _ _ _ _\n", "a.conllu:1: 10 columns apart by spaces, CoNLL-U has 10, apart by tabs"),
+        (f"{row(1, 'a')}\n2\tb\t_\n", "a.conllu:2: 3 columns, CoNLL-U has 10, separated by tabs"),
+        ("1 a _ _ _ _ _ _ _ _\n", "a.conllu:1: 10 columns separated by spaces, CoNLL-U has 10, separated by tabs"),
         (f"{row(1, 'a')}\n{row(3, 'b')}\n", "a.conllu:2: id '3', expected 2"),
         (f"{row(1, '')}\n", "a.conllu:1: the word is empty"),
         (f"{row(1, 'a')}\n\n# alone\n1-2\tab{8 * (chr(9) + '_')}\n\n", "a.conllu:4: a sentence without words"),
@@ -98,7 +98,7 @@ def test_a_word_of_odd_blanks_is_a_word():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a\tO\nb\n", "a.txt:2: 1 columns apart by tabs, expected 2 as in line 1"),
+        ("a\tO\nb\n", "a.txt:2: 1 columns separated by tabs, expected 2 as in line 1"),
         ("a\tO\n\tO\n", "a.txt:2: column 1 is empty, expected a word"),
         (b"a\tO\n\nb\tO\n\xff\tO\n", "a.txt:4: not UTF-8: byte 1 of the line is 0xff"),
         ("a\tO\n".encode("utf-16"), "a.txt: is text in UTF-16, expected text in UTF-8"),
@@ -145,14 +145,14 @@ def test_the_file_decides_what_divides_its_columns_whatever_is_preferred():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a O\nb\tO\n", "a.txt:2: a tab, but columns are apart by spaces in line 1"),
-        ("a\tO\nb O\n", "a.txt:2: 1 columns apart by tabs, expected 2 as in line 1"),
-        ("a\nb\tO\n", "a.txt:2: a tab, but columns are apart by spaces in line 1"),
+        ("a O\nb\tO\n", "a.txt:2: a tab, but columns are separated by spaces in line 1"),
+        ("a\tO\nb O\n", "a.txt:2: 1 columns separated by tabs, expected 2 as in line 1"),
+        ("a\nb\tO\n", "a.txt:2: a tab, but columns are separated by spaces in line 1"),
         ("a\tO\n\n \tO\n", "a.txt:3: column 1 is empty, expected a word"),
-        ("# a comment\na\tO\nb\n", "a.txt:3: 1 columns apart by tabs, expected 2 as in line 2"),
-        ("a\tO\n# a comment\nb\tO\n", "a.txt:2: 1 columns apart by tabs, expected 2 as in line 1"),
-        ("#newdoc id = 1\na O\n", "a.txt:1: 4 columns apart by spaces, expected 2 as in line 2"),
-        ("a\tO\n\n#b\n", "a.txt:3: 1 columns apart by tabs, expected 2 as in line 1"),
+        ("# a comment\na\tO\nb\n", "a.txt:3: 1 columns separated by tabs, expected 2 as in line 2"),
+        ("a\tO\n# a comment\nb\tO\n", "a.txt:2: 1 columns separated by tabs, expected 2 as in line 1"),
+        ("#newdoc id = 1\na O\n", "a.txt:1: 4 columns separated by spaces, expected 2 as in line 2"),
+        ("a\tO\n\n#b\n", "a.txt:3: 1 columns separated by tabs, expected 2 as in line 1"),
     ],
 )
 def test_a_line_of_another_form_is_blamed_itself(text, message):

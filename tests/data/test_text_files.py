@@ -76,7 +76,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
         open_text([good, tmp_path])
     with pytest.raises(InputError, match=r"empty\.txt: the file is empty"):
         open_text([good, empty])
-    with pytest.raises(InputError, match="nothing but a byte order mark"):
+    with pytest.raises(InputError, match="only a byte order mark"):
         open_text([mark])
 
 

@@ -27,7 +27,7 @@ def edit(path, change):
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("char", lambda f: f.update(tokenizer="chars"), "'unit' is 'chars'"),
+        ("char", lambda f: f.update(unit="chars"), "'unit' is 'chars'"),
         ("char", lambda f: f.update(format=99), "'format' is 99"),
         ("char", lambda f: f.pop("symbols"), "its fields are"),
         ("byte", lambda f: f.update(extra=1), "its fields are"),

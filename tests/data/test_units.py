@@ -121,9 +121,9 @@ def test_the_characters_of_words_are_those_of_their_text(ids):
     ("name", "options", "message"),
     [
         ("chr", {}, "Did you mean 'char'"),
-        ("byte", {"min_count": 2}, "min_count=2 has no meaning for the unit 'byte'"),
-        ("bpe", {"min_count": 2}, "min_count=2 has no meaning"),
-        ("char", {"vocabulary_size": 50}, "vocabulary_size=50 has no meaning for the unit 'char'"),
+        ("byte", {"min_count": 2}, "min_count=2 has no effect on the tokenizer 'byte'"),
+        ("bpe", {"min_count": 2}, "min_count=2 has no effect"),
+        ("char", {"vocabulary_size": 50}, "vocabulary_size=50 has no effect on the tokenizer 'char'"),
         ("word", {"vocabulary_size": 2}, "needs 3 or more"),
         ("bpe", {"vocabulary_size": 256}, "needs 257 or more"),
         ("word", {"min_count": 0}, "min_count=0, expected 1 or more"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from recurra.cells import select as select_states
 from recurra.decoding import BeamOptions, Hypothesis, SamplingOptions, beam_search, length_penalty, sample
-from recurra.decoding.running import Running
+from recurra.decoding.active_hypotheses import ActiveHypotheses
 from recurra.errors import InputError, RecurraError
 from recurra.tasks.language_model.network import Network, Step
 from recurra.tasks.language_model.options import NetworkOptions
@@ -173,7 +173,7 @@ def test_an_early_stop_never_changes_what_is_found(seed, inputs, beam, weight, e
     early = chain.search(longest, penalised=penalised, **options)
     steps = len(chain.sizes)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Running, "_best_to_come", lambda self, live: torch.full_like(live[:, 0], math.inf))
+        patch.setattr(ActiveHypotheses, "_best_to_come", lambda self, live: torch.full_like(live[:, 0], math.inf))
         late = chain.search(longest, penalised=penalised, **options)
     assert early == late
     assert steps <= len(chain.sizes) - steps

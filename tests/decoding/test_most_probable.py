@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.decoding.ranking import most_probable
+from recurra.decoding.most_probable import most_probable
 
 
 def sorted_out(values, count):

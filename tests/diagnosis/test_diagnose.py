@@ -67,7 +67,7 @@ def test_what_overflows_is_named_with_its_step():
     (found,) = diagnose(layer, torch.rand(40, 2, 4)).layers
     assert found.verdict.kind == "not finite"
     assert "not finite from step 1" in found.verdict.text
-    assert "grows 1e+03 times a step" in found.verdict.text
+    assert "grows by 1e+03 per step" in found.verdict.text
     assert (found.measures.exponents, found.measures.singular_values) == ((), {})
 
 
@@ -172,7 +172,7 @@ def test_torchs_layers_measure_as_their_namesakes(kind):
 
 @pytest.mark.parametrize("shape", [(0, 2, 4), (9, 0, 4)])
 def test_a_batch_of_nothing_gets_a_line(shape):
-    with pytest.raises(InputError, match="expected a step and a row at least"):
+    with pytest.raises(InputError, match="expected at least one step and one row"):
         diagnose(nn.GRU(4, 8), torch.randn(shape))
 
 

@@ -4,12 +4,12 @@ from table import MADE
 
 import recurra
 from recurra.diagnosis.gates import dead_units, gate_use, ranges
-from recurra.diagnosis.patching import evaluating
-from recurra.diagnosis.watch import watched
+from recurra.diagnosis.patching import evaluation_mode
+from recurra.diagnosis.recording import record_sequences
 
 
 def use_of(layer, x, **given):
-    with evaluating(layer), watched(layer) as sequences:
+    with evaluation_mode(layer), record_sequences(layer) as sequences:
         layer(x, **given)
     return {use.gate: use for use in gate_use(sequences[0].trajectories[0])}, sequences[0].trajectories[0]
 

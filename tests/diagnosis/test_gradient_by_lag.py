@@ -9,9 +9,9 @@ from torch.autograd.functional import jacobian
 import recurra
 from recurra.cells import State
 from recurra.diagnosis.lags import gradient_by_lag
-from recurra.diagnosis.patching import evaluating
-from recurra.diagnosis.reading import read
-from recurra.diagnosis.watch import watched
+from recurra.diagnosis.loss_by_time import loss_by_time
+from recurra.diagnosis.patching import evaluation_mode
+from recurra.diagnosis.recording import record_sequences
 
 T, B, I, H = 9, 2, 3, 4
 
@@ -27,13 +27,13 @@ class Reader(nn.Module):
 
 def measured(network, x, loss=lambda losses: losses, *, reverse=False):
     """The lags of all layers of the network's first sequence that run that way."""
-    with evaluating(network), watched(network) as sequences:
+    with evaluation_mode(network), record_sequences(network) as sequences:
         losses = loss(network(x))
     layers = [one for one in sequences[0].trajectories if one.reverse is reverse]
-    return gradient_by_lag(layers, read(losses, sequences[-1], reverse=reverse))
+    return gradient_by_lag(layers, loss_by_time(losses, sequences[-1], reverse=reverse))
 
 
-def flat(state):
+def flatten(state):
     return torch.cat(list(state), -1)
 
 
@@ -56,7 +56,7 @@ def test_equals_brute_force_for_every_cell(name):
             y, _ = layer(x[T - lag :], (unflat(vector, at),))
             return network.readout(y[-1]).square().sum(-1)
 
-        brute = jacobian(last_loss, flat(at)).diagonal(dim1=0, dim2=1).norm(dim=0)  # (B,)
+        brute = jacobian(last_loss, flatten(at)).diagonal(dim1=0, dim2=1).norm(dim=0)  # (B,)
         torch.testing.assert_close(lags.norms[-1, lag], brute, rtol=1e-5, atol=1e-12)
 
 
@@ -79,10 +79,10 @@ def test_lower_layers_count_what_goes_through_those_above():
 
         def last_loss(vector, p=p, one=one, two=two):
             state = unflat(vector, one)
-            emitted = torch.cat([state.h[None], below(x[p:], (state,))[0]])
-            return network.readout(above(emitted, (two,))[0][-1]).square().sum(-1)
+            outputs = torch.cat([state.h[None], below(x[p:], (state,))[0]])
+            return network.readout(above(outputs, (two,))[0][-1]).square().sum(-1)
 
-        brute = jacobian(last_loss, flat(one)).diagonal(dim1=0, dim2=1).norm(dim=0)
+        brute = jacobian(last_loss, flatten(one)).diagonal(dim1=0, dim2=1).norm(dim=0)
         torch.testing.assert_close(lower.norms[-1, lag], brute, rtol=1e-5, atol=1e-12)
     assert not torch.allclose(lower.mean, upper.mean)
 
@@ -128,11 +128,11 @@ def test_a_loop_of_single_steps_is_one_sequence():
             self.step = step
 
         def forward(self, x):
-            state, emitted = None, []
+            state, outputs = None, []
             for one in x:
                 state = self.step(one, state)
-                emitted.append(state[0])
-            return torch.stack(emitted).sum(-1)
+                outputs.append(state[0])
+            return torch.stack(outputs).sum(-1)
 
     class Whole(nn.Module):
         def __init__(self):

@@ -6,12 +6,12 @@ import recurra
 from recurra.cells import State
 from recurra.diagnosis import jacobians
 from recurra.diagnosis.jacobians import Linearised, lyapunov_exponents, singular_values
-from recurra.diagnosis.patching import evaluating
-from recurra.diagnosis.watch import watched
+from recurra.diagnosis.patching import evaluation_mode
+from recurra.diagnosis.recording import record_sequences
 
 
 def trajectory_of(layer, x, **given):
-    with evaluating(layer), watched(layer) as sequences:
+    with evaluation_mode(layer), record_sequences(layer) as sequences:
         layer(x, **given)
     return sequences[0].trajectories[0]
 

@@ -8,7 +8,7 @@ import recurra
 from recurra.errors import InputError, RecurraError
 from recurra.training import TrainingOptions
 from recurra.training import train as run_training
-from recurra.training.monitor import copies, update_ratios
+from recurra.training.monitor import copy_parameters, update_ratios
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_how_far_an_update_moves_each_weight():
     with torch.no_grad():
         layer.weight.fill_(1.0)
         layer.bias.zero_()
-    before = copies(layer.named_parameters())
+    before = copy_parameters(layer.named_parameters())
     with torch.no_grad():
         layer.weight[0, 0] += 0.2
     # A bias of zeros has no size to compare with.

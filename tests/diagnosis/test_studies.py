@@ -16,7 +16,7 @@ from recurra.errors import InputError
 def test_a_run_writes_figures_numbers_and_one_report(tmp_path):
     told = []
     before = torch.get_rng_state()
-    findings = run_studies(["vanish"], tmp_path / "study", Setting(quick=True, tell=told.append))
+    findings = run_studies(["vanish"], tmp_path / "study", Setting(quick=True, progress=told.append))
     assert torch.equal(torch.get_rng_state(), before)
     written = {path.name for path in (tmp_path / "study").iterdir()}
     endings = {f"vanish{paper}.{kind}" for paper in ("", "-dark") for kind in ("png", "svg")}

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import recurra
-from recurra.diagnosis.units import examine_units, tracking
+from recurra.diagnosis.units import analyse_units, tracking
 from recurra.diagnosis.units.activations import activations
 from recurra.diagnosis.units.features import Feature, features_of, looks_like_code
 from recurra.diagnosis.units.page import units_page
@@ -152,13 +152,13 @@ def test_pieces_of_several_characters_say_where_they_begin():
 
 def test_examining_a_model(trained, text):
     model = recurra.load(trained)
-    found = examine_units(model, text.read_text())
+    found = analyse_units(model, text.read_text())
     assert found.state == "c"
     assert "".join(found.pieces) == text.read_text()
     # The grammar has lines and no quotes or brackets; where a line is, a unit of such a model knows.
     assert {one.feature for one in found.trackers} == {"position in the line"}
     assert found.trackers[0].score > 0.5
     with pytest.raises(InputError, match="expected 1,000 or more"):
-        examine_units(model, "the cat")
+        analyse_units(model, "the cat")
     with pytest.raises(InputError, match="the cell has the states h, c"):
-        examine_units(model, text.read_text(), state="m")
+        analyse_units(model, text.read_text(), state="m")

@@ -24,7 +24,7 @@ def test_the_mean_of_all_updates_is_in_force_inside_only():
     for value in (1, 2, 6):
         move(one, value)
         average.update()
-    with average.in_place():
+    with average.averaged_weights():
         assert one.tolist() == pytest.approx([3, 3, 3])
     assert one.tolist() == [6, 6, 6]
 
@@ -34,7 +34,7 @@ def test_without_averaging_nothing_is_kept():
     average = Average([one], "off", 5)
     average.update()
     assert not average.observe(1.0)
-    with average.in_place():
+    with average.averaged_weights():
         assert one.tolist() == [0, 0, 0]
     assert average.state_dict()["mean"] == []
 
@@ -49,7 +49,7 @@ def test_nonmonotone_averaging_waits_for_a_loss_above_the_lowest_of_long_ago():
     average.update()
     move(one, 8)
     average.update()
-    with average.in_place():
+    with average.averaged_weights():
         assert one.tolist() == pytest.approx([6, 6, 6])
 
 
@@ -63,7 +63,7 @@ def test_a_saved_mean_goes_on():
     for average, held in ((first, one), (second, other)):
         move(held, 8)
         average.update()
-        with average.in_place():
+        with average.averaged_weights():
             assert held.tolist() == pytest.approx([4, 4, 4])
 
 

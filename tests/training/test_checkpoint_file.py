@@ -45,7 +45,7 @@ def test_a_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(RecurraError, match="No space left on device") as caught:
         train(toy, often(), tmp_path, save_best=ignore, progress=Stopping(12, fill))
     monkeypatch.undo()
-    assert "The checkpoint of update 11 is whole" in str(caught.value)
+    assert "The checkpoint of update 11 is complete" in str(caught.value)
     assert "--resume" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 11
@@ -78,7 +78,7 @@ def test_a_full_disk_while_the_best_model_is_saved(tmp_path):
     def save_best(metrics):
         raise OSError(errno.ENOSPC, "No space left on device", "model.safetensors")
 
-    with pytest.raises(RecurraError, match=r"model\.safetensors: cannot write .*checkpoint of update 4 is whole"):
+    with pytest.raises(RecurraError, match=r"model\.safetensors: cannot write .*checkpoint of update 4 is complete"):
         train(Toy(), often(), tmp_path, save_best=save_best)
 
 
@@ -94,7 +94,7 @@ def test_a_full_disk_while_the_log_is_written(tmp_path, monkeypatch):
         write(self, event, **values)
 
     monkeypatch.setattr(log.RunLog, "write", fill)
-    with pytest.raises(RecurraError, match=r"No space left on device.*checkpoint of update 4 is whole"):
+    with pytest.raises(RecurraError, match=r"No space left on device.*checkpoint of update 4 is complete"):
         train(Toy(), often(), tmp_path, save_best=ignore)
     assert opened[0].closed
     assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 4
@@ -130,7 +130,7 @@ def test_a_damaged_checkpoint_gets_one_line(tmp_path, damage):
         assert weight.shape == saved.shape
         content[at + 2] ^= 1
     path.write_bytes({"empty": b"", "text": b"not a checkpoint"}.get(damage, bytes(content)))
-    with pytest.raises(InputError, match=r"checkpoint\.pt: damaged or no checkpoint") as caught:
+    with pytest.raises(InputError, match=r"checkpoint\.pt: damaged or not a checkpoint") as caught:
         resume(tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -144,7 +144,7 @@ def test_a_checkpoint_with_code_is_refused(tmp_path):
 
     path = tmp_path / "checkpoint.pt"
     torch.save({"format": 1, "network": Code()}, path)
-    with pytest.raises(InputError, match="damaged or no checkpoint"):
+    with pytest.raises(InputError, match="damaged or not a checkpoint"):
         read_checkpoint(path)
     assert ran == []
 
@@ -175,7 +175,7 @@ def test_nothing_to_resume(tmp_path):
 def test_a_fresh_run_does_not_overwrite_another(tmp_path):
     path = trained(tmp_path)
     before, log = path.read_bytes(), (tmp_path / "log.jsonl").read_bytes()
-    with pytest.raises(InputError, match="holds the checkpoint of a run"):
+    with pytest.raises(InputError, match="has the checkpoint of a run"):
         train(Toy(), often(), tmp_path, save_best=ignore)
     assert path.read_bytes() == before
     assert (tmp_path / "log.jsonl").read_bytes() == log
@@ -202,5 +202,5 @@ def test_another_network_is_refused_with_the_difference(tmp_path):
 
 def test_a_folder_that_is_a_file(tmp_path):
     (tmp_path / "out").write_text("")
-    with pytest.raises(InputError, match=r"out: cannot be made"):
+    with pytest.raises(InputError, match=r"out: cannot be created"):
         train(Toy(), often(), tmp_path / "out", save_best=ignore)

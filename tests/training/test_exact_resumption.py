@@ -177,7 +177,7 @@ def test_another_number_of_threads_is_said(tmp_path):
     torch.set_num_threads(2)
     watcher = Stopping(0, None)
     train(Toy(), options_of(), tmp_path, save_best=ignore, resume=True, progress=watcher)
-    assert "may not end in the same bits: threads 1 then, 2 now" in watcher.notes[0]
+    assert "may not end with the same bits: threads 1 then, 2 now" in watcher.notes[0]
 
 
 def test_seeds(tmp_path):

@@ -45,7 +45,7 @@ def test_plateau_falls_and_is_used(tmp_path):
     )
     train(toy, options, tmp_path, save_best=ignore, progress=watcher)
     assert [interval.learning_rate for interval in watcher.intervals] == pytest.approx([0.01, 0.01, 0.01, 1e-3, 1e-3])
-    assert watcher.notes == ["learning rate down to 0.001"]
+    assert watcher.notes == ["learning rate lowered to 0.001"]
 
 
 @pytest.mark.parametrize("changes", [{"patience": 1}, {"schedule": "plateau"}])
@@ -69,7 +69,7 @@ def test_a_signal_finishes_the_update_and_saves(tmp_path, number):
     before = signal.getsignal(number)
     watcher = Stopping(6, lambda: os.kill(os.getpid(), number))
     with pytest.raises(
-        Interrupted, match=r"after update 6 of 20; everything is in .*checkpoint\.pt\. Go on with --resume"
+        Interrupted, match=r"after update 6 of 20; everything is in .*checkpoint\.pt\. Continue with --resume"
     ):
         train(Toy(), TrainingOptions(steps=20), tmp_path, save_best=ignore, progress=watcher)
     assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 6
@@ -86,7 +86,9 @@ def test_a_second_signal_quits_at_once(tmp_path):
             os.kill(os.getpid(), signal.SIGINT)
             raise AssertionError("not reached")
 
-    with pytest.raises(KeyboardInterrupt, match=r"at once, after update 7 of 20; the checkpoint of update 0 is whole"):
+    with pytest.raises(
+        KeyboardInterrupt, match=r"at once, after update 7 of 20; the checkpoint of update 0 is complete"
+    ):
         train(Impatient(), TrainingOptions(steps=20, valid_every=7), tmp_path, save_best=ignore)
     assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 0
     assert signal.getsignal(signal.SIGINT) is before
@@ -143,7 +145,7 @@ def test_a_long_update_is_given_up_and_the_run_ends_in_the_same_bits(tmp_path, m
 
     calls, options = [], TrainingOptions(steps=12, valid_every=6)
     toy.loss = loss
-    kept = "everything is in" if slow_before else "the checkpoint of update 0 is whole in"
+    kept = "everything is in" if slow_before else "the checkpoint of update 0 is complete in"
     with pytest.raises(Interrupted, match=f"after update 5 of 12; {kept}"):
         train(toy, options, tmp_path, save_best=ignore)
     assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == (5 if slow_before else 0)

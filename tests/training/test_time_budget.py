@@ -90,7 +90,7 @@ def test_the_trial_leaves_everything_as_it_was(tmp_path):
     assert torch.equal(toy.updates.state_dict()["generator"], place["generator"])
     assert (toy.updates.epoch, toy.updates.place) == (0, 0)
     assert session.optimizer.state_dict()["state"] == {}
-    assert (session.step, session.carry, session.meter.updates) == (0, None, 0)
+    assert (session.step, session.carried_state, session.meter.updates) == (0, None, 0)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -171,5 +171,5 @@ def test_lengths_in_steps_and_epochs():
     plan = Plan(100, 30)
     assert [step for step in range(1, 101) if plan.validates(step)] == [30, 60, 90, 100]
     assert plan.validations() == 4
-    with pytest.raises(InputError, match="how long to train is not said"):
+    with pytest.raises(InputError, match="the run has no length"):
         make_plan(TrainingOptions(), 40)

@@ -38,7 +38,7 @@ from recurra.training import OPTIMIZERS, SCHEDULES, TrainingOptions, options
         ({"checkpoint_every": 0.0}, r"checkpoint_every=0.0"),
         ({"log_every_seconds": -1.0}, r"log_every_seconds=-1.0"),
         ({"steps": 5, "epochs": 1.0}, r"steps=5 and epochs=1.0: a run has one length"),
-        ({"steps": 5, "least_steps": 9}, r"least_steps=9 is for runs of some epochs"),
+        ({"steps": 5, "least_steps": 9}, r"least_steps=9 requires epochs"),
         ({"epochs": 5.0, "least_steps": 0}, r"least_steps=0: expected a whole number of 1 or more"),
         ({"steps": 5, "warmup_steps": 5}, r"warmup_steps=5 but steps=5"),
     ],

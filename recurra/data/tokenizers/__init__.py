@@ -1,4 +1,4 @@
-"""What a text is cut into: characters, bytes, words or subwords."""
+"""Tokenizers: text to ids as characters, bytes, words or subwords."""
 
 from recurra.data.tokenizers.bpe import BpeTokenizer
 from recurra.data.tokenizers.byte import ByteTokenizer

@@ -1,4 +1,4 @@
-"""Text as subwords: byte-pair encoding over bytes, trained and run by the tokenizers library."""
+"""The subword tokenizer: byte-level byte-pair encoding, trained and run by the tokenizers library."""
 
 import json
 import re
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 TOKENIZER_FILE = "tokenizer.json"
 DEFAULT_SIZE = 4096
-# tokenizers gathers 256 pieces before it counts them: small pieces keep that to 16 MiB.
+# tokenizers collects 256 pieces before it counts them: small pieces limit that to 16 MiB.
 _TRAINING_BLOCK = 1 << 16
-# A pair of symbols met once is no habit of the language.
+# A pair of symbols that occurs once is not merged.
 _MIN_PAIRS = 2
-# Characters without a space beyond which training cuts them apart: tokenizers moves the rest of a word at each merge.
+# Maximal characters without a space in training: tokenizers moves the rest of a word at each merge, which is quadratic.
 _LONGEST_RUN = 2048
 _LONG_RUN = re.compile(rf"[^ \n\r\t]{{{_LONGEST_RUN + 1}}}")
 _BEFORE_MARK = re.compile(r"[^\W\d_](?=[.,;:!?()\[\]{}\"。．、，；：！？「」『』（）《》“”…])")
-# Whitespace to Python and to the pattern that tokenizers splits by: they disagree about rarer characters.
+# Whitespace for both Python and the splitting pattern of tokenizers, which disagree about rarer characters.
 _TO_LAST_WORD = re.compile(r".*\S(?=[ \n\r\t])", re.DOTALL)
 
 
 class BpeTokenizer:
-    """Byte-level byte-pair encoding: 256 bytes and the pairs merged most often; nothing is unknown.
+    """Byte-level byte-pair encoding: 256 bytes and the most frequent merged pairs; no text is unknown.
 
     Sennrich et al. 2016 (arXiv:1508.07909), over bytes and with GPT-2's rule that a merge never crosses from a word
-    into the space after it.
+    to the space after it.
 
     Args:
         tokenizer: a byte-level BPE of the tokenizers library that has every byte and no special tokens.
@@ -57,7 +57,7 @@ class BpeTokenizer:
 
     @property
     def size(self) -> int:
-        """How many ids there are."""
+        """Number of ids."""
         return len(self._spelling)
 
     def encode(self, text: str) -> Ids:
@@ -75,11 +75,11 @@ class BpeTokenizer:
         return b"".join(self._spelling[token] for token in np.asarray(ids)).decode("utf-8", "replace")
 
     def decoder(self) -> Decoder:
-        """A decoder that holds an incomplete UTF-8 sequence back."""
+        """Returns a decoder that withholds incomplete UTF-8 sequences."""
         return SpellingDecoder(self._spelling)
 
     def symbol(self, token: int) -> str:
-        """What id `token` spells; bytes that are no whole character in hexadecimal."""
+        """The text of id `token`; bytes of incomplete characters in hexadecimal."""
         return self._spelling[token].decode("utf-8", "backslashreplace")
 
     def characters(self, ids: npt.ArrayLike) -> int:
@@ -99,29 +99,29 @@ class BpeTokenizer:
         return byte_nats(symbol)
 
     def cut(self, text: str) -> int:
-        """How many leading characters encode the same whatever follows: up to the last word that a space follows.
+        """Number of leading characters whose ids do not depend on what follows: up to the last word before a space.
 
-        Where there is none in more than `LONGEST_WORD` characters, as in a book of Japanese in one line, all of them:
-        the text is cut at any character rather than refused, and one subword in a million is another for it.
+        If there is none in more than `LONGEST_WORD` characters, as in a Japanese book in one line, all characters: the
+        text is cut at an arbitrary character rather than refused, which changes about one subword in a million.
         """
         return _before_space(text)
 
     def files(self) -> dict[str, str]:
-        """`tokenizer.json` with the size, `tokenizer.json` as the tokenizers library writes it."""
+        """`unit.json` with the size, and `tokenizer.json` of the tokenizers library."""
         tokenizer = self._tokenizer.to_str(pretty=True)
         return {"unit.json": tokenizer_json(self.name, size=self.size), TOKENIZER_FILE: tokenizer}
 
     def save(self, folder: Path) -> None:
-        """Write `tokenizer.json` and `tokenizer.json` into an existing folder."""
+        """Writes `unit.json` and `tokenizer.json` into an existing folder."""
         write_files(self.files(), folder)
 
 
 def build_bpe(text: Readable, *, vocabulary_size: int = DEFAULT_SIZE) -> BpeTokenizer:
-    """Byte-pair encoding trained on `text`, read in blocks; the same text gives the same encoding.
+    """Trains byte-pair encoding on `text`, read in blocks; the result depends only on the text.
 
     Args:
-        text: what to count.
-        vocabulary_size: how many ids, 256 bytes included; fewer where the text has not so many pairs that repeat.
+        text: the training text.
+        vocabulary_size: number of ids, 256 bytes included; fewer if the text has fewer repeated pairs.
     """
     from tokenizers.trainers import BpeTrainer
 
@@ -138,10 +138,10 @@ def build_bpe(text: Readable, *, vocabulary_size: int = DEFAULT_SIZE) -> BpeToke
 
 
 def read_bpe(fields: dict[str, object], path: Path) -> BpeTokenizer:
-    """The unit that `tokenizer.json` and the `tokenizer.json` beside it describe.
+    """Reads the tokenizer from the fields of `unit.json` and the `tokenizer.json` in the same folder.
 
     Raises:
-        InputError: a file is damaged, or `tokenizer.json` is not a byte-level BPE such as `build_bpe` makes.
+        InputError: a file is damaged, or `tokenizer.json` is not a byte-level BPE as built by `build_bpe`.
     """
     from tokenizers import Tokenizer
 
@@ -153,10 +153,10 @@ def read_bpe(fields: dict[str, object], path: Path) -> BpeTokenizer:
         raise InputError(f"{file}: no such file. Train again, or restore it.") from None
     except Exception as error:  # tokenizers raises bare Exception
         raise InputError(f"{file}: not a tokenizer ({error}). Train again, or restore it.") from None
-    ours, given = json.loads(_untrained().to_str()), json.loads(text)
-    ours["model"]["vocab"], ours["model"]["merges"] = given["model"]["vocab"], given["model"]["merges"]
-    if ours != given:
-        different = next(key for key in {**ours, **given} if ours.get(key) != given.get(key))
+    expected, content = json.loads(_untrained().to_str()), json.loads(text)
+    expected["model"]["vocab"], expected["model"]["merges"] = content["model"]["vocab"], content["model"]["merges"]
+    if expected != content:
+        different = next(key for key in {**expected, **content} if expected.get(key) != content.get(key))
         raise InputError(f"{file}: {different!r} is not that of a byte-level BPE made by recurra.")
     _check_vocabulary(tokenizer.get_vocab(), fields, path, file)
     return BpeTokenizer(tokenizer)
@@ -188,10 +188,10 @@ def _pieces(text: Readable) -> Iterator[str]:
 
 
 def _without_long_runs(piece: str) -> Iterator[str]:
-    """A piece of text in parts, so that no word is so long that training takes the square of its length.
+    """Divides a piece of text at long runs without spaces, because training time is quadratic in the word length.
 
-    A run without spaces is cut where the tokenizer's pattern divides it anyway, before a mark that follows a letter;
-    only where there is none in so many characters, as in DNA, do the counts of pairs differ by the one that is cut.
+    A run is cut where the tokenizer's pattern splits it anyway, before a punctuation mark after a letter. Only if there
+    is none, as in DNA, the counts of pairs change, by the pair that is cut.
     """
     start = 0
     while run := _LONG_RUN.search(piece, start):
@@ -204,16 +204,16 @@ def _without_long_runs(piece: str) -> Iterator[str]:
 
 
 def _before_space(text: str) -> int:
-    # Between a word and the space after it the pattern always splits, and neither side looks across. Inside a run of
-    # spaces it does not: the last space goes with the next word.
-    found = _TO_LAST_WORD.match(text)
-    if found:
-        return found.end()
+    # The pattern always splits between a word and the space after it, independently of both sides. Inside a run of
+    # spaces it does not: the last space belongs to the next word.
+    match = _TO_LAST_WORD.match(text)
+    if match:
+        return match.end()
     return len(text) if len(text) > LONGEST_WORD else 0
 
 
 def _byte_values() -> dict[str, int]:
-    """The letter that a byte-level tokenizer writes for each byte: printable Latin-1 itself, the others from U+0100."""
+    """The character of each byte in a byte-level tokenizer: printable Latin-1 itself, the others from U+0100 on."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(256 + place): byte for place, byte in enumerate(others)}

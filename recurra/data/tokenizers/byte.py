@@ -1,4 +1,4 @@
-"""Text as bytes: 256 ids, nothing unknown, any file."""
+"""The byte tokenizer: 256 ids, no unknown symbols, any file."""
 
 import codecs
 from pathlib import Path
@@ -10,15 +10,15 @@ from recurra.data.tokenizers.spelling import byte_nats
 from recurra.data.tokenizers.tokenizer import Decoder, Ids, tokenizer_json, total, write_files
 from recurra.errors import InputError
 
-# Every byte but those that continue a UTF-8 character begins one.
+# Every byte that does not continue a UTF-8 character begins one.
 _BEGINS = np.array([(byte & 0xC0) != 0x80 for byte in range(256)], dtype=np.int64)
 
 
 class ByteTokenizer:
     """Bytes: the id of a byte is its value.
 
-    A byte that is not UTF-8 stands in a `str` as Python's surrogate escape (U+DC80 to U+DCFF), as file names and
-    command lines do; `encode` turns it into that byte again. `decode` shows it as U+FFFD.
+    A byte that is not UTF-8 is represented in a `str` by Python's surrogate escape (U+DC80 to U+DCFF), as in file names
+    and command lines; `encode` converts it back to the byte. `decode` returns U+FFFD for it.
     """
 
     name = "byte"
@@ -42,7 +42,7 @@ class ByteTokenizer:
         return np.asarray(ids).astype(np.uint8).tobytes().decode("utf-8", "replace")
 
     def decoder(self) -> Decoder:
-        """A decoder that holds an incomplete UTF-8 sequence back."""
+        """Returns a decoder that withholds incomplete UTF-8 sequences."""
         return SpellingDecoder([bytes([byte]) for byte in range(256)])
 
     def symbol(self, token: int) -> str:
@@ -66,20 +66,20 @@ class ByteTokenizer:
         return byte_nats(symbol)
 
     def cut(self, text: str) -> int:
-        """How many leading characters encode the same whatever follows: all."""
+        """Number of leading characters whose ids do not depend on what follows: all."""
         return len(text)
 
     def files(self) -> dict[str, str]:
-        """`tokenizer.json`, which holds only the name."""
+        """`unit.json` with the name only."""
         return {"unit.json": tokenizer_json(self.name)}
 
     def save(self, folder: Path) -> None:
-        """Write `tokenizer.json` into an existing folder."""
+        """Writes `unit.json` into an existing folder."""
         write_files(self.files(), folder)
 
 
 class SpellingDecoder:
-    """Ids that spell bytes to text, holding an incomplete UTF-8 sequence back; invalid bytes become U+FFFD.
+    """Decodes ids that represent bytes, withholding incomplete UTF-8 sequences; invalid bytes become U+FFFD.
 
     Args:
         spelling: the bytes of each id.
@@ -94,5 +94,5 @@ class SpellingDecoder:
         return self._decoder.decode(self._spelling[token])
 
     def flush(self) -> str:
-        """U+FFFD where a character was left unfinished, else nothing."""
+        """U+FFFD for an incomplete last character, else nothing."""
         return self._decoder.decode(b"", final=True)

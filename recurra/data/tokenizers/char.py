@@ -1,4 +1,4 @@
-"""Text as characters: one id a Unicode code point."""
+"""The character tokenizer: one id per Unicode code point."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from recurra.data.tokenizers.tokenizer import Decoder, Ids, Readable, symbols_of
 from recurra.errors import InputError
 
 UNKNOWN = "<unk>"
-# What an id 0 decodes to: one character, so that one id stays one character.
+# The decoded form of id 0: a single character, so that each id decodes to one character.
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _CODE_POINTS = 0x110000
 
@@ -34,7 +34,7 @@ class CharTokenizer:
 
     @property
     def size(self) -> int:
-        """How many ids there are: the known characters and the unknown one."""
+        """Number of ids: the known characters and one for unknown ones."""
         return len(self.symbols) + 1
 
     def encode(self, text: str) -> Ids:
@@ -48,7 +48,7 @@ class CharTokenizer:
         return self._spelling[np.asarray(ids, dtype=np.int64)].tobytes().decode("utf-32-le")
 
     def decoder(self) -> Decoder:
-        """A decoder that holds nothing back."""
+        """Returns a decoder."""
         return _CharDecoder(self)
 
     def symbol(self, token: int) -> str:
@@ -72,15 +72,15 @@ class CharTokenizer:
         return byte_nats(symbol)
 
     def cut(self, text: str) -> int:
-        """How many leading characters encode the same whatever follows: all."""
+        """Number of leading characters whose ids do not depend on what follows: all."""
         return len(text)
 
     def files(self) -> dict[str, str]:
-        """`tokenizer.json` with the symbols."""
+        """`unit.json` with the symbols."""
         return {"unit.json": tokenizer_json(self.name, symbols=self.symbols)}
 
     def save(self, folder: Path) -> None:
-        """Write `tokenizer.json` into an existing folder."""
+        """Writes `unit.json` into an existing folder."""
         write_files(self.files(), folder)
 
 
@@ -96,7 +96,7 @@ class _CharDecoder:
 
 
 def build_char(text: Readable, *, min_count: int = 1) -> CharTokenizer:
-    """The characters that occur at least `min_count` times in `text`, read in blocks."""
+    """Builds the tokenizer of the characters that occur at least `min_count` times in `text`, read in blocks."""
     counts = np.zeros(_CODE_POINTS, dtype=np.int64)
     for block in text.blocks():
         counts += np.bincount(_code_points(block), minlength=_CODE_POINTS)
@@ -111,7 +111,7 @@ def build_char(text: Readable, *, min_count: int = 1) -> CharTokenizer:
 
 
 def read_char(fields: dict[str, object], path: Path) -> CharTokenizer:
-    """The unit that `tokenizer.json` describes.
+    """Reads the tokenizer from the fields of `unit.json`.
 
     Raises:
         InputError: the symbols are not single characters in order of code point.
@@ -124,5 +124,5 @@ def read_char(fields: dict[str, object], path: Path) -> CharTokenizer:
 
 
 def _code_points(text: str) -> npt.NDArray[np.uint32]:
-    # surrogatepass: a prompt from a shell may hold a lone surrogate, which is an unknown character, not a crash.
+    # surrogatepass: a prompt from a shell may contain a lone surrogate, which becomes an unknown character.
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")

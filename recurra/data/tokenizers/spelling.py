@@ -1,34 +1,34 @@
-"""What it costs to spell a word that a vocabulary lacks, so that a model cannot gain by knowing fewer words."""
+"""The cost of spelling words outside the vocabulary, so that a smaller vocabulary does not improve the perplexity."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from math import log
 
-# Characters that the next one depends on: with 2 the model is of third order (trigrams).
+# Number of characters that the next one depends on: 2 for a trigram model.
 _CONTEXT = 2
-# Types that are counted at most, evenly spread over the vocabulary: more hardly change a trigram.
+# Maximal number of words that are counted, evenly spaced in the vocabulary: more hardly change a trigram model.
 _MOST_TYPES = 1 << 16
-# Words have no whitespace, so a space can stand before the first letter.
+# Words have no whitespace, so that a space can mark the start of a word.
 _START = " " * _CONTEXT
 _END = ""
 _NATS_PER_BYTE = log(256)
 
 
 def byte_nats(text: str) -> float:
-    """The nats of a text written byte by byte without any model: 8 bits per byte of its UTF-8 form."""
+    """Returns the nats of a text with a uniform distribution over bytes: 8 bits per byte of its UTF-8 form."""
     return len(text.encode("utf-8", "surrogatepass")) * _NATS_PER_BYTE
 
 
 class Spelling:
-    """A distribution over strings: a trigram of characters of the words of a vocabulary, each counted once.
+    """A distribution over strings: a character trigram model of the words of a vocabulary, each counted once.
 
-    Interpolated as by Witten and Bell (1991): with n(h) counts of a context h of which t(h) characters follow,
+    Interpolated as in Witten and Bell (1991): for a context h with count n(h) and t(h) different following characters,
 
-        p(c | h) = (n(h, c) + t(h) p(c | h')) / (n(h) + t(h)), h' without its first character,
+        p(c | h) = (n(h, c) + t(h) p(c | h')) / (n(h) + t(h)), h' is h without its first character,
 
-    and at last p(c) = 256^-b for a character of b bytes in UTF-8, and 1/256 for the end of the word. So every string
-    has a probability, and those of all strings sum to 1 at most. It needs nothing but the vocabulary: two models with
-    the same vocabulary pay the same for a word that both lack.
+    and for the empty context p(c) = 256^-b for a character of b bytes in UTF-8, and 1/256 for the end of the word.
+    Every string has a probability, and the probabilities of all strings sum to at most 1. The distribution depends only
+    on the vocabulary, so that models with the same vocabulary have the same cost for an unknown word.
 
     Args:
         words: the known words.

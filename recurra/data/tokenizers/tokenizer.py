@@ -1,4 +1,4 @@
-"""What every unit of text offers: the contract that corpora, tasks and generation rely on."""
+"""The interface of tokenizers, used by corpora, tasks and generation."""
 
 import hashlib
 import json
@@ -19,11 +19,11 @@ _BLOCK = 1 << 20
 
 
 class Readable(Protocol):
-    """What a vocabulary is taken from: a `Text`, or one side of pairs."""
+    """A text from which a vocabulary is built: a `Text`, or one side of pairs."""
 
     @property
     def raw(self) -> bool:
-        """True where every byte is kept, for the unit `byte`."""
+        """True if every byte is kept, for the tokenizer `byte`."""
         ...
 
     def blocks(self) -> Iterator[str]:
@@ -31,24 +31,24 @@ class Readable(Protocol):
         ...
 
     def files(self, block_size: int = ..., /) -> Iterator[tuple[Path, Iterator[str]]]:
-        """The text in pieces, file by file; `block_size` is about how much a piece holds."""
+        """The text in pieces by file; `block_size` is the approximate size of a piece."""
         ...
 
 
 class Decoder(Protocol):
-    """Ids to text, one id at a time, holding back what is not yet whole."""
+    """Converts ids to text one id at a time, withholding incomplete characters."""
 
     def push(self, token: int) -> str:
-        """The text that id `token` completes; empty while a character is still missing bytes."""
+        """Returns the text that id `token` completes; empty while bytes of a character are missing."""
         ...
 
     def flush(self) -> str:
-        """What was held back to the end: an unfinished character becomes U+FFFD."""
+        """Returns the withheld rest: an incomplete character becomes U+FFFD."""
         ...
 
 
 class Tokenizer(Protocol):
-    """What a text is cut into: a mapping between text and integer ids in [0, size)."""
+    """Converts text to integer ids in [0, size) and back."""
 
     @property
     def name(self) -> str:
@@ -57,77 +57,77 @@ class Tokenizer(Protocol):
 
     @property
     def raw(self) -> bool:
-        """True where files are read byte for byte, valid UTF-8 or not (`open_text(…, raw=True)`)."""
+        """True if files are read byte for byte, valid UTF-8 or not (`open_text(…, raw=True)`)."""
         ...
 
     @property
     def per_character(self) -> bool:
-        """True where one id is one character, so that a loss in bits per id is one in bits per character."""
+        """True if each id is one character, so that bits per id are bits per character."""
         ...
 
     @property
     def size(self) -> int:
-        """How many ids there are."""
+        """Number of ids."""
         ...
 
     @property
     def unknown_id(self) -> int | None:
-        """The id of text outside the vocabulary; None where nothing is outside."""
+        """The id of symbols outside the vocabulary; None if there are none."""
         ...
 
     def encode(self, text: str) -> Ids:
-        """The ids of `text`, (N,) int64."""
+        """Returns the ids of `text`, (N,) int64."""
         ...
 
     def decode(self, ids: npt.ArrayLike) -> str:
-        """The text of `ids`, (N,) integers."""
+        """Returns the text of `ids`, (N,) integers."""
         ...
 
     def decoder(self) -> Decoder:
-        """A decoder for ids that arrive one by one; push a prompt's ids first if the text continues a prompt."""
+        """Returns a decoder for single ids; push the ids of a prompt first if the text continues a prompt."""
         ...
 
     def symbol(self, token: int) -> str:
-        """What id `token` spells, for display; bytes that are no whole character as hexadecimal."""
+        """Returns the text of id `token` for display; bytes of incomplete characters as hexadecimal."""
         ...
 
     def characters(self, ids: npt.ArrayLike) -> int:
-        """How many characters `ids` decode to, so that a loss per id can be told per character."""
+        """Returns the number of characters of `ids`, to convert a loss per id to one per character."""
         ...
 
     def missing(self, text: str) -> list[str]:
-        """The symbols of `text` that `encode` turns into `unknown_id`, in order, with repetitions."""
+        """Returns the symbols of `text` that `encode` maps to `unknown_id`, in order, with repetitions."""
         ...
 
     def missing_places(self, text: str) -> Ids:
-        """Where the symbols of `missing(text)` are among the ids of `text`, ascending; a spelled `<unk>` is not one."""
+        """Returns the positions of `missing(text)` in the ids of `text`, ascending; without a literal `<unk>`."""
         ...
 
     def spelling_nats(self, symbol: str) -> float:
-        """What it costs to spell a symbol of `missing`, in nats: what a loss of `unknown_id` leaves out."""
+        """Returns the nats to spell a symbol of `missing`, which the loss of `unknown_id` does not include."""
         ...
 
     def cut(self, text: str) -> int:
-        """How many leading characters of `text` encode to the same ids whatever follows them."""
+        """Returns the number of leading characters of `text` whose ids do not depend on what follows."""
         ...
 
     def files(self) -> dict[str, str]:
-        """The unit as file names and their JSON text, the same for equal units."""
+        """Returns the tokenizer as file names and their JSON text, equal for equal tokenizers."""
         ...
 
     def save(self, folder: Path) -> None:
-        """Write `files()` into an existing folder, for `load_tokenizer`."""
+        """Writes `files()` into an existing folder, for `load_tokenizer`."""
         ...
 
 
 def write_files(files: dict[str, str], folder: Path) -> None:
-    """Write each text under its name into `folder` as UTF-8."""
+    """Writes each text under its name into `folder` as UTF-8."""
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 def fingerprint(tokenizer: Tokenizer) -> str:
-    """The sha256 of a unit's files, in hexadecimal: two units agree in it if and only if they cut text alike."""
+    """Returns the sha256 of a tokenizer's files, in hexadecimal: equal for tokenizers that encode text equally."""
     digest = hashlib.sha256()
     for name, text in sorted(tokenizer.files().items()):
         digest.update(f"{name}\0{text}\0".encode())
@@ -135,15 +135,15 @@ def fingerprint(tokenizer: Tokenizer) -> str:
 
 
 def tokenizer_json(name: str, **fields: object) -> str:
-    """The text of a `tokenizer.json`."""
+    """Returns the content of a `unit.json`."""
     return json.dumps({"format": FORMAT, "unit": name, **fields}, ensure_ascii=False, indent=0) + "\n"
 
 
 def symbols_of(fields: dict[str, object], path: Path) -> list[str]:
-    """The field `symbols` of a `tokenizer.json`: at least one string, none empty, none twice.
+    """Returns the field `symbols` of a `unit.json`: one or more different strings, none empty.
 
     Raises:
-        InputError: the field is missing or otherwise; the message names the file.
+        InputError: the field is missing or invalid; the message names the file.
     """
     symbols = fields.get("symbols")
     if not isinstance(symbols, list) or not symbols:
@@ -157,6 +157,6 @@ def symbols_of(fields: dict[str, object], path: Path) -> list[str]:
 
 
 def total(table: Ids, ids: npt.ArrayLike) -> int:
-    """The sum of table[ids], in blocks, so that a memory-mapped `ids` of any length takes constant memory."""
+    """Returns the sum of table[ids], computed in blocks, so that a memory-mapped `ids` needs constant memory."""
     array = np.asarray(ids)
     return sum(int(table[array[start : start + _BLOCK]].sum()) for start in range(0, len(array), _BLOCK))

@@ -1,4 +1,4 @@
-"""Text as words, as in the Penn Treebank files: split on whitespace, a line a sentence."""
+"""The word tokenizer: text split at whitespace, one sentence per line, as in the Penn Treebank files."""
 
 import re
 from collections import Counter
@@ -20,8 +20,8 @@ _TO_LAST_SPACE = re.compile(r".*\s", re.DOTALL)
 class WordTokenizer:
     """Words: id 0 is `<unk>`, 1 is `<eos>`, the rest are words.
 
-    Text is split on any whitespace; every newline is one `<eos>`, an empty line's too. A `<unk>` or `<eos>` spelled out
-    in a text is that symbol. Decoding joins words by single spaces, so runs of whitespace are not kept.
+    Text is split at any whitespace; every newline is one `<eos>`, also of an empty line. A literal `<unk>` or `<eos>`
+    in a text is that symbol. Decoding joins words by single spaces, so that runs of whitespace are not kept.
 
     Args:
         symbols: `<unk>`, `<eos>`, then the known words, none twice, none with whitespace.
@@ -41,7 +41,7 @@ class WordTokenizer:
 
     @property
     def size(self) -> int:
-        """How many ids there are, `<unk>` and `<eos>` included."""
+        """Number of ids, `<unk>` and `<eos>` included."""
         return len(self.symbols)
 
     def encode(self, text: str) -> Ids:
@@ -55,7 +55,7 @@ class WordTokenizer:
         return "".join(decoder.push(int(token)) for token in np.asarray(ids))
 
     def decoder(self) -> Decoder:
-        """A decoder that begins at the start of a line: the first word has no space before it."""
+        """Returns a decoder at the start of a line: the first word has no space before it."""
         return _WordDecoder(self)
 
     def symbol(self, token: int) -> str:
@@ -86,15 +86,15 @@ class WordTokenizer:
         return Spelling(self.symbols[self.end_id + 1 :])
 
     def cut(self, text: str) -> int:
-        """How many leading characters encode the same whatever follows: up to the last whitespace and with it."""
+        """Number of leading characters whose ids do not depend on what follows: up to and with the last whitespace."""
         return _after_space(text)
 
     def files(self) -> dict[str, str]:
-        """`tokenizer.json` with the symbols."""
+        """`unit.json` with the symbols."""
         return {"unit.json": tokenizer_json(self.name, symbols=self.symbols)}
 
     def save(self, folder: Path) -> None:
-        """Write `tokenizer.json` into an existing folder."""
+        """Writes `unit.json` into an existing folder."""
         write_files(self.files(), folder)
 
 
@@ -116,12 +116,12 @@ class _WordDecoder:
 
 
 def build_word(text: Readable, *, vocabulary_size: int | None = None, min_count: int = 1) -> WordTokenizer:
-    """The words of `text` by falling frequency, then in alphabetical order.
+    """Builds the tokenizer of the words of `text` by decreasing frequency, then in alphabetical order.
 
     Args:
-        text: what to count, read in blocks.
-        vocabulary_size: keep the most frequent only, so that there are at most so many ids with `<unk>` and `<eos>`.
-        min_count: leave out words that occur less often.
+        text: the text, read in blocks.
+        vocabulary_size: maximal number of ids, `<unk>` and `<eos>` included; the most frequent words are kept.
+        min_count: words that occur less often are left out.
     """
     counts: Counter[str] = Counter()
     for path, blocks in text.files():
@@ -138,10 +138,10 @@ def build_word(text: Readable, *, vocabulary_size: int | None = None, min_count:
 
 
 def read_word(fields: dict[str, object], path: Path) -> WordTokenizer:
-    """The unit that `tokenizer.json` describes.
+    """Reads the tokenizer from the fields of `unit.json`.
 
     Raises:
-        InputError: the first symbols are not `<unk>` and `<eos>`, or one holds whitespace.
+        InputError: the first symbols are not `<unk>` and `<eos>`, or a symbol contains whitespace.
     """
     symbols = symbols_of(fields, path)
     if symbols[:2] != [UNKNOWN, END]:
@@ -153,8 +153,8 @@ def read_word(fields: dict[str, object], path: Path) -> WordTokenizer:
 
 
 def _after_space(text: str) -> int:
-    found = _TO_LAST_SPACE.match(text)
-    return found.end() if found else 0
+    match = _TO_LAST_SPACE.match(text)
+    return match.end() if match else 0
 
 
 def _split(text: str) -> list[str]:

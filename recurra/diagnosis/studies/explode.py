@@ -1,4 +1,4 @@
-"""Rectifiers with W_hh ~ N(0, 3/n): activations explode, at the rate that theory gives."""
+"""ReLU layers with W_hh ~ N(0, 3/n): activations explode, at the theoretical rate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from recurra.diagnosis import plots
 from recurra.diagnosis.report import Table
 from recurra.diagnosis.studies.relu_layer import growth, norms
-from recurra.diagnosis.studies.study import Finding, Setting
+from recurra.diagnosis.studies.study import Setting, StudyResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,12 +21,12 @@ UNITS = (16, 64, 256, 1024)
 STEPS = 40
 
 
-def explode(setting: Setting) -> Finding:
+def explode(setting: Setting) -> StudyResult:
     """Measures ‖h_t‖ of h_t = relu(W_hh h_{t-1}) for several widths n and many draws of W_hh.
 
-    A pre-activation of N(0, s/n) weights has variance s mean(h²), half of it above 0, so mean(h²) grows by s/2 a step
-    (He et al. 2015, eq. 10, for one layer after the other; in time the same W_hh comes back, which changes nothing as
-    n → ∞).
+    A pre-activation with N(0, s/n) weights has variance s mean(h²), and ReLU keeps half of it, so that mean(h²) grows
+    by s/2 per step (He et al. 2015, eq. 10, for a stack of layers; that W_hh is the same at every step makes no
+    difference as n → ∞).
     """
     seeds = 16 if setting.quick else 64
     paths = {n: _paths(setting, n, seeds) for n in UNITS}  # (seeds, T) each
@@ -34,12 +34,13 @@ def explode(setting: Setting) -> Finding:
     widest, mean = UNITS[-1], float(rates[UNITS[-1]].mean())
     final = float(paths[widest][:, -1].median())
     sentences = [
-        f"With {widest} units mean(h²) grows by {mean:.3f} a step (mean of {seeds} draws of W_hh, standard deviation "
-        f"{float(rates[widest].std()):.3f}); theory says s/2 = {THEORY:g}, so the measurement is "
-        f"{mean / THEORY - 1:+.1%} from it.",
-        f"After {STEPS - 1} steps without any input the norm is {final:,.0f} times what it was at the first step.",
-        f"Narrow layers scatter: with {UNITS[0]} units the middle half of the draws grows by "
-        f"{_quartile(rates[UNITS[0]], 0.25):.2f} to {_quartile(rates[UNITS[0]], 0.75):.2f} a step.",
+        f"With {widest} units mean(h²) grows by a factor of {mean:.3f} per step (mean over {seeds} draws of W_hh, "
+        f"standard deviation {float(rates[widest].std()):.3f}); in theory it is s/2 = {THEORY:g}, a difference of "
+        f"{mean / THEORY - 1:+.1%}.",
+        f"After {STEPS - 1} steps without input the norm is {final:,.0f} times the norm at the first step.",
+        f"Narrow layers vary more: with {UNITS[0]} units the factor is between "
+        f"{_quartile(rates[UNITS[0]], 0.25):.2f} and {_quartile(rates[UNITS[0]], 0.75):.2f} per step for the middle "
+        "half of the draws.",
     ]
     numbers = {
         "variance": VARIANCE,
@@ -51,19 +52,20 @@ def explode(setting: Setting) -> Finding:
     rows: list[list[str | float]] = [
         [f"{n}", float(rate.mean()), float(rate.std()), THEORY] for n, rate in rates.items()
     ]
-    table = Table(["units", "growth of mean(h²) a step", "standard deviation over draws", "theory"], rows)
+    table = Table(["units", "growth of mean(h²) per step", "standard deviation over draws", "theory"], rows)
 
     def draw(figure: Figure, theme: plots.Theme) -> None:
         _draw(figure, theme, paths, rates)
 
     alt = (
-        f"Left: the norm of h grows as a straight line on a logarithmic axis. Right: growth a step, {THEORY} in theory."
+        "Left: the norm of h grows as a straight line on a logarithmic axis. Right: growth per step, in theory "
+        f"{THEORY}."
     )
-    return Finding(sentences, numbers, plots.picture(draw, alt, size=(12, 5)), [table])
+    return StudyResult(sentences, numbers, plots.picture(draw, alt, size=(12, 5)), [table])
 
 
 def _paths(setting: Setting, units: int, seeds: int) -> Tensor:
-    setting.tell(f"{units} units, {seeds} draws of W_hh")
+    setting.progress(f"{units} units, {seeds} draws of W_hh")
     draws = (setting.generator(units % 997, draw) for draw in range(seeds))
     return torch.stack([norms(units, VARIANCE, steps=STEPS, generator=generator) for generator in draws])
 
@@ -80,7 +82,7 @@ def _draw(figure: Figure, theme: plots.Theme, paths: dict[int, Tensor], rates: d
         left.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
         left.plot(steps, middle, color=colour, linestyle=stroke, label=f"n = {n}")
     left.plot(
-        steps, THEORY ** ((steps - 1) / 2), color=theme.ink, linewidth=1.2, linestyle="-", label="theory, √1.5 a step"
+        steps, THEORY ** ((steps - 1) / 2), color=theme.ink, linewidth=1.2, linestyle="-", label="theory, √1.5 per step"
     )
     plots.powers_of_ten(left, 0.3, 3e4)
     left.legend(loc="upper left")
@@ -92,4 +94,4 @@ def _draw(figure: Figure, theme: plots.Theme, paths: dict[int, Tensor], rates: d
     right.set_xticks(list(places), [str(n) for n in rates])
     right.margins(x=0.15)
     right.legend(loc="upper right")
-    plots.label(right, "units n", "growth of mean(h²) a step", "Growth, W$_{hh}$ ~ N(0, 3/n)")
+    plots.label(right, "units n", "growth of mean(h²) per step", "Growth, W$_{hh}$ ~ N(0, 3/n)")

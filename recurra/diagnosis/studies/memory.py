@@ -1,4 +1,4 @@
-"""How far back can a network learn to look? The adding and the copy problem by delay, within a fixed budget."""
+"""How long a dependency can a network learn? The adding and the copy problem by delay, with a fixed budget."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recurra.cells import Initialisation
 from recurra.diagnosis import plots
 from recurra.diagnosis.report import Table
 from recurra.diagnosis.studies.problems import PROBLEMS, Problem
-from recurra.diagnosis.studies.study import Finding, Setting
+from recurra.diagnosis.studies.study import Setting, StudyResult
 from recurra.layers import Readout, Recurrent
 
 if TYPE_CHECKING:
@@ -29,36 +29,36 @@ SOLVED = 0.99
 """Training stops at this accuracy."""
 
 
-class Contestant(NamedTuple):
-    """A cell as it is commonly begun and trained."""
+class NetworkSetup(NamedTuple):
+    """A cell with its usual initialisation and learning rate."""
 
     cell: str
     learning_rate: float
     chrono: bool = False
-    """Whether the biases of its gates begin with time scales up to the delay (Tallec & Ollivier 2018)."""
+    """Whether gate biases are initialised for time scales up to the delay (Tallec & Ollivier 2018)."""
 
 
-CONTESTANTS = {
-    "RNN (tanh)": Contestant("elman", 1e-3),
-    "LSTM": Contestant("lstm", 2e-2, chrono=True),
-    "GRU": Contestant("gru", 2e-2, chrono=True),
-    "orthogonal ReLU RNN": Contestant("orthogonal_rnn", 3e-3),
+NETWORKS = {
+    "RNN (tanh)": NetworkSetup("elman", 1e-3),
+    "LSTM": NetworkSetup("lstm", 2e-2, chrono=True),
+    "GRU": NetworkSetup("gru", 2e-2, chrono=True),
+    "orthogonal ReLU RNN": NetworkSetup("orthogonal_rnn", 3e-3),
 }
 
 
 class Outcome(NamedTuple):
-    """How a training ended."""
+    """The result of a training run."""
 
     accuracy: float
     updates: int
     seconds: float
 
 
-def memory(setting: Setting) -> Finding:
-    """Trains four networks on two problems at several delays, each for the same number of updates at most."""
+def memory(setting: Setting) -> StudyResult:
+    """Trains four networks on two problems at several delays, each for at most the same number of updates."""
     delays, updates = (DELAYS[:2], 100) if setting.quick else (DELAYS, UPDATES)
     outcomes = {
-        problem: {name: [_train(setting, problem, name, delay, updates) for delay in delays] for name in CONTESTANTS}
+        problem: {name: [_train(setting, problem, name, delay, updates) for delay in delays] for name in NETWORKS}
         for problem in PROBLEMS
     }
     head = ["problem", "network", *(f"delay {delay}" for delay in delays)]
@@ -73,24 +73,24 @@ def memory(setting: Setting) -> Finding:
         "most_updates": updates,
         "delays": list(delays),
         "chance": {problem: PROBLEMS[problem].chance for problem in PROBLEMS},
-        "networks": {name: contestant._asdict() for name, contestant in CONTESTANTS.items()},
+        "networks": {name: contestant._asdict() for name, contestant in NETWORKS.items()},
         "outcomes": {
             problem: {name: [one._asdict() for one in line] for name, line in lines.items()}
             for problem, lines in outcomes.items()
         },
     }
-    sentences = [_in_words(problem, lines, delays, updates) for problem, lines in outcomes.items()]
+    sentences = [_describe(problem, lines, delays, updates) for problem, lines in outcomes.items()]
 
     def draw(figure: Figure, theme: plots.Theme) -> None:
         _draw(figure, theme, outcomes, delays)
 
     alt = "Accuracy by delay for four networks, left on the adding problem, right on the copy problem."
-    return Finding(sentences, numbers, plots.picture(draw, alt, size=(12, 5)), [Table(head, rows)])
+    return StudyResult(sentences, numbers, plots.picture(draw, alt, size=(12, 5)), [Table(head, rows)])
 
 
 def _train(setting: Setting, problem: str, name: str, delay: int, updates: int) -> Outcome:
-    chosen, task, began = CONTESTANTS[name], PROBLEMS[problem], time.monotonic()
-    generator = setting.generator(list(PROBLEMS).index(problem), list(CONTESTANTS).index(name), delay)
+    chosen, task, began = NETWORKS[name], PROBLEMS[problem], time.monotonic()
+    generator = setting.generator(list(PROBLEMS).index(problem), list(NETWORKS).index(name), delay)
     init = Initialisation(chrono=delay) if chosen.chrono else None
     layer, readout = Recurrent(chosen.cell, task.inputs, UNITS, init=init), Readout(UNITS, task.outputs)
     layer.reset_parameters(generator)
@@ -110,28 +110,28 @@ def _train(setting: Setting, problem: str, name: str, delay: int, updates: int) 
         if update % TEST_EVERY == 0 or update == updates:
             accuracy = _accuracy(layer, readout, task, delay, generator)
     outcome = Outcome(accuracy, update, round(time.monotonic() - began, 1))
-    setting.tell(
+    setting.progress(
         f"{task.title}, delay {delay}, {name}: {accuracy:.0%} after {update} updates ({outcome.seconds:.0f} s)"
     )
     return outcome
 
 
 def _accuracy(layer: Recurrent, readout: Readout, task: Problem, delay: int, generator: Generator) -> float:
-    """On sequences that were never trained on."""
+    """Accuracy on new sequences."""
     with torch.no_grad():
         x, target = task.draw(delay, TESTED, generator)
         return float(task.right(readout(layer(x)[0]), target))
 
 
-def _in_words(problem: str, lines: dict[str, list[Outcome]], delays: Sequence[int], updates: int) -> str:
+def _describe(problem: str, lines: dict[str, list[Outcome]], delays: Sequence[int], updates: int) -> str:
     reached = {
         name: [delay for delay, one in zip(delays, line, strict=True) if one.accuracy >= 0.9]
         for name, line in lines.items()
     }
-    told = ", ".join(f"{name} {max(solved) if solved else 'none of them'}" for name, solved in reached.items())
+    longest = ", ".join(f"{name} {max(solved) if solved else 'none'}" for name, solved in reached.items())
     return (
-        f"{PROBLEMS[problem].title.capitalize()}, {updates} updates of {ROWS} sequences at most: the longest delay "
-        f"with 90 % right answers or more is, of {', '.join(map(str, delays))} steps: {told} (chance: "
+        f"{PROBLEMS[problem].title.capitalize()}, at most {updates} updates of {ROWS} sequences: the longest delay "
+        f"(of {', '.join(map(str, delays))} steps) with an accuracy of 90 % or more: {longest} (chance: "
         f"{PROBLEMS[problem].chance:.0%})."
     )
 
@@ -145,7 +145,7 @@ def _draw(
         axes.axhline(chance, color=theme.ink, linewidth=1.2, linestyle="-")
         axes.annotate("chance", (delays[0], chance), (0, -18), textcoords="offset points")
         for place, (name, line) in enumerate(lines.items()):
-            # Lines that lie on each other at 1 are told apart by markers of falling size.
+            # Decreasing marker sizes keep lines distinguishable that coincide at 1.
             axes.plot(
                 delays, [one.accuracy for one in line], color=theme.series[place], linestyle=plots.STROKES[place],
                 marker=plots.MARKERS[place], markersize=12 - 2 * place, label=name,
@@ -155,5 +155,5 @@ def _draw(
         axes.minorticks_off()
         axes.set_ylim(0, 1.06)
         first = axes is panels[0]
-        plots.label(axes, "delay (steps)", "share of right answers" if first else "", PROBLEMS[problem].title)
+        plots.label(axes, "delay (steps)", "accuracy" if first else "", PROBLEMS[problem].title)
     panels[0].legend(loc="lower left", bbox_to_anchor=(0, 0.35))

@@ -1,4 +1,4 @@
-"""The two classic problems of memory, with as many steps between question and answer as one wants."""
+"""The adding and the copy problem, with a variable delay between input and answer."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ CLOSE = 0.1
 
 @dataclass(frozen=True)
 class Problem:
-    """A problem by delay."""
+    """A synthetic problem with a delay."""
 
     title: str
     inputs: int
     outputs: int
     chance: float
-    """Accuracy of the best answer that looks at nothing."""
+    """Accuracy of the best constant answer."""
     draw: Callable[[int, int, Generator], tuple[Tensor, Tensor]]
-    """Delay, rows and a generator to x (T, rows, inputs) and the targets of the last steps."""
+    """Takes delay, rows and a generator; returns x (T, rows, inputs) and the targets of the last steps."""
     loss: Callable[[Tensor, Tensor], Tensor]
-    """Of what the network gives (T, rows, outputs), and the targets."""
+    """The loss of the network's output (T, rows, outputs) and the targets."""
     right: Callable[[Tensor, Tensor], Tensor]
-    """The share of right answers, likewise."""
+    """The accuracy of the network's output (T, rows, outputs) and the targets."""
 
 
 def draw_adding(delay: int, rows: int, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Numbers from 0 to 1, two of them marked, one in the first tenth of `delay` steps, one in the last half.
+    """Draws numbers from 0 to 1, two of them marked: one in the first tenth of `delay` steps, one in the last half.
 
-    The sum of the two is the answer, after the last step (Hochreiter & Schmidhuber 1997, section 5.4).
+    The target after the last step is the sum of the two (Hochreiter & Schmidhuber 1997, section 5.4).
     """
     numbers = torch.rand(delay, rows, generator=generator)
     first = torch.randint(max(1, delay // 10), (rows,), generator=generator)
@@ -46,7 +46,7 @@ def draw_adding(delay: int, rows: int, generator: Generator) -> tuple[Tensor, Te
 
 
 def draw_copy(delay: int, rows: int, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Five symbols of eight, `delay` blanks, then five cues at which the symbols are to be said in their order.
+    """Draws five of eight symbols, `delay` blanks, then five cues at which the symbols are to be repeated in order.
 
     After Hochreiter & Schmidhuber (1997), section 5.2, in the form of Arjovsky, Shah & Bengio (2016), with half as many
     symbols.
@@ -62,7 +62,7 @@ PROBLEMS = {
         "adding problem",
         2,
         1,
-        # u + v lies within 0.1 of 1 for so many of the points (u, v) of the unit square.
+        # The share of points (u, v) of the unit square for which u + v is within 0.1 of 1.
         CLOSE * (2 - CLOSE),
         draw_adding,
         lambda y, target: (y[-1, :, 0] - target).square().mean(),

@@ -1,4 +1,4 @@
-"""The experiment of the two first studies: one layer of rectifiers, an input at the first step and nothing after it."""
+"""The experiment of the studies explode and vanish: one ReLU layer with input at the first step only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recurra.layers import RNN
 
 
 def norms(units: int, variance: float, *, steps: int, generator: Generator) -> Tensor:
-    """‖h_t‖ / ‖h_1‖ of h_t = relu(W_hh h_{t-1}), W_hh ~ N(0, variance / units), (steps,).
+    """Returns ‖h_t‖ / ‖h_1‖ of h_t = relu(W_hh h_{t-1}), W_hh ~ N(0, variance / units), (steps,).
 
     Args:
         units: n.
@@ -30,7 +30,7 @@ def norms(units: int, variance: float, *, steps: int, generator: Generator) -> T
 
 
 def growth(norms: Tensor) -> Tensor:
-    """The factor by which ‖h_t‖² grows a step, the geometric mean over the steps of norms (…, T)."""
+    """Returns the growth factor of ‖h_t‖² per step, the geometric mean over the steps of norms (…, T)."""
     steps = norms.shape[-1] - 1
-    grown: Tensor = norms[..., -1] / norms[..., 0]
-    return grown.pow(2 / steps)
+    ratio: Tensor = norms[..., -1] / norms[..., 0]
+    return ratio.pow(2 / steps)

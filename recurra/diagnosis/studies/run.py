@@ -1,4 +1,4 @@
-"""Runs studies and writes what they found: figures, numbers and one report."""
+"""Runs studies and writes their results: figures, numbers and a report."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pathlib import Path
 import torch
 
 from recurra.diagnosis.report import Section, write_page
-from recurra.diagnosis.studies.study import Finding, Setting
+from recurra.diagnosis.studies.study import Setting, StudyResult
 from recurra.diagnosis.studies.table import STUDIES
 from recurra.errors import InputError, RecurraError, nearest
 from recurra.files import check_place, write_output
 
 REPORT = "report.html"
 _LEAD = (
-    "Why is a recurrent network hard to train? The classic experiments, run on this machine: what happens to "
-    "activations and gradients through time, what bounded activations and gates change, and what it means for learning."
+    "Why are recurrent networks hard to train? Classic experiments, run on this machine: how activations and gradients "
+    "change through time, the effect of bounded activations and of gates, and the consequences for learning."
 )
 
 
 def check_names(names: Sequence[str]) -> list[str]:
-    """The studies named, all of them where none is.
+    """Returns the named studies in the order of the table; all if `names` is empty.
 
     Raises:
         InputError: there is no such study.
@@ -35,20 +35,20 @@ def check_names(names: Sequence[str]) -> list[str]:
     return [name for name in STUDIES if not names or name in names]
 
 
-def run_studies(names: Sequence[str], out: Path, setting: Setting) -> dict[str, Finding]:
+def run_studies(names: Sequence[str], out: Path, setting: Setting) -> dict[str, StudyResult]:
     """Runs studies in the order of the table and writes `NAME.png`, `NAME.svg`, `NAME.json` and one `report.html`.
 
     Args:
-        names: of the table; all where there is none.
-        out: the folder to write into; made where it is missing. The report holds the studies of this run.
+        names: names of studies; empty for all.
+        out: the output folder; created if it does not exist. The report has the studies of this run.
         setting: seed, progress, and the trained model that truncation needs.
 
     Returns:
-        What each found.
+        The result of each study by name.
 
     Raises:
-        InputError: there is no such study, or the folder is a file or cannot be written into.
-        RecurraError: matplotlib is missing, or a file cannot be written.
+        InputError: there is no such study, or the folder is a file or cannot be written.
+        RecurraError: matplotlib is not installed, or a file cannot be written.
     """
     chosen = check_names(names)
     try:
@@ -56,41 +56,41 @@ def run_studies(names: Sequence[str], out: Path, setting: Setting) -> dict[str, 
     except FileExistsError:
         raise InputError(f"{out}: is a file, expected a folder to write into") from None
     except OSError as error:
-        raise RecurraError(f"{out}: cannot be made: {error.strerror}") from error
+        raise RecurraError(f"{out}: cannot be created: {error.strerror}") from error
     check_place(out / REPORT)
-    findings: dict[str, Finding] = {}
+    results: dict[str, StudyResult] = {}
     for name in chosen:
         began = time.monotonic()
-        # Layers draw their first weights from torch's global generator; studies leave it as they found it.
+        # Layers draw their initial weights from torch's global generator, whose state is restored afterwards.
         with torch.random.fork_rng():
             torch.manual_seed(setting.seed)
-            findings[name] = STUDIES[name].run(replace(setting, tell=_named(setting.tell, name)))
+            results[name] = STUDIES[name].run(replace(setting, progress=_with_name(setting.progress, name)))
         seconds = time.monotonic() - began
-        _write(out, name, findings[name], seconds, setting)
-        setting.tell(f"{name}: done in {seconds:.0f} s. {findings[name].sentences[0]}")
-    write_page(out / REPORT, "Gradients through time", _sections(findings), lead=_LEAD)
-    return findings
+        _write(out, name, results[name], seconds, setting)
+        setting.progress(f"{name}: done in {seconds:.0f} s. {results[name].sentences[0]}")
+    write_page(out / REPORT, "Gradients through time", _sections(results), lead=_LEAD)
+    return results
 
 
-def _named(tell: Callable[[str], None], name: str) -> Callable[[str], None]:
-    return lambda line: tell(f"{name}: {line}")
+def _with_name(progress: Callable[[str], None], name: str) -> Callable[[str], None]:
+    return lambda line: progress(f"{name}: {line}")
 
 
-def _write(out: Path, name: str, finding: Finding, seconds: float, setting: Setting) -> None:
-    told = {
+def _write(out: Path, name: str, result: StudyResult, seconds: float, setting: Setting) -> None:
+    content = {
         "study": name,
         "seed": setting.seed,
         "quick": setting.quick,
         "seconds": round(seconds, 1),
-        "sentences": list(finding.sentences),
-        "numbers": finding.numbers,
+        "sentences": list(result.sentences),
+        "numbers": result.numbers,
     }
-    finding.picture.save(out, name)
-    write_output(out / f"{name}.json", json.dumps(told, allow_nan=False, indent=1, ensure_ascii=False) + "\n")
+    result.picture.save(out, name)
+    write_output(out / f"{name}.json", json.dumps(content, allow_nan=False, indent=1, ensure_ascii=False) + "\n")
 
 
-def _sections(findings: dict[str, Finding]) -> list[Section]:
+def _sections(results: dict[str, StudyResult]) -> list[Section]:
     return [
-        Section(STUDIES[name].title, [*finding.sentences, finding.picture, *finding.tables])
-        for name, finding in findings.items()
+        Section(STUDIES[name].title, [*result.sentences, result.picture, *result.tables])
+        for name, result in results.items()
     ]

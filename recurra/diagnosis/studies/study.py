@@ -1,4 +1,4 @@
-"""What a study is: a question, numbers that answer it, a figure, and sentences with the measured figures in them."""
+"""The interface of a study: its settings, and its result of numbers, a figure and sentences."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from recurra.tasks.capabilities import ReadsText
 
 @dataclass(frozen=True)
 class Setting:
-    """What every study is given."""
+    """The settings of a study."""
 
     seed: int = 0
-    """Of everything that is drawn; two runs with one seed give the same numbers on one machine."""
+    """Seed of all random numbers; two runs with the same seed return the same numbers on one machine."""
     quick: bool = False
-    """Fewer seeds, shorter sequences and less training: to see a study work, not to quote it."""
-    tell: Callable[[str], None] = lambda line: None
-    """Called with a line whenever there is progress to tell."""
+    """Fewer seeds, shorter sequences and less training, for a demonstration rather than for results."""
+    progress: Callable[[str], None] = lambda line: None
+    """Called with progress messages."""
     trained: Callable[[], tuple[ReadsText, str]] | None = None
-    """Gives a trained language model and a text it was not trained on, for the studies that need one."""
+    """Returns a trained language model and a text on which it was not trained, for the studies that need them."""
 
     def generator(self, *numbers: int) -> Generator:
-        """A generator of its own for one part of a study, named by whole numbers below 1000."""
+        """Returns a separate generator for a part of a study, identified by integers below 1000."""
         seed = self.seed
         for number in numbers:
             seed = seed * 1009 + number + 1
@@ -35,23 +35,23 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What a study found."""
+class StudyResult:
+    """The result of a study."""
 
     sentences: Sequence[str]
-    """What was measured, in words."""
+    """A summary of the measurements."""
     numbers: dict[str, Any]
-    """All that the figure shows, as JSON can hold it."""
+    """The data of the figure, in types that JSON supports."""
     picture: Picture
     tables: Sequence[Table] = field(default=())
 
 
 @dataclass(frozen=True)
 class Study:
-    """One row of the table of studies."""
+    """An entry of the table of studies."""
 
     title: str
-    """Its question or its result, as a headline."""
-    run: Callable[[Setting], Finding]
+    """The question or the result, as a title."""
+    run: Callable[[Setting], StudyResult]
     trains: bool = False
-    """Whether networks are trained, so that it takes minutes rather than seconds."""
+    """Whether it trains networks, and takes minutes rather than seconds."""

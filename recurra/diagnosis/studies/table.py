@@ -1,4 +1,4 @@
-"""The studies by name. Adding a study is one file and one line here; the command line, the report and tests read it."""
+"""The table of studies. A new study needs one file and one line here; command line, report and tests use the table."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from recurra.diagnosis.studies.vanish import vanish
 
 STUDIES = {
     "explode": Study("Activations explode", explode),
-    "vanish": Study("The trace of an input vanishes", vanish),
+    "vanish": Study("The effect of an input vanishes", vanish),
     "bounded": Study("Bounded activations do not help", bounded),
     "gates": Study("Gates keep the gradient", gates),
-    "memory": Study("How far back a network learns to look", memory, trains=True),
-    "truncation": Study("What truncation leaves of the gradient", truncation, trains=True),
+    "memory": Study("How long dependencies a network learns", memory, trains=True),
+    "truncation": Study("How truncation changes the gradient", truncation, trains=True),
 }

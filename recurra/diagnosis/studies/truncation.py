@@ -1,4 +1,4 @@
-"""What truncated backpropagation leaves of the gradient: windows against the whole sequence, on a trained model."""
+"""Compares the gradient of truncated backpropagation with that of the whole sequence, on a trained model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from recurra.cells import States, detach
 from recurra.diagnosis import plots
 from recurra.diagnosis.report import Table
-from recurra.diagnosis.studies.study import Finding, Setting
+from recurra.diagnosis.studies.study import Setting, StudyResult
 from recurra.errors import InputError
 from recurra.tasks.language_model.network import Network
 
@@ -23,19 +23,19 @@ STEPS = 1024
 ROWS = 8
 REPEATS = 4
 PRIMED = 256
-"""Tokens read before the gradient is taken, so that no state is fresh."""
+"""Number of tokens read before the gradient is computed, so that the state does not start from zero."""
 GROUPS = {"all parameters": "", "W_hh": "recurrent.weight_hh", "W_ih": "recurrent.weight_ih"}
-"""What is shown, by the beginning of the parameters' names."""
+"""Groups of parameters by the prefix of their names."""
 
 
-def truncation(setting: Setting) -> Finding:
-    """Compares the gradient of the mean loss of 1024 steps with the sum of those of its windows.
+def truncation(setting: Setting) -> StudyResult:
+    """Compares the gradient of the mean loss of 1024 steps with the sum of the gradients of its windows.
 
-    A window's gradient goes back to the window's start: the state carries, the graph does not. The direction of what is
-    left is the cosine, its length the ratio of norms; 1 is nothing lost.
+    The gradient of a window goes back to the start of the window: the state is carried, but detached. The direction is
+    compared by the cosine, the length by the ratio of norms; both are 1 without truncation.
     """
     if setting.trained is None:
-        raise InputError("truncation: this study needs a trained language model: give it Setting.trained")
+        raise InputError("truncation: this study needs a trained language model: set Setting.trained")
     model, text = setting.trained()
     steps = 256 if setting.quick else STEPS
     windows = [2**power for power in range(steps.bit_length())]
@@ -47,7 +47,7 @@ def truncation(setting: Setting) -> Finding:
         ]
     )  # (repeats, windows, groups, 2)
     mean = compared.mean(0)
-    sentences = _in_words(windows, dict(zip(GROUPS, mean.unbind(1), strict=True)))
+    sentences = _describe(windows, dict(zip(GROUPS, mean.unbind(1), strict=True)))
     head = ["window (steps)", *(f"{what}, {group}" for group in GROUPS for what in ("cosine", "ratio of norms"))]
     rows = [[str(window), *mean[at].flatten().tolist()] for at, window in enumerate(windows)]
     numbers = {
@@ -64,11 +64,11 @@ def truncation(setting: Setting) -> Finding:
         _draw(figure, theme, windows, compared)
 
     alt = "Two rising curves over the window's length: cosine and ratio of norms, both 1 for the whole sequence."
-    return Finding(sentences, numbers, plots.picture(draw, alt, size=(12, 5)), [Table(head, rows)])
+    return StudyResult(sentences, numbers, plots.picture(draw, alt, size=(12, 5)), [Table(head, rows)])
 
 
 def _pieces(tokens: np.ndarray, steps: int, repeats: int) -> list[Tensor]:
-    """For each repeat tokens of rows that lie evenly in the text, (PRIMED + steps + 1, ROWS) int64."""
+    """For each repeat, rows of tokens spaced evenly in the text, (PRIMED + steps + 1, ROWS) int64."""
     length, rows = PRIMED + steps + 1, ROWS * repeats
     if len(tokens) < rows + length:
         raise InputError(f"truncation: the text has {len(tokens):,} tokens, expected {rows + length:,} or more")
@@ -83,14 +83,16 @@ def _compare(setting: Setting, network: Network, tokens: Tensor, windows: list[i
     with torch.no_grad():
         state = network(tokens[:PRIMED], network.initial_state(tokens.shape[1])).state
     tokens = tokens[PRIMED:]
-    setting.tell(f"windows of 1 to {windows[-1]} steps, {tokens.shape[1]} sequences")
+    setting.progress(f"windows of 1 to {windows[-1]} steps, {tokens.shape[1]} sequences")
     gradients = [_gradient(network, tokens, state, window) for window in windows]
     whole = gradients[-1]
-    return torch.stack([torch.stack([_alike(one, whole, start) for start in GROUPS.values()]) for one in gradients])
+    return torch.stack(
+        [torch.stack([_compare_gradients(one, whole, start) for start in GROUPS.values()]) for one in gradients]
+    )
 
 
 def _gradient(network: Network, tokens: Tensor, state: States, window: int) -> dict[str, Tensor]:
-    """The gradient of the mean loss, by parameter, each loss reaching back to its window's start."""
+    """The gradient of the mean loss by parameter, where each loss reaches back to the start of its window."""
     names, parameters = zip(*network.named_parameters(), strict=True)
     total = [torch.zeros_like(parameter) for parameter in parameters]
     steps = len(tokens) - 1
@@ -104,8 +106,8 @@ def _gradient(network: Network, tokens: Tensor, state: States, window: int) -> d
     return dict(zip(names, total, strict=True))
 
 
-def _alike(one: dict[str, Tensor], whole: dict[str, Tensor], start: str) -> Tensor:
-    """Cosine and ratio of norms of the parameters whose names begin so, (2,)."""
+def _compare_gradients(one: dict[str, Tensor], whole: dict[str, Tensor], start: str) -> Tensor:
+    """Cosine and ratio of norms for the parameters whose names begin with `start`, (2,)."""
     a, b = (
         torch.cat([tensor.flatten() for name, tensor in gradient.items() if name.startswith(start)]).double()
         for gradient in (one, whole)
@@ -113,11 +115,11 @@ def _alike(one: dict[str, Tensor], whole: dict[str, Tensor], start: str) -> Tens
     return torch.stack([F.cosine_similarity(a, b, 0), a.norm() / b.norm()])
 
 
-def _in_words(windows: list[int], mean: dict[str, Tensor]) -> list[str]:
+def _describe(windows: list[int], mean: dict[str, Tensor]) -> list[str]:
     """Sentences on cosine and ratio of norms by group, (windows, 2) each."""
     cosine, ratio = mean["W_hh"].unbind(-1)
-    told = "; ".join(
-        f"one of {window} steps {float(cosine[at]):.3f} and {float(ratio[at]):.0%}"
+    by_window = "; ".join(
+        f"{window} steps: {float(cosine[at]):.3f} and {float(ratio[at]):.0%}"
         for at, window in enumerate(windows)
         if window in (1, 16, 64)
     )
@@ -125,18 +127,18 @@ def _in_words(windows: list[int], mean: dict[str, Tensor]) -> list[str]:
         next(window for window, value in zip(windows, each[:, 0], strict=True) if value >= 0.95)
         for each in mean.values()
     ]
-    listed = ", ".join(f"{steps} for {group}" for steps, group in zip(enough, mean, strict=True))
+    shortest = ", ".join(f"{steps} for {group}" for steps, group in zip(enough, mean, strict=True))
     return [
-        f"Of the gradient of W_hh over {windows[-1]} steps a window leaves, as cosine and share of its length: {told}.",
-        f"The shortest window tried (powers of two) with a cosine of 0.95 or more: {listed}. The output layer's own "
-        "part is whole in any window: it asks for h, not for where h came from.",
+        f"Gradient of W_hh by window, compared with {windows[-1]} steps, as cosine and ratio of norms: {by_window}.",
+        f"The shortest window (of powers of two) with a cosine of 0.95 or more: {shortest}. The gradient of the output "
+        "layer does not depend on the window, because it needs h only, not its derivatives.",
     ]
 
 
 def _draw(figure: Figure, theme: plots.Theme, windows: list[int], compared: Tensor) -> None:
     panels = figure.subplots(1, 2, sharex=True)
     names = {"all parameters": "all parameters", "W_hh": "W$_{hh}$", "W_ih": "W$_{ih}$"}
-    told = ("cosine with the full gradient", "norm over the full gradient's")
+    y_labels = ("cosine with the full gradient", "norm / norm of the full gradient")
     for which, axes in enumerate(panels):
         for place, group in enumerate(GROUPS):
             values = compared[:, :, place, which]  # (repeats, windows)
@@ -149,5 +151,5 @@ def _draw(figure: Figure, theme: plots.Theme, windows: list[int], compared: Tens
         axes.axhline(1, color=theme.ink, linewidth=1)
         axes.set_xscale("log", base=2)
         axes.set_ylim(0, None)
-        plots.label(axes, "window (steps)", told[which], ("Direction", "Length")[which])
+        plots.label(axes, "window (steps)", y_labels[which], ("Direction", "Length")[which])
     panels[1].legend(loc="lower right")

@@ -1,4 +1,4 @@
-"""Rectifiers with W_hh ~ N(0, 1.5/n): the trace of an input decays; at 2/n it neither decays nor explodes."""
+"""ReLU layers with W_hh ~ N(0, 1.5/n): the effect of an input decays; at 2/n it neither decays nor explodes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from recurra.diagnosis import plots
 from recurra.diagnosis.report import Table
 from recurra.diagnosis.studies.relu_layer import growth, norms
-from recurra.diagnosis.studies.study import Finding, Setting
+from recurra.diagnosis.studies.study import Setting, StudyResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,10 +22,10 @@ STEPS = 60
 LEFT = 0.01
 
 
-def vanish(setting: Setting) -> Finding:
-    """Measures ‖h_t‖ after an input at the first step alone, below, at and above the critical variance 2/n.
+def vanish(setting: Setting) -> StudyResult:
+    """Measures ‖h_t‖ after an input at the first step only, below, at and above the critical variance 2/n.
 
-    Without input and bias the layer would rest at 0, so h_t is all that the input has left behind.
+    Without input and bias the state would stay 0, so that h_t is the effect of the input.
     """
     seeds = 8 if setting.quick else 32
     paths = {s: _paths(setting, s, seeds) for s in VARIANCES}  # (seeds, T) each
@@ -34,14 +34,13 @@ def vanish(setting: Setting) -> Finding:
     gone = 1 + math.ceil(2 * math.log(LEFT) / math.log(low))
     critical = paths[2.0][:, -1]
     sentences = [
-        f"With W_hh ~ N(0, 1.5/n) mean(h²) keeps {low:.3f} of itself a step (theory: s/2 = 0.75, "
-        f"{low / 0.75 - 1:+.1%}; n = {UNITS}, mean of {seeds} draws): {LEFT:.0%} of the input's norm is left at step "
-        f"{gone}, and {float(paths[1.5][:, -1].median()):.2g} of it at step {STEPS}.",
-        f"At the critical 2/n the factor is {rates[2.0]:.3f} a step; after {STEPS - 1} steps the middle half of the "
-        f"draws is between {float(critical.quantile(0.25)):.2f} and {float(critical.quantile(0.75)):.2f} of where it "
-        "began.",
-        f"Above it, at 3/n, the factor is {rates[3.0]:.3f}: a variance half as large again as the critical one "
-        "separates an explosion from a standstill.",
+        f"With W_hh ~ N(0, 1.5/n) mean(h²) shrinks by a factor of {low:.3f} per step (theory: s/2 = 0.75, "
+        f"{low / 0.75 - 1:+.1%}; n = {UNITS}, mean over {seeds} draws): {LEFT:.0%} of the input's norm is left at step "
+        f"{gone}, and a share of {float(paths[1.5][:, -1].median()):.2g} at step {STEPS}.",
+        f"At the critical variance 2/n the factor is {rates[2.0]:.3f} per step; after {STEPS - 1} steps the norm is "
+        f"between {float(critical.quantile(0.25)):.2f} and {float(critical.quantile(0.75)):.2f} of its initial value "
+        "for the middle half of the draws.",
+        f"At 3/n, 1.5 times the critical variance, the factor is {rates[3.0]:.3f} and the norm explodes.",
     ]
     numbers = {
         "units": UNITS,
@@ -51,17 +50,17 @@ def vanish(setting: Setting) -> Finding:
         "median_norm": {str(s): path.quantile(0.5, 0).tolist() for s, path in paths.items()},
     }
     rows = [(f"{s:g}", rate, s / 2) for s, rate in rates.items()]
-    table = Table(["s, W_hh ~ N(0, s/n)", "growth of mean(h²) a step", "theory"], rows)
+    table = Table(["s, W_hh ~ N(0, s/n)", "growth of mean(h²) per step", "theory"], rows)
 
     def draw(figure: Figure, theme: plots.Theme) -> None:
         _draw(figure, theme, paths, gone)
 
     alt = "Three fans of lines on a logarithmic axis: s = 3 rises, s = 2 stays level, s = 1.5 falls."
-    return Finding(sentences, numbers, plots.picture(draw, alt), [table])
+    return StudyResult(sentences, numbers, plots.picture(draw, alt), [table])
 
 
 def _paths(setting: Setting, variance: float, seeds: int) -> Tensor:
-    setting.tell(f"s = {variance:g}, {seeds} draws of W_hh")
+    setting.progress(f"s = {variance:g}, {seeds} draws of W_hh")
     draws = (setting.generator(int(10 * variance), draw) for draw in range(seeds))
     return torch.stack([norms(UNITS, variance, steps=STEPS, generator=generator) for generator in draws])
 

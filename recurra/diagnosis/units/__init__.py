@@ -1,6 +1,6 @@
-"""What the units of a language model do: the text coloured by any of them, and which track what a person can name."""
+"""Activations of the hidden units of a language model: a text coloured by unit, and units that track text features."""
 
-from recurra.diagnosis.units.report import Units, examine_units
+from recurra.diagnosis.units.report import Units, analyse_units
 from recurra.diagnosis.units.tracking import Tracker
 
-__all__ = ["Tracker", "Units", "examine_units"]
+__all__ = ["Tracker", "Units", "analyse_units"]

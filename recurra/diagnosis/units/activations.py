@@ -1,4 +1,4 @@
-"""What every unit of a language model holds at every place of a text."""
+"""The activations of the hidden units of a language model at every position of a text."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Activations = npt.NDArray[np.float16]
 
 PARTS = 32
 PRIMED = 512
-"""Tokens each part but the first is read from before it begins: what a state remembers for longer is lost."""
+"""Number of tokens before each part but the first that are read to initialise the state; earlier context is lost."""
 
 _GREATEST = 65504.0
-"""Of float16: a state beyond is as good as there."""
+"""The largest float16; larger states are clipped."""
 
 
 def shown_state(network: Network, state: str | None = None) -> str:
-    """The state whose units are shown: the one named, else c where the cell has one and h where not.
+    """Returns the state whose units are shown: the named one, else c if the cell has one, else h.
 
     Raises:
         InputError: the cell has no such state.
@@ -36,17 +36,17 @@ def shown_state(network: Network, state: str | None = None) -> str:
 
 
 def activations(
-    network: Network, tokens: npt.NDArray[np.int64], *, state: str, tell: Callable[[str], None] = lambda line: None
+    network: Network, tokens: npt.NDArray[np.int64], *, state: str, progress: Callable[[str], None] = lambda line: None
 ) -> list[Activations]:
-    """The state after each token, for each layer (N, H).
+    """Returns the state after each token, for each layer (N, H).
 
-    The text is read in equal parts side by side, each from 512 tokens before it.
+    The text is divided into equal parts that are read in one batch, each starting 512 tokens before the part.
 
     Args:
-        network: of a language model.
+        network: the network of a language model.
         tokens: (N,) ids.
-        state: which of the cell's states.
-        tell: called with a line of progress now and then.
+        state: one of the cell's states.
+        progress: called with progress messages.
     """
     network.eval()
     parts = max(1, min(PARTS, len(tokens) // (4 * PRIMED)))
@@ -58,18 +58,18 @@ def activations(
     with torch.inference_mode():
         for step in range(-PRIMED if parts > 1 else 0, length):
             if step == 0:
-                # The first part has nothing before it; what its row read so far was only there to keep step.
+                # The first part has no tokens before it: its row read arbitrary ones so far, and is reset.
                 states = tuple(where(first, a, b) for a, b in zip(fresh, states, strict=True))
             states = _advance(network, tokens[np.clip(starts + step, 0, len(tokens) - 1)], states)
             if step % 1000 == 0:
-                tell(f"read {max(0, step) * parts:,} of {len(tokens):,} tokens")
+                progress(f"read {max(0, step) * parts:,} of {len(tokens):,} tokens")
             for place, one in enumerate(states) if step >= 0 else ():
                 kept[place][:, step] = getattr(one, state).clamp(-_GREATEST, _GREATEST).numpy()
     return [layer.reshape(parts * length, -1)[: len(tokens)] for layer in kept]
 
 
 def _advance(network: Network, tokens: npt.NDArray[np.int64], states: States) -> States:
-    """The states of all layers after one token a row, (B,)."""
+    """The states of all layers after one token per row, (B,)."""
     x = network.embedding(torch.from_numpy(tokens))[None]  # (1, B, E)
     new: States = network.recurrent(x, states)[1]
     return new

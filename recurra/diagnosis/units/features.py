@@ -1,4 +1,4 @@
-"""What a person can name about a place in a text, and what the character there does not tell."""
+"""Features of each position of a text that do not depend on the current character alone, such as "inside quotes"."""
 
 from __future__ import annotations
 
@@ -10,34 +10,33 @@ import numpy.typing as npt
 
 Values = npt.NDArray[np.float32]
 
-# A line of Python: one in twenty of these makes a text code.
+# Matches a line of Python. A text with such a line in twenty is treated as code.
 _CODE_LINE = re.compile(r"^\s*(def |class |import |from \S+ import|return\b|if .*:$|for .*:$|else:$|@\w)", re.MULTILINE)
 _TRIPLE = ('"""', "'''")
 
 
 @dataclass(frozen=True)
 class Feature:
-    """A property of every place of a text, as it is once the character there has been read."""
+    """A property of every position of a text, after its character has been read."""
 
     name: str
     values: Values
-    """(N,): 0 or 1 where `binary`, else a number; NaN where it does not apply."""
+    """(N,): 0 or 1 if `binary`, else a number; NaN where it does not apply."""
     binary: bool
 
 
 def looks_like_code(text: str) -> bool:
-    """Whether a text is Python, where # begins a comment and ' a string, or prose, where they do not."""
+    """Whether a text is Python code, in which # begins a comment and ' a string, rather than prose."""
     return len(_CODE_LINE.findall(text)) > 0.05 * (text.count("\n") + 1)
 
 
 def features_of(text: str) -> list[Feature]:
-    """The features of a text of N characters."""
-    code = looks_like_code(text)
-    scanned = _Code() if code else _Prose()
-    marks = np.array([scanned.read(text, place) for place in range(len(text))], np.float32).reshape(-1, 3)
+    """Returns the features of a text of N characters."""
+    scanner = _Code() if looks_like_code(text) else _Prose()
+    marks = np.array([scanner.read(text, place) for place in range(len(text))], np.float32).reshape(-1, 3)
     names = ("inside quotes", "inside brackets", "inside a comment or docstring")
-    found = [Feature(name, marks[:, column], True) for column, name in enumerate(names)]
-    return found + [Feature(name, values, False) for name, values in _layout(text).items()]
+    binary = [Feature(name, marks[:, column], True) for column, name in enumerate(names)]
+    return binary + [Feature(name, values, False) for name, values in _layout(text).items()]
 
 
 def _layout(text: str) -> dict[str, Values]:
@@ -47,7 +46,7 @@ def _layout(text: str) -> dict[str, Values]:
         end = place + len(line)
         position[place:end] = np.arange(len(line))
         depth = len(line) - len(line.lstrip(" \t"))
-        # In the indentation itself, and on an empty line, the depth is not yet known.
+        # Inside the indentation, and on an empty line, the depth is not known yet.
         if line.strip():
             indentation[place + depth : end] = depth
         place = end
@@ -55,7 +54,7 @@ def _layout(text: str) -> dict[str, Values]:
 
 
 class _Code:
-    """Follows Python's strings, comments and brackets."""
+    """Tracks Python's strings, comments and brackets."""
 
     def __init__(self) -> None:
         self._until, self._opened, self._depth, self._skip = "", 0, 0, 0
@@ -70,7 +69,7 @@ class _Code:
         elif character == "\\" and self._until != "\n":
             self._skip = place + 2
         elif text.startswith(self._until, place):
-            # A string of one line that was never closed ends with its line.
+            # An unterminated single-line string ends at the end of the line (below).
             self._skip = place + len(self._until)
             self._until = ""
         elif character == "\n" and len(self._until) == 1:
@@ -92,7 +91,7 @@ class _Code:
 
 
 class _Prose:
-    """Follows double quotation marks and brackets, which end with their paragraph at the latest."""
+    """Tracks double quotation marks and brackets, which end at the end of their paragraph at the latest."""
 
     def __init__(self) -> None:
         self._quoted, self._depth = False, 0

@@ -3,7 +3,7 @@
 // and only the lines in sight are coloured.
 const data = JSON.parse(document.getElementById("data").textContent);
 const place = document.getElementById("text"), map = document.getElementById("map");
-const told = document.getElementById("told"), layerBox = document.getElementById("layer");
+const shown = document.getElementById("activation"), layerBox = document.getElementById("layer");
 const unitBox = document.getElementById("unit");
 const LEVELS = 16;
 const tokenOf = tokens();
@@ -122,7 +122,7 @@ function pointed(event) {
   const token = tokenOf[Math.min(box.start + at, data.text.length - 1)];
   const [low, high] = data.ranges[layer][unit];
   const value = low + (levels[token] / (LEVELS - 1)) * (high - low);
-  told.textContent = `line ${lines.indexOf(box) + 1}, column ${at + 1}: about ${value.toFixed(2)}`;
+  shown.textContent = `line ${lines.indexOf(box) + 1}, column ${at + 1}: about ${value.toFixed(2)}`;
 }
 
 makeLines();

@@ -1,4 +1,4 @@
-"""The page that shows a text coloured by any unit: one HTML file that needs nothing else."""
+"""A self-contained HTML page that shows a text coloured by the activation of a hidden unit."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _LEVELS = 16
 def units_page(
     title: str, lead: str, pieces: Sequence[str], layers: Sequence[Activations], trackers: Sequence[Tracker]
 ) -> str:
-    """The page as HTML.
+    """Returns the page as HTML.
 
     Args:
-        title: its headline.
-        lead: what model and text these are.
-        pieces: the text as the model read it, a piece a token, N of them.
+        title: the title.
+        lead: a description of model and text.
+        pieces: the text, one string per token, N of them.
         layers: activations, (N, H) each.
-        trackers: the ranking, features in order, best units first.
+        trackers: the ranking by feature, best units first.
     """
     packed = [_pack(layer) for layer in layers]
     data = {
@@ -41,12 +41,12 @@ def units_page(
     }
     folder = resources.files("recurra.diagnosis.units")
     script, style = ((folder / name).read_text("utf-8") for name in ("page.js", "page.css"))
-    # "</script" and "<!--" in the text would end or swallow the element that holds it.
-    held = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    # "</script" and "<!--" in the text would end or comment out the script element.
+    content = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     body = (
         f"<header><h1>{escape(title)}</h1><p>{escape(lead)}</p></header>\n<aside>{_CONTROLS}{_ranking(trackers)}</aside>\n"
         '<div id="text" tabindex="0"></div>\n<canvas id="map" title="the whole text; click to go there"></canvas>\n'
-        f'<script type="application/json" id="data">{held}</script>\n<script>{script}</script>'
+        f'<script type="application/json" id="data">{content}</script>\n<script>{script}</script>'
     )
     return document(title, body, style=style)
 
@@ -56,16 +56,19 @@ _CONTROLS = """
 <p>unit <input id="unit" type="number" min="0" aria-label="unit">
 <button id="previous" title="left arrow">←</button> <button id="next" title="right arrow">→</button></p>
 <div id="scale"></div><div id="ends"><span id="low"></span><span id="high"></span></div>
-<p id="told">Point at a character for its activation.</p>
+<p id="activation">Point at a character for its activation.</p>
 """
 
-_HOW = "Chosen and ordered on the first half of the text; scored on the second, among places of the same character."
+_METHOD = (
+    "Units are selected and ordered on the first half of the text and scored on the second, comparing only positions "
+    "with the same character."
+)
 
 
 def _ranking(trackers: Sequence[Tracker]) -> str:
     if not trackers:
-        return "<h2>Units that track something</h2><p>No feature is there often enough in this text to be judged.</p>"
-    parts = [f"<p>{_HOW}</p>"]
+        return "<h2>Units that track features</h2><p>No feature is frequent enough in this text to rank units.</p>"
+    parts = [f"<p>{_METHOD}</p>"]
     for feature, group in groupby(trackers, key=lambda one: one.feature):
         ranked = list(group)
         parts.append(f"<h2>{escape(feature)}</h2><p>{escape(ranked[0].measure)}</p>")
@@ -79,7 +82,7 @@ def _ranking(trackers: Sequence[Tracker]) -> str:
 
 
 def _starts(pieces: Sequence[str]) -> list[int] | None:
-    """Where each piece begins, in the UTF-16 units that JavaScript counts; None where each is one of them."""
+    """The start of each piece in UTF-16 code units, which JavaScript counts; None if each piece is one code unit."""
     lengths = [len(piece.encode("utf-16-le")) // 2 for piece in pieces]
     if all(length == 1 for length in lengths):
         return None
@@ -87,12 +90,12 @@ def _starts(pieces: Sequence[str]) -> list[int] | None:
 
 
 def _pack(layer: Activations) -> list[tuple[str, tuple[float, float]]]:
-    """Each unit as base64 of a zlib stream of 4-bit levels, and the values of the lowest and the highest level."""
+    """Encodes each unit as base64 of a zlib stream of 4-bit levels, with the values of the lowest and highest level."""
     return [_packed(np.ascontiguousarray(column)) for column in layer.astype(np.float32).T]
 
 
 def _packed(values: npt.NDArray[np.float32]) -> tuple[str, tuple[float, float]]:
-    # Between the rarest hundredths: a cell that counts far from 0 shows its ups and downs too.
+    # The range between the 1st and 99th percentile, so that variations of a unit far from 0 remain visible.
     low, high = (float(bound) for bound in np.quantile(values, (0.01, 0.99)))
     middle, reach = (low + high) / 2, (high - low) / 2 or 1.0
     levels = np.clip(((values - middle) / reach + 1) / 2 * (_LEVELS - 1) + 0.5, 0, _LEVELS - 1).astype(np.uint8)

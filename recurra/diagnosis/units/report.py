@@ -1,4 +1,4 @@
-"""What do the units of a language model do? Its activations on a text, a ranking, and the page that shows both."""
+"""Analyses the hidden units of a language model on a text: activations, a ranking by feature, and an HTML page."""
 
 from __future__ import annotations
 
@@ -20,61 +20,61 @@ SHORTEST = 1000
 
 @dataclass(frozen=True)
 class Units:
-    """The units of a model on a text."""
+    """The hidden units of a model on a text."""
 
     state: str
-    """Which of the cell's states they are."""
+    """The state of the cell whose units these are."""
     pieces: Sequence[str]
-    """The text, a piece a token."""
+    """The text, one string per token."""
     layers: Sequence[Activations]
-    """Of each layer, (N, H) float16."""
+    """Activations of each layer, (N, H) float16."""
     trackers: Sequence[Tracker]
     """For each feature the units that track it best."""
 
     def page(self, title: str, lead: str = "") -> str:
-        """The page that shows them, as HTML."""
+        """Returns an HTML page that shows the units."""
         return units_page(title, lead, self.pieces, self.layers, self.trackers)
 
 
-def examine_units(
-    model: ReadsText, text: str, *, state: str | None = None, tell: Callable[[str], None] = lambda line: None
+def analyse_units(
+    model: ReadsText, text: str, *, state: str | None = None, progress: Callable[[str], None] = lambda line: None
 ) -> Units:
-    """Reads a text with a model and ranks its units by what they track.
+    """Runs a model on a text and ranks its hidden units by the features that they track.
 
     Args:
-        model: of any unit of text.
-        text: best one that the model was not trained on.
-        state: of the cell; c where it has one, else h.
-        tell: called with lines of progress.
+        model: a language model with any tokenizer.
+        text: the text, preferably one on which the model was not trained.
+        state: state of the cell; None for c if the cell has it, else h.
+        progress: called with progress messages.
 
     Raises:
-        InputError: a model that is no language model, a text of fewer than 1000 tokens, or a state that the cell has
-            not.
+        InputError: the model is not a language model, the text has fewer than 1000 tokens, or the cell does not have
+            the state.
     """
     if not has_capability(type(model), ReadsText):
         raise InputError(f"units: expected a language model, got a {type(model).__name__}")
     shown = shown_state(model.network, state)
     tokens = model.tokenizer.encode(text)
     if len(tokens) < SHORTEST:
-        raise InputError(f"units: the text has {len(tokens):,} tokens, expected {SHORTEST:,} or more to rank units on")
+        raise InputError(f"units: the text has {len(tokens):,} tokens, expected {SHORTEST:,} or more to rank units")
     pieces = _pieces(model.tokenizer, tokens)
-    layers = activations(model.network, tokens, state=shown, tell=tell)
-    tell("ranking units")
+    layers = activations(model.network, tokens, state=shown, progress=progress)
+    progress("ranking units")
     return Units(shown, pieces, layers, rank(layers, _by_token(pieces), tokens))
 
 
-def _pieces(unit: Tokenizer, tokens: np.ndarray) -> list[str]:
+def _pieces(tokenizer: Tokenizer, tokens: np.ndarray) -> list[str]:
     """The text that each token completes."""
-    if unit.per_character:
-        return list(unit.decode(tokens))
-    decoder = unit.decoder()
-    # Bytes that are no text have no place in a page.
+    if tokenizer.per_character:
+        return list(tokenizer.decode(tokens))
+    decoder = tokenizer.decoder()
+    # "replace" because a page cannot contain bytes that are not text.
     return [decoder.push(int(token)).encode("utf-8", "replace").decode() for token in tokens]
 
 
 def _by_token(pieces: Sequence[str]) -> list[Feature]:
-    """The features of the text as they are at the end of each piece."""
+    """The features of the text at the end of each piece."""
     ends = np.cumsum([len(piece) for piece in pieces]) - 1
-    # A piece without text, half a character, stands where the text before it ended.
+    # A piece without text, such as an incomplete character, has the position of the text before it.
     places = np.maximum(ends, 0)
     return [Feature(one.name, one.values[places], one.binary) for one in features_of("".join(pieces))]

@@ -1,9 +1,8 @@
-"""Which units track a feature, scored so that the current character cannot answer, on text not used to choose them.
+"""Ranks hidden units by how well they track a feature, controlled for the current character, on separate text.
 
-Only places where the same character was just read are compared: for a feature that is there or not, the share of such
-pairs of places that a unit orders rightly (the area under the curve, taken within characters); for a number, the
-correlation of what remains of unit and feature once the mean of each character is subtracted. A unit that merely spells
-the character scores 0.5 and 0.
+Only positions with the same current character are compared. For a binary feature the score is the share of such pairs
+of positions that a unit orders correctly (the area under the ROC curve within characters); for a numeric feature it is
+the correlation after the mean of each character is subtracted. A unit that only encodes the character scores 0.5 and 0.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ from recurra.diagnosis.units.activations import Activations
 from recurra.diagnosis.units.features import Feature, Values
 
 CANDIDATES = 16
-"""Units of the greatest correlation, among which the area under the curve decides."""
+"""Number of units with the largest correlation that are ranked by area under the curve."""
 SHOWN = 5
 FEWEST = 50
-"""Places that must be there of each kind, in either half."""
+"""Minimal number of positions with and without the feature, in each half."""
 
 
 @dataclass(frozen=True)
 class Tracker:
-    """A unit that tracks a feature."""
+    """A hidden unit that tracks a feature."""
 
     feature: str
     layer: int
@@ -35,33 +34,33 @@ class Tracker:
     unit: int
     """Within the layer, from 0."""
     score: float
-    """On the half of the text that did not choose the unit: area under the curve, or absolute correlation."""
+    """Area under the curve, or absolute correlation, on the half of the text not used for selection."""
     chosen_at: float
-    """The same score on the half that chose it."""
+    """The same score on the half used for selection."""
     measure: str
     rises: bool
-    """Whether the unit rises with the feature, or falls."""
+    """Whether the unit increases with the feature, rather than decreases."""
 
 
 def rank(
     layers: Sequence[Activations], features: Sequence[Feature], symbols: npt.NDArray[np.int64], *, shown: int = SHOWN
 ) -> list[Tracker]:
-    """For each feature the best units, chosen on the first half of the text and scored on the second.
+    """Returns the best units for each feature, selected on the first half of the text and scored on the second.
 
     Args:
         layers: (N, H) each.
-        features: values (N,) each; one that is there too seldom in either half to be judged is left out.
-        symbols: what was just read, (N,): only places of one symbol are compared.
-        shown: how many units a feature.
+        features: values (N,) each; a feature that is too rare in one half is left out.
+        symbols: the current symbol, (N,): only positions with the same symbol are compared.
+        shown: number of units per feature.
     """
     half = len(symbols) // 2
-    found = []
+    trackers = []
     for feature in features:
         known = ~np.isnan(feature.values)
         halves = [np.flatnonzero(known[:half]), half + np.flatnonzero(known[half:])]
         if all(_enough(feature, rows) for rows in halves):
-            found += _best(layers, feature, symbols, halves, shown)
-    return found
+            trackers += _best(layers, feature, symbols, halves, shown)
+    return trackers
 
 
 def _enough(feature: Feature, rows: npt.NDArray[np.int64]) -> bool:
@@ -81,17 +80,17 @@ def _best(
     groups = [_groups(symbols[rows]) for rows in halves]
     target = feature.values[halves[0]]
     correlations = [_correlations(layer[halves[0]], target, groups[0]) for layer in layers]
-    flat = np.concatenate(correlations)
+    flatten = np.concatenate(correlations)
     borders = np.cumsum([0, *(len(one) for one in correlations)])
     candidates = []
-    for index in np.argsort(-np.abs(flat))[: CANDIDATES if feature.binary else shown]:
+    for index in np.argsort(-np.abs(flatten))[: CANDIDATES if feature.binary else shown]:
         layer = int(np.searchsorted(borders, index, "right")) - 1
         unit = int(index - borders[layer])
         scores = [
             _score(layers[layer][rows, unit].astype(np.float32), feature, feature.values[rows], group)
             for rows, group in zip(halves, groups, strict=True)
         ]
-        rises = bool(flat[index] > 0)
+        rises = bool(flatten[index] > 0)
         turned = [_turned(score, feature, rises) for score in scores]
         measure = "area under the curve" if feature.binary else "correlation"
         candidates.append(Tracker(feature.name, layer, unit, turned[1], turned[0], measure, rises))
@@ -99,7 +98,7 @@ def _best(
 
 
 def _turned(score: float, feature: Feature, rises: bool) -> float:
-    """The score of a unit that falls where the feature is, as if it rose; the sign is that of the first half."""
+    """Inverts the score of a unit that decreases with the feature; the sign is determined on the first half."""
     if rises:
         return score
     return 1 - score if feature.binary else -score
@@ -112,7 +111,7 @@ def _score(unit: Values, feature: Feature, values: Values, groups: list[npt.NDAr
 
 
 def _groups(symbols: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """The places of each symbol."""
+    """The positions of each symbol."""
     order = np.argsort(symbols, kind="stable")
     borders = np.flatnonzero(np.diff(symbols[order])) + 1
     return [order[a:b] for a, b in pairwise([0, *borders.tolist(), len(order)])]
@@ -124,21 +123,21 @@ def _correlations(units: npt.NDArray[np.floating], values: Values, groups: list[
     for group in groups:
         inner = units[group].astype(np.float32)
         inner -= inner.mean(0)
-        wanted = values[group] - values[group].mean()
-        products += wanted @ inner
+        centred = values[group] - values[group].mean()
+        products += centred @ inner
         squares += np.square(inner).sum(0)
-        total += float(wanted @ wanted)
+        total += float(centred @ centred)
     correlations: Values = (products / np.sqrt(np.maximum(squares * total, 1e-30))).astype(np.float32)
     return correlations
 
 
 def area_under_curve(unit: Values, there: npt.NDArray[np.bool_], groups: list[npt.NDArray[np.int64]]) -> float:
-    """The share of pairs, one place with the feature and one without in one group, in which the first is larger.
+    """Returns the share of pairs within a group, of a position with and one without the feature, ordered correctly.
 
     Args:
-        unit: (N,).
-        there: (N,).
-        groups: places that are compared among themselves.
+        unit: activations of the unit, (N,).
+        there: whether the feature is present, (N,).
+        groups: positions that are compared with each other.
     """
     right, pairs = 0.0, 0
     for group in groups:

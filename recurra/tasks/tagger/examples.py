@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recurra.data.lines import open_bytes
-from recurra.data.partial_spans import code, mended
+from recurra.data.partial_spans import code, repair
 from recurra.data.sentences import Sentence
 from recurra.data.spans import first_fault
 from recurra.errors import InputError
@@ -64,7 +64,7 @@ class Examples:
                     f"{path}:{sentence.line_of(place)}: {why}, expected well-formed {scheme.upper()}. Correct the "
                     "file, mend it as scorers read it by --repair, or take labels one by one by --scheme off"
                 )
-            columns.append(labels if fault is None else mended(labels, scheme))
+            columns.append(labels if fault is None else repair(labels, scheme))
         return relabelled(sentence, self.layout, columns)
 
     def coded(self) -> Iterator[Sentence]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.vectors import Vectors
+from recurra.data.vectors import WordVectors
 from recurra.errors import InputError
 from recurra.files import read_json
 from recurra.tasks.language_model.model import LanguageModel
@@ -59,7 +59,7 @@ class Pretrained:
 NOTHING = Pretrained()
 
 
-def new_pretrained(vectors: Vectors | None, language_model: Any) -> Pretrained:
+def new_pretrained(vectors: WordVectors | None, language_model: Any) -> Pretrained:
     """What a new tagger reads.
 
     Args:

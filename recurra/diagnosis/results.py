@@ -1,4 +1,4 @@
-"""What a diagnosis found: numbers a layer, and a verdict in words."""
+"""The results of a diagnosis: numbers per layer, and a verdict in words."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from recurra.diagnosis.gates import GateUse
 
 @dataclass(frozen=True)
 class Measures:
-    """The numbers of one layer and direction."""
+    """The measurements of one layer and direction."""
 
     name: str
-    """Of the layer in its network."""
+    """The name of the layer in its network."""
     cell: str
     units: int
     """H."""
@@ -28,29 +28,29 @@ class Measures:
     exponents: tuple[float, ...]
     """The leading Lyapunov exponents, nats per step."""
     singular_values: Mapping[int, tuple[float, ...]]
-    """The leading ones of the product of Jacobians over k steps, by k."""
+    """The leading singular values of the product of Jacobians over k steps, by k."""
     gates: tuple[GateUse, ...]
     dead: float
     """The share of units whose h is always 0."""
     growth: float
-    """What the norm of h is multiplied by a step, on the whole: 1 for a bounded state."""
+    """Growth factor of the norm of h per step; 1 for a bounded state."""
     broken_from: int | None
-    """The first step whose state is not finite."""
+    """The first step whose state is not finite; None if all are."""
 
     @property
     def left(self) -> tuple[float, ...]:
-        """The gradient by lag as a share of that at lag 0, or at the first lag that has one; empty where none has."""
+        """The gradient by lag as a share of the first nonzero one, usually that at lag 0; empty if all are 0."""
         first = next((norm for norm in self.gradient if norm), 0.0)
         return tuple(norm / first for norm in self.gradient) if first else ()
 
     @property
     def horizon(self) -> int:
-        """The longest lag that is judged."""
+        """The longest lag that the verdict considers."""
         return min(thresholds.HORIZON, len(self.gradient) - 1)
 
     @property
     def rate(self) -> float:
-        """What the gradient is multiplied by a step, from lag 1 to the horizon or to where numbers end."""
+        """The factor of the gradient per step, from lag 1 to the horizon or to the last lag without underflow."""
         usable = [lag for lag in range(1, self.horizon + 1) if 1e-30 < self.left[lag] < 1e30] if self.left else []
         if len(usable) < 2:
             return math.nan
@@ -59,9 +59,9 @@ class Measures:
 
     @property
     def memory(self) -> int | None:
-        """The first lag at which less than 1 % of the gradient is left; None where that is not so at any measured.
+        """The first lag at which less than 1 % of the gradient is left; None if it is at no measured lag.
 
-        Lags before the first that has a gradient, of a loss that reads late, are passed over.
+        Lags before the first nonzero gradient, for a loss that reads the output with a delay, are skipped.
         """
         start = next((lag for lag, share in enumerate(self.left) if share), 0)
         return next((lag for lag in range(start, len(self.left)) if self.left[lag] < thresholds.VANISHED), None)
@@ -69,20 +69,20 @@ class Measures:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is to be thought of a layer."""
+    """The verdict on a layer."""
 
     kind: str
-    """"vanishes", "fades", "keeps" or "explodes" of the gradient; "not finite"; "silent" where no gradient arrives;
-    "too short" to tell."""
+    """"vanishes", "fades", "keeps" or "explodes" for the gradient; "not finite"; "silent" if no gradient arrives;
+    "too short" if the batch is."""
     text: str
-    """One sentence or more with the numbers they rest on."""
+    """One or more sentences with the numbers."""
     advice: tuple[str, ...]
-    """What to change, the likeliest first; empty where nothing need be."""
+    """Suggested changes, the most promising first; empty if none is needed."""
 
 
 @dataclass(frozen=True)
-class Layer:
-    """A layer's numbers and what is to be thought of them."""
+class LayerDiagnosis:
+    """The measurements of a layer and the verdict on it."""
 
     measures: Measures
     verdict: Verdict
@@ -92,20 +92,20 @@ class Layer:
         return f"{self.measures.name}: {self.verdict.text}{advice}"
 
 
-def context_in_words(context: Context) -> str:
-    """How much context the network makes use of, in a sentence."""
+def describe_context(context: Context) -> str:
+    """Describes the useful context in a sentence."""
     best = min(context.losses)
     gain = context.losses[0] - best
     if gain <= 0:
-        return f"the loss is {best:.3f} with one step of context, and no better with {context.steps[-1]}."
+        return f"the loss is {best:.3f} with one step of context, and not lower with {context.steps[-1]}."
     return (
         f"the loss falls from {context.losses[0]:.3f} with one step of context to {best:.3f}; "
-        f"{context.useful} steps are enough for {1 - thresholds.USEFUL:.0%} of that."
+        f"{context.useful} steps are enough for {1 - thresholds.USEFUL:.0%} of this gain."
     )
 
 
 def plain(value: Any) -> Any:
-    """As JSON can hold it; numbers that are not finite are None."""
+    """Converts to types that JSON supports; NaN and infinity become None."""
     if isinstance(value, Mapping):
         return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
