@@ -1,5 +1,6 @@
 """What tests of whole runs share: small texts made here, and tiny models trained on them."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,10 @@ import torch
 from toys import TINY, sentences
 
 import recurra
+
+# A shell ignores Ctrl-C for what it runs in the background, and so would all processes that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The data that figures are measured on is not part of the project; tests that want it skip where it is absent.
 SHARED = Path(__file__).parents[2] / "shared" / "data"
