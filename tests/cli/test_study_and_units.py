@@ -41,8 +41,8 @@ def test_units_of_another_task_are_refused_in_a_line(command, reverser, text, tm
     code, out, err = command("units", reverser, text, "--out", tmp_path / "u.html")
     assert (code, out) == (2, "")
     assert (
-        err
-        == f"recurra: {reverser}: holds a model for 'translator', which does not have units to show: expected 'lm'\n"
+        err == f"recurra: {reverser}: holds a model for 'translator', which does not have units to show here: "
+        "expected a model for 'lm' (a language model)\n"
     )
     with pytest.raises(InputError, match="units: expected a language model, got a Translator"):
         examine_units(recurra.load(reverser), "text " * 500)
@@ -51,10 +51,10 @@ def test_units_of_another_task_are_refused_in_a_line(command, reverser, text, tm
 def test_what_is_wrong_is_told_in_a_line(command, trained, text, tmp_path):
     for arguments, told in (
         (["study", "vanishes", "--out", tmp_path], "there is no study 'vanishes'. Did you mean 'vanish'?"),
-        (["study", "vanish", "--out", text], "File exists"),
+        (["study", "vanish", "--out", text], "is a file, expected a folder to write into"),
         (["units", trained, text, "--out", tmp_path / "u", "--characters", 10], "the text has 10 tokens"),
         (["units", trained, text, "--out", tmp_path / "u", "--state", "m"], "the cell has the states h, c"),
-        (["units", trained, text, "--out", tmp_path / "nowhere" / "u"], "No such file"),
+        (["units", trained, text, "--out", tmp_path / "nowhere" / "u"], "make it first"),
     ):
         code, out, err = command(*arguments)
         assert code in (1, 2)
