@@ -78,7 +78,7 @@ def test_of_several_seeds_one_must_be_named(told, trained, text, tmp_path, verb)
     code, out, err = told(verb, tmp_path / "m", *files)
     assert code == 2
     assert out == ""
-    assert f"name one of them, such as {tmp_path / 'm' / 'seed-0'}" in err
+    assert f"name one, such as {tmp_path / 'm' / 'seed-0'}" in err
     assert len(err.splitlines()) == 1
 
 
@@ -109,20 +109,18 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(told, trained, tmp_path)
     assert told("score", trained, tmp_path / "marked.txt")[1] == told("score", trained, tmp_path / "plain.txt")[1]
 
 
-class Stdin:
-    """A stdin whose text layer must not be used."""
-
-    def __init__(self, path):
-        self.buffer = io.BytesIO(path.read_bytes())
+def stdin_of(path):
+    """A stdin that is no file of the system, whose text layer must not be used."""
+    return io.TextIOWrapper(io.BytesIO(path.read_bytes()), encoding="ascii")
 
 
 def test_stdin_is_read_as_a_file_is(told, trained, tmp_path, monkeypatch):
     (tmp_path / "some.txt").write_bytes(b"the cat\na dog\n")
     (tmp_path / "latin.txt").write_bytes(b"the cat\na d\xf6g\n")
     wanted = told("score", trained, tmp_path / "some.txt")[1]
-    monkeypatch.setattr("sys.stdin", Stdin(tmp_path / "some.txt"))
+    monkeypatch.setattr("sys.stdin", stdin_of(tmp_path / "some.txt"))
     assert told("score", trained)[1] == wanted
-    monkeypatch.setattr("sys.stdin", Stdin(tmp_path / "latin.txt"))
+    monkeypatch.setattr("sys.stdin", stdin_of(tmp_path / "latin.txt"))
     code, _, err = told("score", trained)
     assert code == 2
     assert "stdin: line 2 is not UTF-8" in err

@@ -208,11 +208,11 @@ TAB = "\t"
         ("a.tsv", "\n\n", [], "a.tsv: no sentence in it"),
         ("a.tsv", "a\tO\n", [], "a.tsv: 1 sentences, nothing to hold out"),
         ("a.tsv", NAMES, ["--scheme", "boi"], "there is no scheme 'boi' of span labels. Did you mean 'bio'"),
-        ("a.tsv", NAMES, ["--labels", "upos"], "labels=['upos']: are those of CoNLL-U"),
+        ("a.tsv", NAMES, ["--labels", "upos"], "--labels upos: are those of CoNLL-U"),
         ("a.conllu", conllu(), ["--labels", "pos"], "there is no label 'pos' in CoNLL-U. Did you mean"),
         ("a.conllu", conllu(), ["--label-column", 4], "is CoNLL-U, whose columns have names: choose with --labels"),
         ("a.tsv", NAMES, ["--decoder", "crff"], "there is no decoder 'crff'. Did you mean 'crf'"),
-        ("a.tsv", NAMES, ["--feature-columns", 2], "feature_columns=[2]: expected others than word 1, label 2"),
+        ("a.tsv", NAMES, ["--feature-columns", 2], "--feature-columns 2: expected others than word 1, label 2"),
     ],
 )
 def test_a_bad_file_gets_one_line_and_nothing_is_left(command, tmp_path, name, text, options, message):

@@ -103,7 +103,7 @@ def test_the_verb_reads_a_file_and_prints_json(trained, tmp_path, capsys):
         (["nowhere"], "no such folder"),
         (["MODEL", "missing.txt"], "missing.txt"),
         (["MODEL", "--out", "nowhere/report.html"], "there is no folder"),
-        (["MODEL", "--rows", "0"], "rows=0"),
+        (["MODEL", "--rows", "0"], "--rows 0"),
     ],
 )
 def test_what_cannot_be_done_gets_a_line(trained, arguments, message, capsys, monkeypatch, tmp_path):
