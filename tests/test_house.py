@@ -68,3 +68,10 @@ def test_the_files_import_one_way():
 def test_no_file_is_named_for_nothing():
     names = {part for path in FILES for part in path.relative_to(ROOT).with_suffix("").parts}
     assert not names & {"utils", "helpers", "common", "misc"}
+
+
+def test_no_two_files_of_tests_share_a_name():
+    """pytest imports them by their names alone: a second one of the same name stops the collection."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert len(names) > 100
+    assert len(names) == len(set(names))
