@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra.cells import Activation, Cell, Gates, Initialisation, State, States, Weights, find_cell
 from recurra.engine import Masks, Request, Result, explain, run
+from recurra.engine.stream import Stream
 from recurra.layers import options
 from recurra.layers.checks import check_is_state, check_states
 from recurra.layers.connections import connect, fill_highway, register_highway
@@ -22,6 +23,7 @@ from recurra.layers.parameters import fill, gather, initial_state, register, sta
 from recurra.layers.representation import non_default_arguments
 from recurra.layers.scripting import NotScriptable
 from recurra.layers.sequences import PaddedInput, to_padded
+from recurra.layers.streaming import stream_of
 
 
 class Recurrent(NotScriptable, nn.Module):
@@ -291,6 +293,10 @@ class Recurrent(NotScriptable, nn.Module):
             request = self._request(features, states[index], padded.lengths, masks, index, False)
             explained[position.suffix.removeprefix("_")] = explain(request, self.engine)
         return Explanation(explained)
+
+    def stream(self, rows: int = 1) -> Stream:
+        """Prepares the stack to run one step at a time, from the initial state of `rows` sequences."""
+        return stream_of(self, rows)
 
     def extra_repr(self) -> str:
         """The arguments that are not at their defaults, as torch.nn prints them."""

@@ -19,6 +19,7 @@ from recurra.cells import Gates, State
 from recurra.engine.cpu.backward import Backward
 from recurra.engine.cpu.forward import Forward
 from recurra.engine.cpu.kernel import Kernel, kernel_of
+from recurra.engine.cpu.operands import norm_operands
 from recurra.engine.cpu.second_derivatives import Reference, differentiable, reference_gradients
 from recurra.engine.cpu.sequences import Sequences
 from recurra.engine.cpu.support import traced_for
@@ -94,11 +95,7 @@ def _normalised(request: Request, loops: Kernel) -> dict[str, Tensor | None]:
     x = request.x if request.lengths is None else request.x.masked_fill(~request.present, 0)
     z = normalise(F.linear(x, weights.ih), norms.ih, len(cell.gates))
     tensors: dict[str, Tensor | None] = {"z": z if weights.b_ih is None else z + weights.b_ih, "b_hh": None}
-    for kind, stacked in ((Kind.GAIN, norms.hh), (Kind.SHIFT, weights.b_hh)):
-        if stacked is not None and cell.recurrent:
-            tensors |= _by_name(kind, cell.recurrent, stacked.chunk(len(cell.recurrent)))
-    for name, (gain, shift) in zip(cell.formula.normalised, norms.states, strict=True):
-        tensors |= {Operand(Kind.GAIN, f"state.{name}"): gain, Operand(Kind.SHIFT, f"state.{name}"): shift}
+    tensors |= norm_operands(weights, cell)
     return tensors
 
 

@@ -10,11 +10,13 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from recurra.cells import Weights
 from recurra.engine.cpu.kernel import Kernel
 from recurra.engine.cpu.memory import ZERO, Memory, weights_of
 from recurra.engine.cpu.packing import packed
 from recurra.engine.cpu.sequences import Chunk
-from recurra.engine.trace.operand import PARAMETERS, Kind
+from recurra.engine.trace import Outline
+from recurra.engine.trace.operand import PARAMETERS, Kind, Operand
 
 Operands = Mapping[str, Tensor | None]
 _MASKS = frozenset({Kind.DROPOUT_MASK, Kind.ZONEOUT_MASK})
@@ -76,6 +78,20 @@ def input_bias(loops: Kernel, operands: Operands, like: Tensor) -> Tensor:
         for gate in loops.programs.summed:
             total[cell.gates.index(gate)] += b_hh.detach().view(len(cell.recurrent), -1)[cell.recurrent.index(gate)]
     return total.view(-1)
+
+
+def norm_operands(weights: Weights, cell: Outline) -> dict[Operand, Tensor]:
+    """The gains and shifts of the normalisations within the step: of the gates' recurrent parts, and of states."""
+    norms = weights.norms
+    assert norms is not None
+    tensors: dict[Operand, Tensor] = {}
+    for kind, stacked in ((Kind.GAIN, norms.hh), (Kind.SHIFT, weights.b_hh)):
+        if stacked is not None and cell.recurrent:
+            blocks = stacked.chunk(len(cell.recurrent))
+            tensors |= {Operand(kind, name): block for name, block in zip(cell.recurrent, blocks, strict=True)}
+    for name, (gain, shift) in zip(cell.formula.normalised, norms.states, strict=True):
+        tensors |= {Operand(Kind.GAIN, f"state.{name}"): gain, Operand(Kind.SHIFT, f"state.{name}"): shift}
+    return tensors
 
 
 def tensor_of(operands: Operands, name: str) -> Tensor:

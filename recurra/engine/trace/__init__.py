@@ -6,6 +6,7 @@ from recurra.engine.trace.program import Programs, plan
 from recurra.engine.trace.programs import Traced, traced
 from recurra.engine.trace.schedule import Pass, Product, Program, store_width
 from recurra.engine.trace.signature import Outline, Signature
+from recurra.engine.trace.step_program import step_program
 from recurra.engine.trace.subject import Subject
 from recurra.engine.trace.tracer import Cut, Recorded, Variant, record
 
@@ -28,6 +29,7 @@ __all__ = [
     "Variant",
     "plan",
     "record",
+    "step_program",
     "store_width",
     "traced",
 ]

@@ -1,0 +1,196 @@
+"""A stack in compiled code: its buffers, and the addresses of its parameters.
+
+The code reads the parameters themselves. A step notices by their addresses that a parameter was replaced or moved;
+numbers that were changed in place are read anyway.
+"""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Callable, Sequence
+from itertools import chain
+
+import torch
+from torch import Tensor
+
+from recurra.cells import State, Weights
+from recurra.engine.cpu.memory import Memory
+from recurra.engine.cpu.operands import norm_operands
+from recurra.engine.cpu.support import traced_for
+from recurra.engine.stream.kernel import layer_kernel, stack_kernel
+from recurra.engine.stream.layer_code import TENSORS, LayerShape
+from recurra.engine.stream.source import LayerSource
+from recurra.engine.stream.stack_code import ARGUMENTS
+from recurra.engine.trace import Kind, Operand, Outline
+from recurra.errors import InputError
+
+_X, _Y = TENSORS.index("x"), TENSORS.index("y")
+
+
+class CompiledLayer:
+    """One layer: its buffers, and the arguments of its compiled step.
+
+    Args:
+        source: the layer.
+        state: its state (B, width), which is copied.
+    """
+
+    def __init__(self, source: LayerSource, state: State) -> None:
+        self.source = source
+        like, rows = state.h, len(state.h)
+        formula, variant = traced_for(source.request(like.new_empty(1, rows, source.inputs), state))
+        reads_h = formula.outline.formula.reads_h
+        shape = LayerShape(variant, source.inputs, source.connection, reads_h)
+        self.kernel = kernel = layer_kernel(formula, shape, like.dtype)
+        self._arrays = list(kernel.memory.arrays)
+        self.buffers = {
+            name: like.new_zeros(rows, size)
+            for name, (layout, size, _) in kernel.memory.arrays.items()
+            if layout == "row"
+        }
+        for name, tensor in state._asdict().items():
+            self.buffers[Operand(Kind.STATE, name)].copy_(tensor)
+        self.output = (
+            like.new_zeros(rows, shape.emitted) if shape.has_output else self.buffers[Operand(Kind.STATE, "h")]
+        )
+        self._order = torch.arange(rows)
+        self._sizes: list[torch.Size] | None = None
+        # Space for the arrays, the tensors, and the two tables; the compiled code reads it by its address.
+        self.arguments = array.array("q", [0] * (len(self._arrays) + len(TENSORS) + 2))
+        self.arguments[-2], self.arguments[-1] = self._order.data_ptr(), rows
+        for place, name in enumerate(self._arrays):
+            if name in self.buffers:
+                self.arguments[place] = self.buffers[name].data_ptr()
+        self.arguments[len(self._arrays) + _Y] = self.output.data_ptr()
+        self._take_parameters()
+
+    @property
+    def x_place(self) -> int:
+        """The index of the address of x in the arguments."""
+        return len(self._arrays) + _X
+
+    @property
+    def state(self) -> State:
+        """The state, (B, width): the buffers themselves."""
+        return State(**{name: self.buffers[Operand(Kind.STATE, name)] for name in self.kernel.cell.states})
+
+    def refresh(self) -> None:
+        """Takes the addresses of the parameters again if one was replaced, moved, or is computed at each use."""
+        if self._computed:
+            self._take_parameters()
+            return
+        held = self.source.held
+        for name, tensor, address in self._watched:
+            if held[name] is not tensor or tensor.data_ptr() != address:
+                self._take_parameters()
+                return
+
+    def _take_parameters(self) -> None:
+        source, cell = self.source, self.source.cell
+        with torch.no_grad():
+            weights = source.weights()
+            highway = source.highway() if source.highway else ()
+            matrix = cell.recurrent_weight(weights.hh)
+        tensors = self._checked([*_tensors(weights), *highway])
+        self._watched = [
+            (name, tensor, tensor.data_ptr())
+            for name, tensor in source.held.items()
+            if tensor is not None and any(tensor is one for one in tensors)
+        ]
+        # A matrix that is a function of the parameter, and parameters that are functions of others, as
+        # torch.nn.utils.parametrize makes them, are computed at each step.
+        watched = {id(tensor) for _, tensor, _ in self._watched}
+        self._computed = matrix is not weights.hh or any(id(tensor) not in watched for tensor in tensors)
+        # Copies, such as the rates of zoneout and matrices that are not contiguous, live as long as their addresses.
+        kernel = self.kernel
+        operands = _operands(weights._replace(hh=matrix), highway, kernel.cell, source.zoneout, kernel.memory)
+        self._alive = [tensor.detach().contiguous() for tensor in operands.values()]
+        self._computed |= any(not tensor.is_contiguous() for tensor in tensors)
+        addresses = {name: tensor.data_ptr() for name, tensor in zip(operands, self._alive, strict=True)}
+        for place, name in enumerate([*self._arrays, *TENSORS]):
+            if name in addresses:
+                self.arguments[place] = addresses[name]
+
+    def _checked(self, tensors: list[Tensor]) -> list[Tensor]:
+        """The tensors, if the compiled code fits them.
+
+        Raises:
+            InputError: a parameter has another size, dtype or device now.
+        """
+        sizes = [tensor.shape for tensor in tensors]
+        self._sizes = self._sizes or sizes
+        like = self.output
+        if sizes != self._sizes or any(t.dtype != like.dtype or t.device != like.device for t in tensors):
+            raise InputError("stream: a parameter has another size, dtype or device than before: create a new stream")
+        return tensors
+
+
+class CompiledStack:
+    """A stack of compiled layers.
+
+    Args:
+        layers: the layers from the bottom to the top.
+        states: the state of each layer, which is copied.
+    """
+
+    def __init__(self, layers: Sequence[LayerSource], states: Sequence[State]) -> None:
+        self.layers = [CompiledLayer(source, state) for source, state in zip(layers, states, strict=True)]
+        for below, layer in zip(self.layers, self.layers[1:], strict=False):
+            layer.arguments[layer.x_place] = below.output.data_ptr()
+        kernel = stack_kernel()
+        self._run: Callable[[int], None] = kernel.function("run", 1, 0)
+        pairs = ((layer.kernel.address, layer.arguments.buffer_info()[0]) for layer in self.layers)
+        self._layers = array.array("q", chain.from_iterable(pairs))
+        first, output = self.layers[0], self.layers[-1].output
+        values = {
+            "layers": self._layers.buffer_info()[0],
+            "x_place": first.arguments.buffer_info()[0] + 8 * first.x_place,
+            "count": len(self.layers),
+            "x_bytes": len(output) * first.source.inputs * output.element_size(),
+            "y_bytes": output.numel() * output.element_size(),
+            "output": output.data_ptr(),
+        }
+        self._arguments = array.array("q", [values.get(name, 0) for name in ARGUMENTS])
+        self._address = self._arguments.buffer_info()[0]
+
+    @property
+    def states(self) -> list[State]:
+        """The state of each layer, (B, width): the buffers themselves."""
+        return [layer.state for layer in self.layers]
+
+    def run(self, x: Tensor, y: Tensor, steps: int) -> None:
+        """Runs the steps of x (T, B, I) and writes y (T, B, P), both contiguous; T may be left out for one step."""
+        for layer in self.layers:
+            layer.refresh()
+        arguments = self._arguments
+        arguments[_STEPS], arguments[_INPUT], arguments[_OUTPUT] = steps, x.data_ptr(), y.data_ptr()
+        self._run(self._address)
+
+
+_STEPS, _INPUT, _OUTPUT = (ARGUMENTS.index(name) for name in ("steps", "x", "y"))
+
+
+def _tensors(weights: Weights) -> list[Tensor]:
+    norms = weights.norms
+    parts = [weights.ih, weights.hh, weights.b_ih, weights.b_hh, weights.hr, *weights.vectors]
+    if norms is not None:
+        parts += [norms.ih, norms.hh, *chain(*norms.states)]
+    return [part for part in parts if part is not None]
+
+
+def _operands(
+    weights: Weights, highway: Sequence[Tensor], cell: Outline, zoneout: Sequence[Tensor | None], memory: Memory
+) -> dict[str, Tensor]:
+    """The parameters by operand or name, as `LayerStep` reads them."""
+    tensors: dict[str, Tensor | None] = {
+        "ih": weights.ih, "b_ih": weights.b_ih, "hh": weights.hh, "b_hh": weights.b_hh, "hr": weights.hr
+    }  # fmt: skip
+    tensors |= {Operand(Kind.VECTOR, name): v for name, v in zip(cell.vectors, weights.vectors, strict=True)}
+    if weights.norms is not None:
+        tensors |= {"gain_ih": weights.norms.ih, **norm_operands(weights, cell)}
+    for name, rate in zip(cell.states, zoneout, strict=False):
+        if rate is not None:
+            operand = Operand(Kind.ZONEOUT_MASK, name)
+            tensors[operand] = rate.reshape(1).expand(memory.widths[operand])
+    tensors |= dict(zip(("weight_highway", "bias_highway"), highway, strict=False))
+    return {name: tensor for name, tensor in tensors.items() if tensor is not None}
