@@ -24,8 +24,8 @@ def stream_of(layer: Recurrent, rows: int) -> Stream:
     """
     if layer.bidirectional:
         raise InputError(
-            f"{type(layer).__name__}: bidirectional=True: the second direction starts at the end of a sequence, which a "
-            "stream does not have. Use a layer with one direction"
+            f"{type(layer).__name__}: bidirectional=True: the second direction starts at the end of a sequence, which "
+            "a stream does not have. Use a layer with one direction"
         )
     sources = [_source(layer, position) for position in layer._positions]
     return Stream(sources, rows, layer._recurrent_weights[0])

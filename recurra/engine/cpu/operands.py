@@ -80,11 +80,11 @@ def input_bias(loops: Kernel, operands: Operands, like: Tensor) -> Tensor:
     return total.view(-1)
 
 
-def norm_operands(weights: Weights, cell: Outline) -> dict[Operand, Tensor]:
+def norm_operands(weights: Weights, cell: Outline) -> dict[str, Tensor]:
     """The gains and shifts of the normalisations within the step: of the gates' recurrent parts, and of states."""
     norms = weights.norms
     assert norms is not None
-    tensors: dict[Operand, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for kind, stacked in ((Kind.GAIN, norms.hh), (Kind.SHIFT, weights.b_hh)):
         if stacked is not None and cell.recurrent:
             blocks = stacked.chunk(len(cell.recurrent))

@@ -187,7 +187,8 @@ def _operands(
     }  # fmt: skip
     tensors |= {Operand(Kind.VECTOR, name): v for name, v in zip(cell.vectors, weights.vectors, strict=True)}
     if weights.norms is not None:
-        tensors |= {"gain_ih": weights.norms.ih, **norm_operands(weights, cell)}
+        tensors["gain_ih"] = weights.norms.ih
+        tensors |= norm_operands(weights, cell)
     for name, rate in zip(cell.states, zoneout, strict=False):
         if rate is not None:
             operand = Operand(Kind.ZONEOUT_MASK, name)

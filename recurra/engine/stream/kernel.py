@@ -47,7 +47,7 @@ class LayerKernel:
 _MAX_KERNELS = 256
 _Key = tuple[Signature, LayerShape, torch.dtype]
 _kernels: dict[_Key, LayerKernel] = {}
-_lock = threading.Lock()
+_locks: dict[_Key, threading.Lock] = {}
 
 
 def layer_kernel(formula: Traced, layer: LayerShape, dtype: torch.dtype) -> LayerKernel:
@@ -55,12 +55,18 @@ def layer_kernel(formula: Traced, layer: LayerShape, dtype: torch.dtype) -> Laye
     key = formula.signature, layer, dtype
     kernel = _kernels.get(key)
     if kernel is None:
-        with _lock:
+        # One thread compiles, others that need the kernel wait.
+        with _locks.setdefault(key, threading.Lock()):
             kernel = _kernels.get(key) or LayerKernel(formula, layer, dtype)
             while len(_kernels) >= _MAX_KERNELS:
-                _kernels.pop(next(iter(_kernels)))
+                _kernels.pop(next(iter(_kernels)), None)
             _kernels[key] = kernel
+        _locks.pop(key, None)
     return kernel
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_locks.clear)  # the threads that held the locks do not exist in the child
 
 
 @functools.cache
@@ -73,12 +79,3 @@ def stack_kernel() -> Compiled:
         return module
 
     return Compiled(write, "stack")
-
-
-def _new_lock() -> None:
-    global _lock
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_new_lock)  # the thread that held the lock does not exist in the child

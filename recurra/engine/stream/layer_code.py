@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -83,9 +84,9 @@ class LayerStep:
                 for product in pass_.products:
                     self._write_product(product)
                 if pass_.stores or pass_.sums:
-                    self._over_rows(lambda i, pass_=pass_, level=level: self._write_row(pass_, level, i))
+                    self._over_rows(partial(self._write_row, pass_, level))
         for name in self.cell.states:
-            self._over_rows(lambda i, name=name: self._copy_state(name, i))
+            self._over_rows(partial(self._copy_state, name))
         self._write_output()
         self.code.b.ret_void()
 
@@ -113,9 +114,9 @@ class LayerStep:
         self._call_product(shape, t["x"], I, t["ih"], t["b_ih"], self.array[INPUT_PART], size)
         if variant.normalised:
             for gate in range(len(self.cell.gates)):
-                self._over_rows(lambda i, gate=gate: self._normalise(i, gate * variant.hidden))
+                self._over_rows(partial(self._normalise, gate * variant.hidden))
 
-    def _normalise(self, i: Any, offset: int) -> None:
+    def _normalise(self, offset: int, i: Any) -> None:
         """Normalises the input's pre-activations of one gate in one row."""
         code, b, H = self.code, self.code.b, self.layer.variant.hidden
         row = code.at(self.array[INPUT_PART], b.mul(i, code.index(self.memory.arrays[INPUT_PART].size)), offset)

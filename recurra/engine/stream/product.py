@@ -123,7 +123,7 @@ class _Product:
 
     def _prefetch(self, pointer: Any) -> None:
         """Requests a line of weights before it is read: the processor's own prefetcher restarts with every row."""
-        code, b = self.code, self.code.b
+        b = self.code.b
         name, kind = "llvm.prefetch.p0", ir.FunctionType(ir.VoidType(), [pointer.type, I32, I32, I32])
         function = b.module.globals.get(name) or ir.Function(b.module, kind, name)
         b.call(function, [pointer, *(ir.Constant(I32, value) for value in (0, 3, 1))])  # read, all caches, data

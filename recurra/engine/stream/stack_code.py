@@ -21,11 +21,8 @@ def write_stack(module: ir.Module) -> None:
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [words]), "run")
     b = ir.IRBuilder(function.append_basic_block("entry"))
     values = [b.load(b.gep(function.args[0], [ir.Constant(I64, n)])) for n in range(len(ARGUMENTS))]
-    values_by_name = dict(zip(ARGUMENTS, values, strict=True))
-    layers, x_place = (b.inttoptr(values_by_name[name], words) for name in ("layers", "x_place"))
-    count, steps, x, x_bytes, y, y_bytes, output = (
-        values_by_name[name] for name in ARGUMENTS if name not in ("layers", "x_place")
-    )
+    layers, x_place = (b.inttoptr(value, words) for value in values[:2])
+    count, steps, x, x_bytes, y, y_bytes, output = values[2:]
     copy = ir.Function(
         module, ir.FunctionType(ir.VoidType(), [text, text, I64, ir.IntType(1)]), "llvm.memcpy.p0.p0.i64"
     )

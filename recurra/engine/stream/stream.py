@@ -163,7 +163,7 @@ class Stream:
         """
         numbers = torch.as_tensor(rows, dtype=torch.int64, device=self._like.device).reshape(-1)
         self._check_rows(numbers)
-        states = tuple(select(state, numbers) for state in self._stack.states)
+        states = select(self._stack.states, numbers)
         if len(numbers) == self.rows:
             self._set(states)
         else:

@@ -11,10 +11,8 @@ from recurra.engine.trace.schedule import Program, Schedule
 def step_program(programs: Programs) -> Program:
     """Plans the forward step again, with only the stores that the step itself needs."""
     recorded = programs.recorded
-    stores: dict[Operand, Value] = {}
-    for operand, value in recorded.outputs.items():
-        if operand.kind in (Kind.NEW_STATE, Kind.GATE):
-            stores[operand] = value
+    results = (Kind.NEW_STATE, Kind.GATE)
+    stores: dict[Operand, Value] = {o: value for o, value in recorded.outputs.items() if o.kind in results}
     # The inputs of products are under the names that the products of the planned program read.
     for value in programs.product_inputs.values():
         if value.kind is Kind.KEPT:
