@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any
 
 from torch import Tensor
 
@@ -12,12 +12,13 @@ from recurra.engine.stream import LayerSource, Stream
 from recurra.errors import InputError
 from recurra.layers.parameters import LayerPosition, initial_state
 
-if TYPE_CHECKING:
-    from recurra.layers.recurrent import Recurrent
 
-
-def stream_of(layer: Recurrent, rows: int) -> Stream:
+def stream_of(layer: Any, rows: int) -> Stream:
     """A stream of the layers of a stack.
+
+    Args:
+        layer: a `Recurrent`.
+        rows: sequences that run at the same time, B.
 
     Raises:
         InputError: the stack reads sequences from both ends.
@@ -31,7 +32,7 @@ def stream_of(layer: Recurrent, rows: int) -> Stream:
     return Stream(sources, rows, layer._recurrent_weights[0])
 
 
-def _source(layer: Recurrent, position: LayerPosition) -> LayerSource:
+def _source(layer: Any, position: LayerPosition) -> LayerSource:
     connected = position.layer > 0
     highway = connected and layer.highway
 
