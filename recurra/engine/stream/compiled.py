@@ -158,6 +158,14 @@ class CompiledStack:
         """The state of each layer, (B, width): the buffers themselves."""
         return [layer.state for layer in self.layers]
 
+    def prepare(self, x: Tensor) -> int:
+        """Makes x (B, I) the input of the layers; returns the address of their functions and arguments."""
+        for layer in self.layers:
+            layer.refresh()
+        first = self.layers[0]
+        first.arguments[first.x_place] = x.data_ptr()
+        return self._layers.buffer_info()[0]
+
     def run(self, x: Tensor, y: Tensor, steps: int) -> None:
         """Runs the steps of x (T, B, I) and writes y (T, B, P), both contiguous; T may be left out for one step."""
         for layer in self.layers:

@@ -110,6 +110,16 @@ class Stream:
         return x if x.is_contiguous() else x.contiguous()
 
     @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of x, y and the state."""
+        return self._like.dtype
+
+    @property
+    def compiled(self) -> Any:
+        """The compiled stack; None if the reference computes the steps."""
+        return self._stack if self.plan.engine == "compiled" else None
+
+    @property
     def state(self) -> States:
         """The state of each layer, a copy: tensors (B, width)."""
         return tuple(state.map(Tensor.clone) for state in self._stack.states)
