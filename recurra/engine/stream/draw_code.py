@@ -18,9 +18,6 @@ from recurra.engine.cpu.tile_shape import TileShape
 _DOUBLE, _FLOAT = ir.DoubleType(), ir.FloatType()
 _BITS_OF_ONE = 0x3F800000
 
-Vectors = Callable[[Any, Any, int | None], Any]
-"""From a vector of e, the vectors so far and the lanes to the new vectors."""
-
 
 def write_draw(module: ir.Module, shape: TileShape, size: int) -> ir.Function:
     """Writes the function `draw(scores, excluded, e, settings, top_k, greedy, uniform)` for V = `size` tokens.
@@ -67,7 +64,7 @@ class _Draw:
 
     # -- passes over all tokens
 
-    def _over(self, body: Callable[[Any, int | None, Any], list[Any]], carried: list[Any]) -> list[Any]:
+    def _over(self, body: Callable[..., list[Any]], carried: list[Any]) -> list[Any]:
         """Runs body(token, lanes, *carried) for each vector of tokens."""
         code, width = self.code, self.code.shape.width
         whole = self.size - self.size % width
