@@ -1,4 +1,4 @@
-"""Long short-term memory whose gates look at the cell."""
+"""Long short-term memory whose gates read the cell state."""
 
 from __future__ import annotations
 
