@@ -15,7 +15,7 @@ from recurra.cells.state import Gates, State
 
 @dataclass(frozen=True)
 class MinGRU(Cell):
-    """A GRU whose gates read only the input.
+    """A GRU whose gates do not read h.
 
         z = σ(x_z)
         n = x_n

@@ -15,7 +15,7 @@ from recurra.cells.state import Gates, State
 
 @dataclass(frozen=True)
 class MinLSTM(Cell):
-    """An LSTM whose gates read only the input.
+    """An LSTM whose gates do not read h.
 
         f, i = σ(x_f), σ(x_i)
         f', i' = f / (f + i), i / (f + i)
