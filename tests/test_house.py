@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "recurra"
 # Top to bottom. The single files are what everyone may use, errors and files, and what the command line is a skin over.
 FLOORS = ["errors", "files", "stopping", "cells", "engine", "layers", "data", "metrics", "decoding", "training"]
-FLOORS += ["tasks", "diagnosis", "bundle", "serving", "bench", "recipe", "api", "cli", "verbs"]
+FLOORS += ["tasks", "diagnosis", "bundle", "serving", "bench", "recipe", "runs", "api", "cli", "verbs"]
 FILES = sorted(path for path in ROOT.rglob("*.py") if path not in (ROOT / "__init__.py", ROOT / "__main__.py"))
 
 

@@ -99,7 +99,7 @@ def from_config(folder: Path, *, cell: Cell | None = None) -> Any:
     content = read_config(folder)
     implementation = TASKS[content["task"]].implementation
     with no_larger_than(folder / WEIGHTS, content["model"].get(implementation.network)):
-        return implementation.load(content["model"], folder, cell=cell)
+        return implementation.model.from_files(content["model"], folder, cell=cell)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

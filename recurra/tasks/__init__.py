@@ -3,7 +3,7 @@
 from recurra.tasks.capabilities import Probe, has_capability
 from recurra.tasks.language_model.task import TASK as LANGUAGE_MODEL
 from recurra.tasks.tagger.task import TASK as TAGGER
-from recurra.tasks.task import Implementation, Job, Model, Task, Verb
+from recurra.tasks.task import Task, Verb
 from recurra.tasks.translator.task import TASK as TRANSLATOR
 
 TASKS: dict[str, Task] = {task.name: task for task in (LANGUAGE_MODEL, TAGGER, TRANSLATOR)}
@@ -14,4 +14,4 @@ def tasks_with(capability: type) -> list[Task]:
     return [task for task in TASKS.values() if has_capability(task.implementation.model, capability)]
 
 
-__all__ = ["TASKS", "Implementation", "Job", "Model", "Probe", "Task", "Verb", "tasks_with"]
+__all__ = ["TASKS", "Probe", "Task", "Verb", "tasks_with"]

@@ -89,8 +89,7 @@ def test_training_stops_soon_says_what_is_safe_and_goes_on_to_the_same_bits(numb
 SLOW = """
 import sys, time
 from recurra.cli.app import main
-import recurra.tasks.language_model.training as training
-from recurra.tasks.language_model.job import LanguageModelJob
+from recurra.tasks.job import Job, Training
 where = sys.argv.pop(1)
 def slow(function):
     def call(*arguments, **named):
@@ -99,7 +98,6 @@ def slow(function):
             time.sleep(0.01)
         return function(*arguments, **named)
     return call
-Training, Job = training.Training, LanguageModelJob
 if where == "update":
     Training.loss = slow(Training.loss)
 elif where == "validation":
@@ -108,7 +106,7 @@ elif where == "scoring":
     Job.final_scores = slow(Job.final_scores)
 elif where == "reading":
     import recurra.tasks.language_model.text as text
-    text.build_unit = slow(text.build_unit)
+    text.build_tokenizer = slow(text.build_tokenizer)
 elif where == "trial":
     Training.loss = slow(Training.loss)
 main()

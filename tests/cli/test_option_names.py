@@ -60,7 +60,7 @@ def untrained(monkeypatch):
     def stop(*arguments, **options):
         raise InputError("nothing was refused")
 
-    monkeypatch.setattr("recurra.api.run_training", stop)
+    monkeypatch.setattr("recurra.runs.one.run_training", stop)
 
 
 @pytest.mark.usefixtures("untrained")

@@ -13,11 +13,14 @@ from recurra.cells import State, select
 from recurra.data import Streams, build_tokenizer, open_text
 from recurra.decoding import SamplingOptions
 from recurra.errors import InputError
+from recurra.tasks import job as job_module
+from recurra.tasks.job import Job, Training
+from recurra.tasks.language_model import training as training_module
 from recurra.tasks.language_model.evaluation import loss_by_position, nats_in_order, nats_in_parts
 from recurra.tasks.language_model.model import LanguageModel
 from recurra.tasks.language_model.network import Network, Step
 from recurra.tasks.language_model.options import NetworkOptions, WindowOptions
-from recurra.tasks.language_model.training import Training
+from recurra.tasks.language_model.training import LanguageModelObjective
 from recurra.tasks.recurrent_options import RecurrentOptions
 
 SMALL = NetworkOptions(recurrent=RecurrentOptions(hidden_size=12), embedding_size=5)
@@ -74,7 +77,7 @@ def windows(update_every, reach_back):
     torch.manual_seed(0)
     network, text = Network(7, SMALL), ramp(81)
     tokenizer = type("Seven", (), {"name": "char", "per_character": True, "size": 7})()
-    return Training(network, tokenizer, text, text, options, seed=0), network, text
+    return Training(LanguageModelObjective(network, tokenizer, text, text, options), seed=0), network, text
 
 
 def gradient_of(training, network, batches):
@@ -131,13 +134,12 @@ def test_label_smoothing_spreads_the_target():
     training, network, _ = windows(40, None)
     (window,) = training.updates.update()
     plain = training.loss(network.eval(), window, None).total
-    smooth = Training(
+    smooth = LanguageModelObjective(
         network,
-        training._tokenizer,
+        training.objective._tokenizer,
         ramp(81),
         ramp(81),
         WindowOptions(batch_size=2, label_smoothing=0.2, update_every=40),
-        seed=0,
     )
     scores, *_ = network(window.inputs, network.initial_state(2))
     uniform = -scores.log_softmax(-1).mean(-1).sum()
@@ -149,22 +151,19 @@ def test_activation_regularisation_is_the_mean_square_of_what_is_emitted():
     _, network, text = windows(40, None)
     network.eval()
     tokenizer = type("Seven", (), {"name": "char", "per_character": True, "size": 7})()
-    penalised = Training(
+    penalised = LanguageModelObjective(
         network,
         tokenizer,
         text,
         text,
         WindowOptions(**options, activation_regularisation=2.0, temporal_regularisation=3.0),
-        seed=0,
     )
-    (window,) = penalised.updates.update()
+    (window,) = penalised.batches(seed=0).update()
     h, _ = network.recurrent(network.embedding(window.inputs), network.initial_state(2))
     wanted = 2 * (h**2).mean() + 3 * ((h[1:] - h[:-1]) ** 2).mean()
     torch.testing.assert_close(penalised.loss(network, window, None).extra, wanted)
-    assert (
-        Training(network, tokenizer, text, text, WindowOptions(**options), seed=0).loss(network, window, None).extra
-        is None
-    )
+    plain = LanguageModelObjective(network, tokenizer, text, text, WindowOptions(**options))
+    assert plain.loss(network, window, None).extra is None
 
 
 def test_everything_of_awd_lstm_at_once_trains_and_resumes(text, tmp_path):
@@ -301,7 +300,7 @@ def test_a_score_is_the_sum_of_token_losses(trained):
 @pytest.mark.parametrize("tokenizer", ["byte", "word", "bpe"])
 def test_every_unit_trains_writes_and_scores(tokenizer, text, tmp_path):
     options = {"vocabulary_size": 270} if tokenizer == "bpe" else {}
-    model = recurra.train("lm", text, out=tmp_path / tokenizer, tokenizer=tokenizer, steps=30, **options, **toys.TINY)
+    model = recurra.train("lm", text, out=tmp_path / tokenizer, unit=tokenizer, steps=30, **options, **toys.TINY)
     again = recurra.load(tmp_path / tokenizer)
     assert again.generate("the cat", length=20, seed=0) == model.generate("the cat", length=20, seed=0)
     scores = again.evaluate([text], tmp_path)
@@ -371,18 +370,17 @@ def test_streams_and_the_model_agree_on_what_is_next(trained, text):
 
 
 def test_the_time_kept_for_the_final_scores_leaves_out_what_happens_once(monkeypatch):
-    from types import SimpleNamespace
-
-    from recurra.tasks.language_model import job
-
     clock = [0.0]
     costs = iter([50.0, 0.25])  # the first reading compiles
-    monkeypatch.setattr(job.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(job_module.time, "perf_counter", lambda: clock[0])
 
-    def read(self, model, tokens):
+    def read(network, tokens, **_):
+        assert len(tokens) == training_module._TRIAL + 1
         clock[0] += next(costs)
 
-    monkeypatch.setattr(job.LanguageModelJob, "_nats", read)
-    made = job.LanguageModelJob.__new__(job.LanguageModelJob)
-    object.__setattr__(made, "text", SimpleNamespace(valid=SimpleNamespace(tokens=range(4 * job._TRIAL))))
-    assert made.final_seconds(None) == 1.0
+    monkeypatch.setattr(training_module, "nats_in_order", read)
+    text = ramp(4 * training_module._TRIAL)
+    tokenizer = type("Seven", (), {"name": "char", "per_character": True, "size": 7})()
+    job = Job.__new__(Job)
+    job._objective = LanguageModelObjective(Network(7, SMALL), tokenizer, text, text, WindowOptions())
+    assert job.final_seconds() == 1.0

@@ -9,13 +9,15 @@ import recurra
 from recurra.data import build_tokenizer, encode, open_text
 from recurra.decoding import SamplingOptions
 from recurra.errors import InputError
+from recurra.tasks.job import Job
 from recurra.tasks.language_model import scoring
-from recurra.tasks.language_model.job import LanguageModelJob
+from recurra.tasks.language_model.implementation import IMPLEMENTATION
 from recurra.tasks.language_model.model import LanguageModel
 from recurra.tasks.language_model.options import NetworkOptions, TextOptions, WindowOptions
 from recurra.tasks.language_model.scores import Nats, Predicted, predicted_characters, scores_of
 from recurra.tasks.language_model.text import prepare
 from recurra.tasks.recurrent_options import RecurrentOptions
+from recurra.training import TrainingOptions
 
 
 @pytest.fixture
@@ -121,16 +123,15 @@ def test_training_and_its_end_count_the_same_characters(tmp_path):
     held.write_text("the zebra   sees\n an unknowable    dog\n" * 3)
     prepared = prepare([text], TextOptions(unit="word", valid=[held]), tmp_path / "run")
     window = WindowOptions(batch_size=1, update_every=4)
-    job = LanguageModelJob(
-        prepared, NetworkOptions(recurrent=RecurrentOptions(hidden_size=6), embedding_size=3), window
-    )
-    model = job.new_model()
-    scores, told = job.final_scores(model), model.evaluate(held)
+    network = NetworkOptions(recurrent=RecurrentOptions(hidden_size=6), embedding_size=3)
+    options = {"network": network, "window": window, "training": TrainingOptions(seed=0)}
+    job = Job(IMPLEMENTATION, prepared, options)
+    scores, evaluated = job.final_scores(), job.model.evaluate(held)
     with torch.inference_mode():
-        valid = job.trainable(model, seed=0, rank=0, world_size=1).validate(model.network)
+        valid = job.trainable.validate(job.model.network)
     for name in ("loss", "perplexity", "bits_per_char"):
-        assert scores[name] == pytest.approx(told[name])
-        assert valid[name] == pytest.approx(told[name])
+        assert scores[name] == pytest.approx(evaluated[name])
+        assert valid[name] == pytest.approx(evaluated[name])
 
 
 def test_every_unit_predicts_all_characters_but_the_first_token(words, model, text, tmp_path):

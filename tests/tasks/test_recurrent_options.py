@@ -115,8 +115,8 @@ def test_every_option_is_tried():
     assert names == {*CHANGES, "locked_dropout", "bidirectional"}
     assert len(CASES) == 3 * len(CHANGES) + 5
     for task in TASKS.values():
-        assert names <= set(field_names(task.options["network"]))
-        assert names - task.shape == FREE
+        assert names <= set(field_names(task.implementation.options["network"]))
+        assert names - task.implementation.determined == FREE
 
 
 @pytest.mark.parametrize(("task", "name"), CASES)
@@ -187,7 +187,7 @@ def test_what_is_refused_of_one_translator_may_be_chosen_for_another():
 
 def test_tasks_have_other_texts_of_help_only_for_options_that_there_are():
     for task in TASKS.values():
-        kind = task.options["network"]
+        kind = task.implementation.options["network"]
         (field,) = (field for field in dataclasses.fields(kind) if field.name == "recurrent")
         texts = field.metadata["help"]
         assert 0 < len(texts) < 8

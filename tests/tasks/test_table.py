@@ -11,7 +11,7 @@ from recurra.tasks import TASKS
 from recurra.tasks.document import page
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("cli", "bundle", "diagnosis", "bench")
+FOLDERS = ("cli", "bundle", "diagnosis", "bench", "runs")
 FILES = [path for folder in FOLDERS for path in sorted((ROOT / "recurra" / folder).rglob("*.py"))]
 FILES += [ROOT / "recurra" / "api.py", ROOT / "recurra" / "recipe.py"]
 

@@ -12,13 +12,15 @@ import recurra
 from recurra.data import WordTokenizer, build_tokenizer, encode, open_text
 from recurra.errors import InputError
 from recurra.tasks.fields import read_fields
+from recurra.tasks.job import Job
 from recurra.tasks.language_model.evaluation import nats_in_order, nats_in_parts
-from recurra.tasks.language_model.job import LanguageModelJob
+from recurra.tasks.language_model.implementation import IMPLEMENTATION
 from recurra.tasks.language_model.model import LanguageModel
 from recurra.tasks.language_model.options import NetworkOptions, TextOptions, WindowOptions
 from recurra.tasks.language_model.scores import Nats, Predicted, report, scores_of
 from recurra.tasks.language_model.text import prepare
 from recurra.tasks.language_model.verbs.score import score as score_verb
+from recurra.training import TrainingOptions
 
 SIZES = {"hidden_size": 16, "embedding_size": 8}
 TRAINING = {**SIZES, "batch_size": 4, "update_every": 16, "seed": 1}
@@ -130,10 +132,9 @@ def test_characters_cut_by_their_count_do_not_make_a_model_better(sentences, tmp
 
 def test_training_shows_bits_with_the_cost_of_unknown_characters(sentences, tmp_path):
     prepared = prepare([sentences], TextOptions(min_count=700), tmp_path / "run")
-    job = LanguageModelJob(
-        prepared, read_fields(NetworkOptions, SIZES, where="test"), WindowOptions(batch_size=2, update_every=8)
-    )
-    shown = job.trainable(job.new_model(), seed=0, rank=0, world_size=1).describe(1.0)["bits_per_char"]
+    network, window = read_fields(NetworkOptions, SIZES, where="test"), WindowOptions(batch_size=2, update_every=8)
+    job = Job(IMPLEMENTATION, prepared, {"network": network, "window": window, "training": TrainingOptions(seed=0)})
+    shown = job.trainable.describe(1.0)["bits_per_char"]
     share = prepared.train.header.unknown / len(prepared.train)
     assert share > 0.1
     assert shown == pytest.approx((1 + prepared.train.header.spelling / len(prepared.train)) / math.log(2))

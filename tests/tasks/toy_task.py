@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -12,11 +11,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from recurra.errors import InputError
-from recurra.tasks import Implementation, Probe, Task, Verb
+from recurra.tasks import Probe, Task, Verb
 from recurra.tasks.capabilities import Evaluates, Probes
 from recurra.tasks.cell_names import stored_cell
-from recurra.tasks.fields import field_names, read_fields, to_plain
-from recurra.tasks.recurrent_options import FREE, RecurrentOptions
+from recurra.tasks.fields import read_fields, to_plain
+from recurra.tasks.implementation import Implementation, Objective
+from recurra.tasks.recurrent_options import RecurrentOptions
 from recurra.training import Loss
 
 
@@ -110,66 +110,52 @@ def nats_of(network, digits):
         return float(F.cross_entropy(network(digits[:-1, None])[:, 0], digits[1:]))
 
 
-# training.
-class Training:
-    token_name = "digit"
-
-    def __init__(self, model, data, options, seed):
-        self.network, self.valid = model.network, data["valid"]
-        self.updates = Windows(data["train"], options.window, seed)
-
-    def loss(self, network, batch, state):
-        scores = network(batch.x).flatten(0, 1)
-        return Loss(F.cross_entropy(scores, batch.y.flatten(), reduction="sum"), batch.count)
-
-    def validate(self, network):
-        return {"loss": nats_of(network, self.valid)}
-
-    def describe(self, loss):
-        return {}
-
-    def rebuild_state(self, state):
-        return state
-
-
-class Job(NamedTuple):
-    data: dict
-    options: dict
+# training: what is learned from the data.
+class Digits(NamedTuple):
+    train: torch.Tensor
+    valid: torch.Tensor
 
     def notes(self):
-        return [f"training on {len(self.data['train'])} digits"]
+        return [f"training on {len(self.train)} digits"]
 
     def summary(self):
-        return f"{len(self.data['train'])} digits"
-
-    def new_model(self):
-        return Toy(self.options["network"])
-
-    def trainable(self, model, *, seed, rank, world_size):
-        return Training(model, self.data, self.options["windows"], seed)
-
-    def final_seconds(self, model):
-        started = time.perf_counter()
-        self.final_scores(model)
-        return time.perf_counter() - started
-
-    def final_scores(self, model):
-        return {"loss": nats_of(model.network, self.data["valid"])}
+        return f"{len(self.train)} digits"
 
     def uniform_loss(self):
         return math.log(10)
 
 
-def prepare(files, options, folder, like, models):
+class DigitObjective(Objective):
+    token_name = "digit"
+
+    def __init__(self, model, data, options):
+        self.network, self.data, self.window = model.network, data, options["windows"].window
+
+    def batches(self, *, seed, rank, world_size):
+        return Windows(self.data.train, self.window, seed)
+
+    def loss(self, network, batch, state):
+        scores = network(batch.x).flatten(0, 1)
+        return Loss(F.cross_entropy(scores, batch.y.flatten(), reduction="sum"), batch.count)
+
+    def score(self, *, final):
+        return {"loss": nats_of(self.network, self.data.valid)}
+
+    def score_part(self):
+        self.score(final=True)
+        return 1.0
+
+
+def prepare(files, options, folder, *, start, models):
     digits = read_digits(files)
     kept = round(len(digits) * (1 - options["data"].valid_share))
     folder.mkdir(parents=True, exist_ok=True)
     torch.save({"train": digits[:kept], "valid": digits[kept:]}, folder / "digits.pt")
-    return reopen(options, folder)
+    return reopen(folder)
 
 
-def reopen(options, folder):
-    return Job(torch.load(folder / "digits.pt"), options)
+def reopen(folder):
+    return Digits(**torch.load(folder / "digits.pt"))
 
 
 # predict: the model and its verb.
@@ -178,6 +164,15 @@ class Toy(Evaluates, Probes):
 
     def __init__(self, options, cell=None):
         self.options, self.network = options, Network(options, cell)
+
+    @classmethod
+    def create(cls, data, options):
+        return cls(options)
+
+    @classmethod
+    def from_files(cls, config, folder, *, cell=None):
+        options = read_fields(NetworkOptions, config["network"], where=f"{folder / 'config.json'}: network")
+        return cls(options, stored_cell(options.recurrent, folder, cell))
 
     def config(self):
         return {"network": to_plain(self.options)}
@@ -192,18 +187,13 @@ class Toy(Evaluates, Probes):
         return {"loss": nats_of(self.network, read_digits(files))}
 
     def probe(self, files, prepared, *, rows, steps):
-        digits = read_digits(files) if files else reopen({}, prepared).data["valid"]
+        digits = read_digits(files) if files else reopen(prepared).valid
         piece = digits[: steps + 1, None]
 
         def losses(scores):
             return F.cross_entropy(scores.transpose(1, 2), piece[1:], reduction="none")  # (T, 1)
 
         return Probe((piece[:-1],), losses)
-
-
-def load(config, folder, *, cell=None):
-    options = read_fields(NetworkOptions, config["network"], where=f"{folder / 'config.json'}: network")
-    return Toy(options, stored_cell(options.recurrent, folder, cell))
 
 
 def guess(model: Path, /, digits: str, *, cell: str | None = None) -> None:
@@ -245,9 +235,8 @@ IMPLEMENTATION = Implementation(
     model=Toy,
     options={"data": FileOptions, "network": NetworkOptions, "windows": WindowOptions},
     training={"epochs": 3.0, "learning_rate": 0.03},
-    shape=frozenset(field_names(NetworkOptions)) - FREE,
     prepare=prepare,
     reopen=reopen,
-    load=load,
+    objective=DigitObjective,
     report=lambda scores: f"loss {scores['loss']:.4f} nats per digit",
 )

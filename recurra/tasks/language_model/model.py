@@ -22,7 +22,7 @@ from recurra.tasks.language_model.options import NetworkOptions
 from recurra.tasks.language_model.probing import probe
 from recurra.tasks.language_model.scores import evaluated
 from recurra.tasks.language_model.scoring import Score, score_lines
-from recurra.tasks.language_model.text import VALID, reopen
+from recurra.tasks.language_model.text import VALID, Prepared, reopen
 
 
 class LanguageModel(Evaluates, Generates, ScoresLines, Probes, ReadsText):
@@ -43,6 +43,11 @@ class LanguageModel(Evaluates, Generates, ScoresLines, Probes, ReadsText):
     def new(cls, tokenizer: Tokenizer, options: NetworkOptions) -> LanguageModel:
         """A model with weights not yet trained, from torch's global generator."""
         return cls(Network(tokenizer.size, options), tokenizer, options)
+
+    @classmethod
+    def create(cls, data: Prepared, options: NetworkOptions) -> LanguageModel:
+        """A model for the vocabulary of a text, with weights not yet trained."""
+        return cls.new(data.tokenizer, options)
 
     def config(self) -> dict[str, Any]:
         """The network's options, as JSON can hold them."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from recurra.tasks.task import Implementation, Task, Verb
+from typing import TYPE_CHECKING
+
+from recurra.tasks.task import Task, Verb
+
+if TYPE_CHECKING:
+    from recurra.tasks.implementation import Implementation
 
 _TRAIN = """Train a language model on text files, to write, to score and to predict text.
 
@@ -18,7 +23,7 @@ recurra train lm --out plays --resume
 
 
 def _implement() -> Implementation:
-    from recurra.tasks.language_model.job import IMPLEMENTATION
+    from recurra.tasks.language_model.implementation import IMPLEMENTATION
 
     return IMPLEMENTATION
 

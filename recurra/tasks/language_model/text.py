@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from recurra.data import (
 )
 from recurra.errors import InputError
 from recurra.tasks.language_model.options import TextOptions
+from recurra.tasks.notes import first_names
 from recurra.training import percent
 
 TRAIN, VALID = "train.bin", "valid.bin"
@@ -37,6 +39,15 @@ class Prepared:
     tokenizer: Tokenizer
     train: Corpus
     valid: Corpus
+
+    def summary(self) -> str:
+        """The training text in one line."""
+        names = [Path(span.path).name for span in self.train.header.sources]
+        return f"{self.train.characters:,} characters of {first_names(names)}"
+
+    def uniform_loss(self) -> float:
+        """Log V: the loss of a guess among equally likely tokens."""
+        return math.log(self.tokenizer.size)
 
     def notes(self) -> list[str]:
         """What a person should know of the text before training starts, a line each."""

@@ -1,27 +1,34 @@
-"""A language model as the training loop sees it."""
+"""What a language model learns: windows of a text, their loss, and scores on the validation text."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recurra.cells import State, States
 from recurra.data import Streams, Tokenizer, Window
 from recurra.metrics import bits, perplexity
-from recurra.tasks.language_model.evaluation import Ids, Tokens, nats_in_parts
+from recurra.tasks.implementation import Objective
+from recurra.tasks.language_model.evaluation import Ids, Tokens, nats_in_order, nats_in_parts
+from recurra.tasks.language_model.model import LanguageModel
 from recurra.tasks.language_model.network import Network, Output
 from recurra.tasks.language_model.options import WindowOptions
-from recurra.tasks.language_model.scores import Predicted, scores_of
+from recurra.tasks.language_model.scores import Nats, Predicted, scores_of
+from recurra.tasks.language_model.text import Prepared
 from recurra.training import Loss
 
+# Tokens whose scoring measures the time of all.
+_TRIAL = 2048
 # What a loss counts, in words.
 COUNTED = {"char": "character", "byte": "byte", "word": "word", "bpe": "token"}
 
 
-class Training:
-    """Windows of the training text, their loss, and validation: a `recurra.training.Trainable`.
+class LanguageModelObjective(Objective):
+    """Windows of the training text, their loss, and scores on the validation text.
 
     Args:
         network: on the device it trains on.
@@ -32,9 +39,6 @@ class Training:
         predicted: what the M - 1 predicted ids stand for; what they decode to where None.
         unknown: (U,) int64, ascending: which of the M ids stand for text outside the vocabulary; none where None.
         spelling: nats that spelling the unknown ids of `train` costs, per id of it.
-        seed: moves the borders of the windows from epoch to epoch.
-        rank: of this process.
-        world_size: how many processes train together.
     """
 
     def __init__(
@@ -48,18 +52,33 @@ class Training:
         predicted: Predicted | None = None,
         unknown: Ids | None = None,
         spelling: float = 0.0,
-        seed: int,
-        rank: int = 0,
-        world_size: int = 1,
     ) -> None:
-        self.network, self.token_name = network, COUNTED[tokenizer.name]
-        self._tokenizer, self._valid, self._options = tokenizer, valid, options
+        self.network: Network = network
+        self.token_name = COUNTED[tokenizer.name]
+        self._tokenizer, self._train, self._valid, self._options = tokenizer, train, valid, options
         self._predicted, self._unknown, self._spelling = predicted, unknown, spelling
-        self.updates = Streams(
-            train,
-            batch_size=options.batch_size,
-            update_every=options.update_every,
-            reach_back=options.reach_back,
+
+    @classmethod
+    def of(cls, model: LanguageModel, data: Prepared, options: Mapping[str, Any]) -> LanguageModelObjective:
+        """The objective of a model on an encoded text."""
+        return cls(
+            model.network,
+            data.tokenizer,
+            data.train.tokens,
+            data.valid.tokens,
+            options["window"],
+            predicted=Predicted.of(data.valid, data.tokenizer),
+            unknown=data.valid.unknown_places,
+            spelling=(data.train.header.spelling or 0.0) / len(data.train),
+        )
+
+    def batches(self, *, seed: int, rank: int = 0, world_size: int = 1) -> Streams:
+        """Windows of parallel streams through the training text; the seed moves their borders from epoch to epoch."""
+        return Streams(
+            self._train,
+            batch_size=self._options.batch_size,
+            update_every=self._options.update_every,
+            reach_back=self._options.reach_back,
             seed=seed,
             rank=rank,
             world_size=world_size,
@@ -89,12 +108,29 @@ class Training:
             penalty = penalty + beta * output.h.diff(dim=0).square().mean()
         return penalty
 
-    def validate(self, network: nn.Module) -> dict[str, float]:
-        """Loss, perplexity and bits per character on the held-out text."""
-        # The network itself: what wraps it for several processes has no part in evaluation.
-        nats = nats_in_parts(self.network, self._valid, vocabulary=self._tokenizer.size, unknown=self._unknown)
+    def score(self, *, final: bool) -> dict[str, float]:
+        """Loss, perplexity and bits per character of the validation text; see `scores`.
+
+        Args:
+            final: read the text in order, with the state carried from its start to its end. Otherwise it is read in
+                parts at once, many times as fast.
+        """
+        nats = self._nats(self._valid) if final else self._nats_in_parts()
         text = self._predicted or Predicted(self._tokenizer.characters(self._valid[1:]), 0, 0.0)
         return scores_of(nats, text, self._tokenizer)
+
+    def score_part(self) -> float:
+        """Scores the first tokens of the validation text as `score(final=True)` does; returns their share."""
+        self._nats(self._valid[: _TRIAL + 1])
+        return min(1.0, _TRIAL / len(self._valid))
+
+    def _nats(self, tokens: Tokens) -> Nats:
+        self.network.eval()
+        with torch.inference_mode():
+            return nats_in_order(self.network, tokens, vocabulary=self._tokenizer.size, unknown=self._unknown)
+
+    def _nats_in_parts(self) -> Nats:
+        return nats_in_parts(self.network, self._valid, vocabulary=self._tokenizer.size, unknown=self._unknown)
 
     def describe(self, loss: float) -> dict[str, float]:
         """A loss in the usual unit of the tokenizer: bits per character or byte, else perplexity."""

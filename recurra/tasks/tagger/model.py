@@ -8,23 +8,30 @@ from typing import Any, ClassVar
 
 from recurra.cells import Cell
 from recurra.data.sentences import Sentence
+from recurra.data.spans import SCHEMES
 from recurra.errors import InputError
 from recurra.tasks.capabilities import Evaluates, Probe, Probes
-from recurra.tasks.fields import to_plain
+from recurra.tasks.cell_names import stored_cell
+from recurra.tasks.fields import read_fields, to_plain
 from recurra.tasks.tagger.batch import Forms
 from recurra.tasks.tagger.codec import Codec
 from recurra.tasks.tagger.corpus import TaggedCorpus
 from recurra.tasks.tagger.evaluation import evaluate
 from recurra.tasks.tagger.examples import Examples
+from recurra.tasks.tagger.layout import Layout
 from recurra.tasks.tagger.network import TaggerNetwork
 from recurra.tasks.tagger.options import NetworkOptions
-from recurra.tasks.tagger.prepared import VALID
+from recurra.tasks.tagger.prepared import VALID, Prepared
+from recurra.tasks.tagger.pretrained import load_pretrained
 from recurra.tasks.tagger.probing import probe_corpus, probe_files
 from recurra.tasks.tagger.sizes import Sizes
 from recurra.tasks.tagger.streaming import TaggerStream
 from recurra.tasks.tagger.tagged import Tagged, Word, as_sentence
 from recurra.tasks.tagger.tagging import annotate
+from recurra.tasks.tagger.vocabulary import load_vocabulary
 from recurra.tasks.tagger.windows import WINDOW_WORDS
+
+_FIELDS = {"layout", "network", "scheme", "vectors", "language_model"}
 
 
 class Tagger(Evaluates, Probes):
@@ -62,6 +69,29 @@ class Tagger(Evaluates, Probes):
         if pretrained.matrix is not None:
             network.set_vectors(pretrained.matrix)
         return cls(network, codec, options)
+
+    @classmethod
+    def create(cls, data: Prepared, options: NetworkOptions) -> Tagger:
+        """A tagger for the vocabulary of encoded sentences, with weights not yet trained."""
+        return cls.new(data.codec, options)
+
+    @classmethod
+    def from_files(cls, config: dict[str, Any], folder: Path, *, cell: Cell | None = None) -> Tagger:
+        """The tagger that `config` and the files in `folder` describe, its weights still to be loaded.
+
+        Raises:
+            InputError: a field is missing, unknown or of another kind, or does not fit the vocabulary.
+        """
+        path = folder / "config.json"
+        if config.keys() != _FIELDS or not isinstance(config["network"], dict):
+            wanted = ", ".join(sorted(_FIELDS))
+            raise InputError(f"{path}: the model's fields are {sorted(config)}, expected {wanted}")
+        if config["scheme"] not in (None, *SCHEMES):
+            raise InputError(f"{path}: scheme is {config['scheme']!r}, expected null or one of {', '.join(SCHEMES)}")
+        layout = Layout.from_config(config["layout"], where=f"{path}: layout")
+        options = read_fields(NetworkOptions, config["network"], where=f"{path}: network")
+        codec = Codec(load_vocabulary(folder, layout), layout, config["scheme"], load_pretrained(config, folder))
+        return cls.new(codec, options, stored_cell(options.recurrent, folder, cell))
 
     def config(self) -> dict[str, Any]:
         """What rebuilds the tagger beside its vocabulary, as JSON can hold it."""

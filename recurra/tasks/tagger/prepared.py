@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from recurra.files import read_object
+from recurra.tasks.notes import first_names
 from recurra.tasks.tagger.codec import Codec
 from recurra.tasks.tagger.corpus import TaggedCorpus
 from recurra.tasks.tagger.layout import Layout
@@ -34,8 +36,11 @@ class Prepared:
 
     def summary(self) -> str:
         """The training data in a line."""
-        shown = ", ".join(self.names[:5]) + (f" and {len(self.names) - 5:,} files more" if len(self.names) > 5 else "")
-        return f"{self.train.words:,} words in {len(self.train):,} sentences of {shown}"
+        return f"{self.train.words:,} words in {len(self.train):,} sentences of {first_names(self.names)}"
+
+    def uniform_loss(self) -> float:
+        """The sum over labels of the log of their number of values."""
+        return sum(math.log(max(1, len(values))) for values in self.codec.vocabulary.labels)
 
     def _missing_notes(self) -> list[str]:
         """Labels that words of either part lack, or that one of the parts alone has."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from recurra.tasks.task import Implementation, Task, Verb
+from typing import TYPE_CHECKING
+
+from recurra.tasks.task import Task, Verb
+
+if TYPE_CHECKING:
+    from recurra.tasks.implementation import Implementation
 
 _TRAIN = """Train a tagger on sentences whose words carry labels: parts of speech, chunks, names.
 
@@ -19,7 +24,7 @@ recurra train tagger --out tagger --resume
 
 
 def _implement() -> Implementation:
-    from recurra.tasks.tagger.job import IMPLEMENTATION
+    from recurra.tasks.tagger.implementation import IMPLEMENTATION
 
     return IMPLEMENTATION
 

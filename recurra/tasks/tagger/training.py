@@ -1,9 +1,8 @@
-"""A tagger as the training loop sees it."""
+"""What a tagger learns: batches of sentences, their loss, and scores on the validation sentences."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,62 +13,63 @@ from torch import Tensor, nn
 from recurra.data.batching import TokenBatches
 from recurra.data.partial_spans import CODED, CODED_LETTERS, unsure_words
 from recurra.metrics import LabelScores
+from recurra.tasks.implementation import Objective
 from recurra.tasks.tagger.batch import Batch, Forms, make_batch
 from recurra.tasks.tagger.char_cache import spellings
 from recurra.tasks.tagger.corpus import Coded, TaggedCorpus
 from recurra.tasks.tagger.decode import losses, without_unseen
 from recurra.tasks.tagger.label_numbers import MISSING, OPEN, UNSEEN
 from recurra.tasks.tagger.model import Tagger
+from recurra.tasks.tagger.network import TaggerNetwork
 from recurra.tasks.tagger.options import BatchOptions
 from recurra.tasks.tagger.predict import Losses, evaluating, loss_of, predict
+from recurra.tasks.tagger.prepared import Prepared
 from recurra.tasks.tagger.windows import WINDOW_WORDS
 from recurra.training import Loss
 
+# Sentences whose scoring measures the time of all.
 _TRIAL = 50
 # The name of all labels that are not in the training data; no label is called that.
 _UNKNOWN = "\0"
 
 
-class Training:
-    """Batches of sentences, their loss, and validation: a `recurra.training.Trainable`.
+class TaggerObjective(Objective):
+    """Batches of sentences, their loss, and scores on the validation sentences.
 
     Args:
         model: its network on the device it trains on.
         train: what to learn from.
         valid: the held-out part.
         options: batches and word dropout.
-        seed: decides the order of the batches.
-        rank: of this process.
-        world_size: how many processes train together.
     """
 
     token_name = "word"
 
-    def __init__(
-        self,
-        model: Tagger,
-        train: TaggedCorpus,
-        valid: TaggedCorpus,
-        options: BatchOptions,
-        *,
-        seed: int,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        self.network, self._model, self._train, self._valid, self._options = model.network, model, train, valid, options
+    def __init__(self, model: Tagger, train: TaggedCorpus, valid: TaggedCorpus, options: BatchOptions) -> None:
+        self.network: TaggerNetwork = model.network
+        self._model, self._train, self._valid, self._options = model, train, valid, options
         self._forms, self._valid_forms = model.forms(train.forms), model.forms(valid.forms)
         self._hidden = torch.from_numpy(hidden_shares(train, self._forms, options.word_dropout))
         self._sentences = worth_learning(train, together=self.network.decoders is not None)
-        self.updates = TokenBatches(
-            train.lengths[self._sentences],
-            self._batch,
-            tokens=options.batch_tokens,
+
+    @classmethod
+    def of(cls, model: Tagger, data: Prepared, options: Mapping[str, Any]) -> TaggerObjective:
+        """The objective of a model on encoded sentences."""
+        return cls(model, data.train, data.valid, options["batches"])
+
+    def batches(self, *, seed: int, rank: int = 0, world_size: int = 1) -> TokenBatches[Batch]:
+        """Batches of sentences of similar lengths, in random order."""
+        return TokenBatches(
+            self._train.lengths[self._sentences],
+            self.make_batch,
+            tokens=self._options.batch_tokens,
             seed=seed,
             rank=rank,
             world_size=world_size,
         )
 
-    def _batch(self, numbers: npt.NDArray[np.int64]) -> Batch:
+    def make_batch(self, numbers: npt.NDArray[np.int64]) -> Batch:
+        """Returns the batch of the sentences with these numbers among those to learn from."""
         sentences = [self._train.sentence(number) for number in self._sentences[numbers].tolist()]
         return without_unseen(self.network, make_batch(sentences, self._forms, features=self._train.features))
 
@@ -86,17 +86,18 @@ class Training:
         of_labels = losses(self.network, scores, batch, label_smoothing=self._options.label_smoothing)
         return Loss(torch.stack([one.total for one in of_labels]).sum(), count)
 
-    def validate(self, network: nn.Module) -> dict[str, float]:
+    def score(self, *, final: bool) -> dict[str, float]:
         """Loss and scores on the held-out part; the first label's F1, or accuracy, decides which model is the best."""
         return corpus_scores(self._model, self._valid, self._valid_forms)
 
-    def describe(self, loss: float) -> dict[str, float]:
-        """Nothing but the loss itself: the field reports it in no other unit."""
-        return {}
-
-    def rebuild_state(self, state: Any) -> Any:
-        """Sentences carry no state."""
-        return state
+    def score_part(self) -> float:
+        """Predicts the first sentences of the held-out part and computes their loss; returns their share of words."""
+        corpus = self._valid
+        sentences = [corpus.sentence(number) for number in range(min(_TRIAL, len(corpus)))]
+        with evaluating(self.network):
+            predict(self.network, sentences, self._valid_forms, features=corpus.features)
+            loss_of(self.network, sentences, self._valid_forms, features=corpus.features)
+        return max(1, sum(len(one.rows) for one in sentences)) / max(1, corpus.words)
 
 
 def worth_learning(train: TaggedCorpus, *, together: bool) -> npt.NDArray[np.int64]:
@@ -178,18 +179,6 @@ def summary(model: Tagger, results: list[dict[str, Any]], loss: float) -> dict[s
     if first is not None:
         scores["error"] = 1.0 - first
     return scores
-
-
-def trial_seconds(model: Tagger, corpus: TaggedCorpus, forms: Forms) -> float:
-    """How long `corpus_scores` will take, by its first sentences."""
-    sentences = [corpus.sentence(number) for number in range(min(_TRIAL, len(corpus)))]
-    with evaluating(model.network):
-        for _ in range(2):  # the first also compiles
-            started = time.perf_counter()
-            predict(model.network, sentences, forms, features=corpus.features)
-            loss_of(model.network, sentences, forms, features=corpus.features)
-            seconds = time.perf_counter() - started
-    return seconds * corpus.words / max(1, sum(len(one.rows) for one in sentences))
 
 
 def _windows(corpus: TaggedCorpus) -> Iterator[list[Coded]]:

@@ -20,10 +20,12 @@ from recurra.tasks.capabilities import Evaluates
 from recurra.tasks.cell_names import stored_cell
 from recurra.tasks.fields import check_names, field_names, read_fields, to_plain
 from recurra.tasks.translator.batch import make_batch
+from recurra.tasks.translator.corpus import PairCorpus
 from recurra.tasks.translator.evaluation import EvaluationOptions, evaluate
 from recurra.tasks.translator.inference import Translation, draw, forced, search
 from recurra.tasks.translator.network import TranslatorNetwork
 from recurra.tasks.translator.options import NetworkOptions
+from recurra.tasks.translator.prepared import Prepared
 from recurra.tasks.translator.vocabulary import Vocabulary, load_vocabulary
 
 T = TypeVar("T")
@@ -73,6 +75,11 @@ class Translator(Evaluates):
         """A translator with weights not yet trained, from torch's global generator."""
         network = TranslatorNetwork(vocabulary.source.size, vocabulary.target.size, options, cell=cell)
         return cls(network, vocabulary, options, max_length_ratio)
+
+    @classmethod
+    def create(cls, data: Prepared, options: NetworkOptions) -> Translator:
+        """A translator for the vocabulary of encoded pairs, with weights not yet trained."""
+        return cls.new(data.vocabulary, options, _max_length_ratio(data.train))
 
     @property
     def best_by(self) -> str:
@@ -243,3 +250,9 @@ def _windows(items: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(items)
     while held := list(islice(iterator, size)):
         yield held
+
+
+def _max_length_ratio(train: PairCorpus) -> float:
+    """Target symbols per source symbol, ends counted: what nearly all training pairs keep below, and half more."""
+    shares = (train.target_lengths + 1) / (train.source_lengths + 1)
+    return float(1.5 * np.quantile(shares, 0.999))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from pathlib import Path
 from recurra.data import Pair, Pairs, is_empty, open_pairs
 from recurra.data.holdout import split_last
 from recurra.errors import InputError
+from recurra.tasks.notes import first_names
 from recurra.tasks.translator.corpus import PairCorpus, encode
 from recurra.tasks.translator.notes import NOTHING, Repeated, notes
 from recurra.tasks.translator.options import PairOptions
@@ -46,8 +48,11 @@ class Prepared:
 
     def summary(self) -> str:
         """The training data in a line."""
-        shown = ", ".join(self.names[:5]) + (f" and {len(self.names) - 5:,} files more" if len(self.names) > 5 else "")
-        return f"{len(self.train):,} pairs of {shown}"
+        return f"{len(self.train):,} pairs of {first_names(self.names)}"
+
+    def uniform_loss(self) -> float:
+        """Log V of the target: the loss of a guess among equally likely symbols."""
+        return math.log(self.vocabulary.target.size)
 
     def notes(self) -> list[str]:
         """Sizes, and what to check before training starts, a line each."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from recurra.tasks.task import Implementation, Task, Verb
+from typing import TYPE_CHECKING
+
+from recurra.tasks.task import Task, Verb
+
+if TYPE_CHECKING:
+    from recurra.tasks.implementation import Implementation
 
 _TRAIN = """Train a translator on pairs: sentences of two languages, words and their sounds, dates and their form.
 
@@ -19,7 +24,7 @@ recurra train translator --out de-en --resume
 
 
 def _implement() -> Implementation:
-    from recurra.tasks.translator.job import IMPLEMENTATION
+    from recurra.tasks.translator.implementation import IMPLEMENTATION
 
     return IMPLEMENTATION
 

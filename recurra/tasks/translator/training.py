@@ -1,9 +1,8 @@
-"""A translator as the training loop sees it."""
+"""What a translator learns: batches of pairs, their loss, and scores on the validation pairs."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -17,10 +16,13 @@ from recurra.data.batching import TokenBatches, by_length
 from recurra.data.pairs import Pair
 from recurra.decoding import BeamOptions
 from recurra.metrics import bits_per_character, check_bleu, perplexity
+from recurra.tasks.implementation import Objective
 from recurra.tasks.translator.batch import Batch, make_batch
 from recurra.tasks.translator.corpus import Facts, PairCorpus
 from recurra.tasks.translator.model import Translator
+from recurra.tasks.translator.network import TranslatorNetwork
 from recurra.tasks.translator.options import BatchOptions
+from recurra.tasks.translator.prepared import Prepared
 from recurra.tasks.translator.scores import scores
 from recurra.training import Loss
 
@@ -29,8 +31,8 @@ GREEDY = BeamOptions(beam=1)
 _EVALUATED, _TRIAL, _TRIAL_BATCHES = 8192, 50, 2
 
 
-class Training:
-    """Batches of pairs, their loss, and validation: a `recurra.training.Trainable`.
+class TranslatorObjective(Objective):
+    """Batches of pairs, their loss, and scores on the validation pairs.
 
     Args:
         model: its network on the device it trains on.
@@ -38,12 +40,8 @@ class Training:
         valid: the held-out part, a pair each target.
         valid_pairs: the same as text, with all targets of a source together.
         options: batches, smoothing, what the best model is best by.
-        seed: decides the order of the batches.
-        rank: of this process.
-        world_size: how many processes train together.
 
     Raises:
-        InputError: batches that cannot be made.
         RecurraError: the best model is the one of the best BLEU, and sacrebleu is not installed.
     """
 
@@ -56,25 +54,31 @@ class Training:
         valid: PairCorpus,
         valid_pairs: list[Pair],
         options: BatchOptions,
-        *,
-        seed: int,
-        rank: int = 0,
-        world_size: int = 1,
     ) -> None:
-        self.network, self._model, self._train, self._options = model.network, model, train, options
+        self.network: TranslatorNetwork = model.network
+        self._model, self._train, self._options = model, train, options
         self._valid, self._valid_pairs = valid, valid_pairs
         if (options.best_by or model.best_by) == "bleu":
             check_bleu()
-        self.updates = TokenBatches(
-            train.source_lengths + train.target_lengths + 2,
-            self._batch,
-            tokens=options.batch_tokens,
+
+    @classmethod
+    def of(cls, model: Translator, data: Prepared, options: Mapping[str, Any]) -> TranslatorObjective:
+        """The objective of a model on encoded pairs."""
+        return cls(model, data.train, data.valid, data.valid_pairs, options["batches"])
+
+    def batches(self, *, seed: int, rank: int = 0, world_size: int = 1) -> TokenBatches[Batch]:
+        """Batches of pairs of similar lengths, in random order."""
+        return TokenBatches(
+            self._train.source_lengths + self._train.target_lengths + 2,
+            self.make_batch,
+            tokens=self._options.batch_tokens,
             seed=seed,
             rank=rank,
             world_size=world_size,
         )
 
-    def _batch(self, numbers: npt.NDArray[np.int64]) -> Batch:
+    def make_batch(self, numbers: npt.NDArray[np.int64]) -> Batch:
+        """Returns the batch of the training pairs with these numbers."""
         return make_batch([self._train.pair(number) for number in numbers.tolist()])
 
     def loss(self, network: nn.Module, batch: Batch, state: Any) -> Loss:
@@ -84,17 +88,23 @@ class Training:
         targets, smoothing = placed.targets[placed.inside], self._options.label_smoothing
         return Loss(F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing), batch.count)
 
-    def validate(self, network: nn.Module) -> dict[str, float]:
+    def score(self, *, final: bool) -> dict[str, float]:
         """Loss, and the scores of greedy outputs unless the best model is that of the lowest loss."""
         return valid_scores(self._model, self._valid, self._valid_pairs, self._options.best_by)
+
+    def score_part(self) -> float:
+        """Translates the first sources, or computes the loss of the first batches where nothing is translated."""
+        if self._options.best_by == "loss":
+            batches = list(islice(_batches(self._valid), _TRIAL_BATCHES))
+            _loss(self._model, batches)
+            return sum(batch.count for batch in batches) / int((self._valid.target_lengths + 1).sum())
+        sources = [pair.source for pair in self._valid_pairs[:_TRIAL]]
+        list(self._model.outputs(sources, GREEDY))
+        return len(sources) / len(self._valid_pairs)
 
     def describe(self, loss: float) -> dict[str, float]:
         """Perplexity by symbol."""
         return {"perplexity": perplexity(loss)}
-
-    def rebuild_state(self, state: Any) -> Any:
-        """Pairs carry no state."""
-        return state
 
 
 def valid_scores(model: Translator, valid: PairCorpus, pairs: list[Pair], best_by: str | None) -> dict[str, float]:
@@ -153,21 +163,3 @@ def _batches(corpus: PairCorpus) -> Iterator[Batch]:
     """The corpus, pairs of like length together."""
     for numbers in by_length(corpus.source_lengths + corpus.target_lengths + 2, tokens=_EVALUATED):
         yield make_batch([corpus.pair(number) for number in numbers])
-
-
-def trial_seconds(model: Translator, valid: PairCorpus, pairs: list[Pair], best_by: str | None) -> float:
-    """How long `valid_scores` will take, by its first sources; by its first batches where nothing is translated."""
-    if best_by == "loss":
-        batches = list(islice(_batches(valid), _TRIAL_BATCHES))
-        share = sum(batch.count for batch in batches) / int((valid.target_lengths + 1).sum())
-        return _seconds(lambda: _loss(model, batches)) / share
-    sources = [pair.source for pair in pairs[:_TRIAL]]
-    return _seconds(lambda: list(model.outputs(sources, GREEDY))) * len(pairs) / max(1, len(sources))
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    """How long work takes; the first time also compiles."""
-    work()
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
