@@ -31,7 +31,7 @@ def stop(process, number=signal.SIGINT):
         process.kill()
     assert time.monotonic() - began < SOON
     assert "Traceback" not in stderr
-    assert "error of recurra itself" not in stderr
+    assert "internal error of recurra" not in stderr
     return process.returncode, stderr
 
 
@@ -108,7 +108,7 @@ elif where == "scoring":
     Job.final_scores = slow(Job.final_scores)
 elif where == "reading":
     import recurra.tasks.language_model.text as text
-    text.build_unit = slow(text.build_unit)
+    text.build_tokenizer = slow(text.build_tokenizer)
 elif where == "trial":
     Training.loss = slow(Training.loss)
 main()

@@ -40,7 +40,7 @@ def test_units_writes_a_page(command, trained, text, tmp_path):
 def test_units_of_another_task_are_refused_in_a_line(command, reverser, text, tmp_path):
     code, out, err = command("units", reverser, text, "--out", tmp_path / "u.html")
     assert (code, out) == (2, "")
-    needed = "which does not have units to show here: expected a model for 'lm' (a language model)"
+    needed = "which does not have hidden units to show: expected a model for 'lm' (a language model)"
     assert err == f"recurra: {reverser}: holds a model for 'translator', {needed}\n"
     with pytest.raises(InputError, match="units: expected a language model, got a Translator"):
         analyse_units(recurra.load(reverser), "text " * 500)
