@@ -52,7 +52,7 @@ def test_wrong_folders_are_named_for_what_they_are(recurra_command, trained, tex
         text / "x": "no such folder",
         begun: f"recurra train TASK --out {begun} --resume",
         seeds: f"holds 1 models, one for each seed: name one, such as {seeds / 'seed-0'}",
-        empty: "is not a model, or a part of it was lost",
+        empty: "is not a model, or is incomplete",
         "x" * 300: "File name too long",
         "": "'': an empty argument, expected the name of a file or folder",
         "~/model": "the shell did not expand ~ here",
