@@ -52,7 +52,7 @@ def test_what_is_wrong_is_told_in_a_line(command, trained, text, tmp_path):
         (["study", "vanish", "--out", text], "is a file, expected a folder to write into"),
         (["units", trained, text, "--out", tmp_path / "u", "--characters", 10], "the text has 10 tokens"),
         (["units", trained, text, "--out", tmp_path / "u", "--state", "m"], "the cell has the states h, c"),
-        (["units", trained, text, "--out", tmp_path / "nowhere" / "u"], "make it first"),
+        (["units", trained, text, "--out", tmp_path / "nowhere" / "u"], "Create it first"),
     ):
         code, out, err = command(*arguments)
         assert code in (1, 2)
