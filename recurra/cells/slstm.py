@@ -80,5 +80,7 @@ class SLSTM(Cell):
             InputError: chrono initialisation of an exponential forget gate.
         """
         if how.chrono is not None and self.forget == "exp":
-            raise InputError("slstm: chrono sets log T for a sigmoid; forget='exp' has no such time. Use forget_bias")
+            raise InputError(
+                "slstm: chrono is defined for a sigmoid forget gate, not for forget='exp'. Use forget_bias"
+            )
         super().initialise(weights, how, generator)

@@ -167,7 +167,7 @@ def test_a_bundle_of_before_these_options_is_as_it_was(task, files, plain, tmp_p
         ("lm", {"bidirectional": True}, "bidirectional=True: a language model reads forwards only"),
         ("translator", {"hidden_size": 7}, "hidden_size=7: expected an even number, half for each direction"),
         ("translator", {"residual": True, "input_feeding": False}, "residual=True: with attention and input_feeding="),
-        *((task, {"recurrent_init": "odd"}, "recurrent_init='odd' is no initialisation") for task in TASKS),
+        *((task, {"recurrent_init": "odd"}, "recurrent_init='odd' is not an initialisation") for task in TASKS),
         *((task, {"init_variance": 1.0}, "recurrent_init='torch' with init_variance=1.0") for task in TASKS),
     ],
 )
