@@ -1,23 +1,26 @@
-"""Pairs as numbers on disk: read while training through a memory map, so that memory does not grow."""
+"""Pairs as ids: encoded on disk and read through a memory map, so that memory does not grow; padded in batches."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from recurra.data import Pair, is_empty
+from recurra.data.batching import mask, pad
 from recurra.data.ragged import Ragged, RaggedWriter
 from recurra.errors import InputError
 from recurra.files import read_object
-from recurra.tasks.translator.vocabulary import Ids, Side, Vocabulary
+from recurra.tasks.translator.vocabulary import END, Ids, Side, Vocabulary
 
 SIDES = ("source", "target")
 # Of pairs left out and of unknown symbols so many are listed.
@@ -180,3 +183,74 @@ def _count_unknown(counter: Counter[str], side: Side, ids: Ids, text: str, times
     # As a list: comparing so short an array takes twenty times as long.
     if side.unknown_id is not None and side.unknown_id in ids.tolist():
         counter.update(side.missing(text) * times)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Some sources.
+
+    Args:
+        tokens: int64 (S, B), each closed by END; padding is END as well.
+        lengths: int64 (B,), END counted.
+    """
+
+    tokens: Tensor
+    lengths: Tensor
+
+    def to(self, device: torch.device) -> Sources:
+        """The sources on a device."""
+        return Sources(self.tokens.to(device), self.lengths.to(device))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some pairs.
+
+    Args:
+        sources: what is read.
+        inputs: int64 (T, B), END and then the target: what the decoder reads, shifted by one step.
+        targets: int64 (T, B), the target and then END; END past a row's length.
+        lengths: int64 (B,), END counted.
+    """
+
+    sources: Sources
+    inputs: Tensor
+    targets: Tensor
+    lengths: Tensor
+
+    @property
+    def count(self) -> int:
+        """How many symbols are predicted."""
+        return int(self.lengths.sum())
+
+    @property
+    def inside(self) -> Tensor:
+        """Bool (T, B), True where there is a target."""
+        return mask(self.lengths, len(self.targets))
+
+    @property
+    def fresh(self) -> bool:
+        """Pairs begin from no state."""
+        return True
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device."""
+        return Batch(self.sources.to(device), self.inputs.to(device), self.targets.to(device), self.lengths.to(device))
+
+
+def pad_sources(sources: Sequence[Ids]) -> Sources:
+    """Sources in a batch; their ids come without END."""
+    return Sources(*_padded(sources))
+
+
+def make_batch(pairs: Sequence[tuple[Ids, Ids]]) -> Batch:
+    """Pairs in a batch: source and target ids, without END."""
+    targets, lengths = _padded([target for _, target in pairs])
+    inputs = torch.cat([torch.full_like(targets[:1], END), targets[:-1]])
+    return Batch(pad_sources([source for source, _ in pairs]), inputs, targets, lengths)
+
+
+def _padded(rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
+    """The rows (T, B), each with END after it, and their lengths with END."""
+    lengths = torch.tensor([len(row) + 1 for row in rows])
+    return pad(rows, END, length=int(lengths.max())), lengths

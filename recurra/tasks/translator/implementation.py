@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from recurra.tasks.implementation import Implementation
-from recurra.tasks.translator.evaluation import EvaluationOptions
+from recurra.tasks.translator.data import Prepared, prepare, reopen
 from recurra.tasks.translator.model import Translator
-from recurra.tasks.translator.options import BatchOptions, NetworkOptions, PairOptions
-from recurra.tasks.translator.prepared import Prepared, prepare, reopen
+from recurra.tasks.translator.options import BatchOptions, EvaluationOptions, NetworkOptions, PairOptions
 from recurra.tasks.translator.report import report
 from recurra.tasks.translator.training import TranslatorObjective
 

@@ -19,13 +19,12 @@ from recurra.errors import InputError
 from recurra.tasks.capabilities import Evaluates
 from recurra.tasks.cell_names import stored_cell
 from recurra.tasks.fields import check_names, field_names, read_fields, to_plain
-from recurra.tasks.translator.batch import make_batch
-from recurra.tasks.translator.corpus import PairCorpus
-from recurra.tasks.translator.evaluation import EvaluationOptions, evaluate
-from recurra.tasks.translator.inference import Translation, draw, forced, search
+from recurra.tasks.translator.corpus import PairCorpus, make_batch
+from recurra.tasks.translator.data import Prepared
 from recurra.tasks.translator.network import TranslatorNetwork
-from recurra.tasks.translator.options import NetworkOptions
-from recurra.tasks.translator.prepared import Prepared
+from recurra.tasks.translator.options import EvaluationOptions, NetworkOptions
+from recurra.tasks.translator.predict import Translation, draw, forced, search
+from recurra.tasks.translator.report import evaluate
 from recurra.tasks.translator.vocabulary import Vocabulary, load_vocabulary
 
 T = TypeVar("T")
@@ -196,10 +195,10 @@ class Translator(Evaluates):
         Args:
             files: a table of pairs or several; none where `source` and `target` name parallel files.
             folder: of no use here.
-            **options: the fields of `recurra.tasks.translator.evaluation.EvaluationOptions`.
+            **options: the fields of `recurra.tasks.translator.options.EvaluationOptions`.
 
         Returns:
-            What `recurra.tasks.translator.evaluation.evaluate` returns.
+            What `recurra.tasks.translator.report.evaluate` returns.
 
         Raises:
             InputError: files that cannot be read as pairs, with file and line; an option that cannot be used.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recurra.cells import Cell
 from recurra.tasks.cell_names import make_cell
-from recurra.tasks.translator.batch import Batch, Sources
+from recurra.tasks.translator.corpus import Batch, Sources
 from recurra.tasks.translator.decoder import Bridge, Decoder, DecoderState
 from recurra.tasks.translator.options import NetworkOptions
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from recurra.data import check_tokenizer
 from recurra.data.holdout import check_share
+from recurra.decoding import BeamOptions
 from recurra.errors import InputError, nearest
 from recurra.layers import SCORES
+from recurra.metrics import BLEU_TOKENIZERS
 from recurra.tasks.recurrent_options import RecurrentOptions
 
 TOKENIZERS = ("char", "word", "bpe")
@@ -151,3 +153,39 @@ class BatchOptions:
                 raise InputError(f"{name}={getattr(self, name)}: expected 0 up to, not including, 1")
         if self.best_by is not None and self.best_by not in BEST_BY:
             raise InputError(f"there is no best_by {self.best_by!r}. {nearest(self.best_by, BEST_BY)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOptions:
+    """The files that a translator is evaluated on, and how its outputs are searched for.
+
+    Raises:
+        InputError: a value out of range.
+    """
+
+    source: list[Path] | None = None
+    """Files of sources, a sentence a line, in place of files of pairs."""
+    target: list[Path] | None = None
+    """The files of their targets, line by line."""
+    bleu_tokenize: str = BLEU_TOKENIZERS[0]
+    """How sacrebleu cuts text for BLEU: 13a, intl, zh, char, none, ja-mecab or ko-mecab."""
+    beam: int = BeamOptions.beam
+    """How many hypotheses are followed side by side; 1 is greedy, as the scores while training."""
+    length_penalty: float = BeamOptions.length_penalty
+    """Above 0 longer outputs gain, below 0 shorter ones."""
+    coverage_penalty: float = BeamOptions.coverage_penalty
+    """Weight of what an output loses for parts of the source that it hardly attended to."""
+    block_repeats: int = BeamOptions.block_repeats
+    """No run of so many symbols comes twice in an output; 0 lets all come."""
+
+    def __post_init__(self) -> None:
+        self.search()
+
+    def search(self) -> BeamOptions:
+        """The options of the search."""
+        return BeamOptions(
+            beam=self.beam,
+            length_penalty=self.length_penalty,
+            coverage_penalty=self.coverage_penalty,
+            block_repeats=self.block_repeats,
+        )

@@ -6,13 +6,16 @@ import base64
 import binascii
 import hashlib
 import unicodedata
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from recurra.data import Pair, Pairs, is_empty
 from recurra.errors import InputError
 
 FILE = "seen.txt"
@@ -85,3 +88,54 @@ def load_train_sources(path: Path) -> TrainSources:
     wide = np.zeros((len(data) // _BYTES, 8), dtype=np.uint8)
     wide[:, 8 - _BYTES :] = np.frombuffer(data, dtype=np.uint8).reshape(-1, _BYTES)
     return TrainSources.of(wide.view(">u8").ravel())
+
+
+class Repeated(NamedTuple):
+    """How many sources of the held-out part are in the training part too."""
+
+    sources: int = 0
+    pairs: int = 0
+    """Those of them that have a target there that they have here."""
+
+
+NOTHING = Repeated()
+
+
+def is_filled(pair: Pair) -> bool:
+    """Whether a source and at least one of its targets are not empty."""
+    return not is_empty(pair.source) and not all(map(is_empty, pair.targets))
+
+
+class Comparison:
+    """Digests of the pairs to learn from, and which of the held-out pairs are among them.
+
+    Args:
+        valid: the held-out pairs.
+    """
+
+    def __init__(self, valid: Pairs) -> None:
+        self.digests = array("Q")
+        # Held-out source to the targets of each of its occurrences; and of sources of the training part, which
+        # occurrences have one of their targets there.
+        self._targets: dict[str, list[set[str]]] = {}
+        self._repeated: dict[str, list[bool]] = {}
+        for pair in filter(is_filled, valid):
+            self._targets.setdefault(normalised(pair.source), []).append(set(map(normalised, pair.targets)))
+
+    def through(self, pairs: Pairs) -> Iterator[Pair]:
+        """Yields the same pairs, and compares each with the held-out pairs."""
+        for pair in pairs:
+            if is_filled(pair):
+                self.digests.append(digest(pair.source))
+                source = normalised(pair.source)
+                if source in self._targets:
+                    targets, occurrences = set(map(normalised, pair.targets)), self._targets[source]
+                    before = self._repeated.get(source, [False] * len(occurrences))
+                    self._repeated[source] = [
+                        same or bool(one & targets) for same, one in zip(before, occurrences, strict=True)
+                    ]
+            yield pair
+
+    def repeated(self) -> Repeated:
+        """How many held-out sources are among the pairs so far."""
+        return Repeated(sum(map(len, self._repeated.values())), sum(map(sum, self._repeated.values())))

@@ -17,13 +17,12 @@ from recurra.data.pairs import Pair
 from recurra.decoding import BeamOptions
 from recurra.metrics import bits_per_character, check_bleu, perplexity
 from recurra.tasks.implementation import Objective
-from recurra.tasks.translator.batch import Batch, make_batch
-from recurra.tasks.translator.corpus import Facts, PairCorpus
+from recurra.tasks.translator.corpus import Batch, Facts, PairCorpus, make_batch
+from recurra.tasks.translator.data import Prepared
 from recurra.tasks.translator.model import Translator
 from recurra.tasks.translator.network import TranslatorNetwork
 from recurra.tasks.translator.options import BatchOptions
-from recurra.tasks.translator.prepared import Prepared
-from recurra.tasks.translator.scores import scores
+from recurra.tasks.translator.report import scores
 from recurra.training import Loss
 
 GREEDY = BeamOptions(beam=1)

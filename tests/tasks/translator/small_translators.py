@@ -8,7 +8,7 @@ import torch
 
 from recurra.cells import Cell, Gates, State
 from recurra.tasks.fields import read_fields
-from recurra.tasks.translator.batch import make_batch
+from recurra.tasks.translator.corpus import make_batch
 from recurra.tasks.translator.network import TranslatorNetwork
 from recurra.tasks.translator.options import NetworkOptions
 

@@ -13,13 +13,12 @@ from recurra.data import CharTokenizer, WordTokenizer
 from recurra.data.lines import Line
 from recurra.data.pair_files import open_pairs
 from recurra.decoding import BeamOptions, SamplingOptions
-from recurra.tasks.translator.batch import pad_sources
-from recurra.tasks.translator.evaluation import EvaluationOptions, evaluate
-from recurra.tasks.translator.inference import Translation
+from recurra.tasks.translator.corpus import pad_sources
 from recurra.tasks.translator.model import Translator
 from recurra.tasks.translator.network import Step
-from recurra.tasks.translator.options import NetworkOptions
-from recurra.tasks.translator.report import report
+from recurra.tasks.translator.options import EvaluationOptions, NetworkOptions
+from recurra.tasks.translator.predict import Translation
+from recurra.tasks.translator.report import evaluate, report
 from recurra.tasks.translator.verbs import translations
 from recurra.tasks.translator.verbs.attention_plot import AttentionPlot
 from recurra.tasks.translator.vocabulary import END, Side, Vocabulary

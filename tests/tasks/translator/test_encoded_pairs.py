@@ -5,8 +5,8 @@ import json
 import pytest
 
 from recurra.errors import InputError
+from recurra.tasks.translator.data import SCRATCH, prepare, reopen
 from recurra.tasks.translator.options import PairOptions
-from recurra.tasks.translator.prepared import SCRATCH, prepare, reopen
 
 WORDS = {"source_unit": "word", "target_unit": "word"}
 

@@ -9,8 +9,7 @@ from sacrebleu.metrics.chrf import CHRF
 from recurra.data import CharTokenizer, WordTokenizer
 from recurra.errors import InputError, RecurraError
 from recurra.metrics import check_bleu
-from recurra.tasks.translator.report import report
-from recurra.tasks.translator.scores import edits_of, scores
+from recurra.tasks.translator.report import edits_of, report, scores
 from recurra.tasks.translator.vocabulary import Side
 
 WORDS = Side(WordTokenizer(["<unk>", "<eos>", "the", "cat", "sat", "on", "mat", "a", "dog"]))

@@ -12,8 +12,8 @@ import torch
 from recurra.data.tokenizers.char import CharTokenizer
 from recurra.decoding import BeamOptions
 from recurra.errors import InputError
-from recurra.tasks.translator import inference as module
-from recurra.tasks.translator.batch import pad_sources
+from recurra.tasks.translator import predict as module
+from recurra.tasks.translator.corpus import pad_sources
 from recurra.tasks.translator.model import Translator
 from recurra.tasks.translator.network import Step
 from recurra.tasks.translator.options import NetworkOptions

@@ -9,7 +9,7 @@ import torch
 
 from recurra.bundle.weights import load_weights, save_weights
 from recurra.tasks.fields import read_fields
-from recurra.tasks.translator.batch import Sources, make_batch, pad_sources
+from recurra.tasks.translator.corpus import Sources, make_batch, pad_sources
 from recurra.tasks.translator.network import TranslatorNetwork
 from recurra.tasks.translator.options import NetworkOptions
 

@@ -16,11 +16,10 @@ from recurra.data.tokenizers.char import CharTokenizer
 from recurra.errors import InputError
 from recurra.tasks.job import Training
 from recurra.tasks.translator import training as module
-from recurra.tasks.translator.batch import make_batch
-from recurra.tasks.translator.corpus import Facts
-from recurra.tasks.translator.inference import Translation
+from recurra.tasks.translator.corpus import Facts, make_batch
 from recurra.tasks.translator.model import Translator, _max_length_ratio
 from recurra.tasks.translator.options import BatchOptions, NetworkOptions
+from recurra.tasks.translator.predict import Translation
 from recurra.tasks.translator.training import TranslatorObjective, loss_of, valid_scores
 from recurra.tasks.translator.vocabulary import Side, Vocabulary
 from recurra.training import Silent

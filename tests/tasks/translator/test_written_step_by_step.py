@@ -4,7 +4,7 @@ import pytest
 import small_translators as small
 import torch
 
-from recurra.tasks.translator.batch import pad_sources
+from recurra.tasks.translator.corpus import pad_sources
 from recurra.tasks.translator.decoder import DecoderState
 from recurra.tasks.translator.network import Step
 

@@ -14,8 +14,8 @@ from recurra.data.lines import Line, open_bytes, read_lines
 from recurra.errors import InputError
 
 if TYPE_CHECKING:
-    from recurra.tasks.translator.inference import Translation
     from recurra.tasks.translator.model import Translator
+    from recurra.tasks.translator.predict import Translation
 
 Find = Callable[[Iterator[str]], Iterable[list["Translation"]]]
 

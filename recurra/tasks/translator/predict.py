@@ -11,10 +11,10 @@ from torch import Tensor
 from recurra.data import is_empty
 from recurra.data.batching import by_length
 from recurra.decoding import BeamOptions, SamplingOptions, beam_search, coverage_penalty, sample
-from recurra.tasks.translator.batch import Batch, Ids, Sources, make_batch, pad_sources
+from recurra.tasks.translator.corpus import Batch, Sources, make_batch, pad_sources
 from recurra.tasks.translator.decoder import DecoderState
 from recurra.tasks.translator.network import Step, TranslatorNetwork
-from recurra.tasks.translator.vocabulary import END, Vocabulary
+from recurra.tasks.translator.vocabulary import END, Ids, Vocabulary
 
 # Symbols of a batch, padding and hypotheses included, and how far a target may outgrow what training had.
 _BATCH, _MORE = 8192, 10

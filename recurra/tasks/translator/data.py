@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from recurra.data import Pair, Pairs, is_empty, open_pairs
+from recurra.data import Pair, Pairs, open_pairs
 from recurra.data.holdout import split_last
 from recurra.errors import InputError
 from recurra.tasks.notes import first_names
-from recurra.tasks.translator.corpus import PairCorpus, encode
-from recurra.tasks.translator.notes import NOTHING, Repeated, notes
+from recurra.tasks.translator.corpus import SIDES, Facts, PairCorpus, encode
 from recurra.tasks.translator.options import PairOptions
-from recurra.tasks.translator.train_overlap import TrainSources, digest, normalised
-from recurra.tasks.translator.vocabulary import FILES, Vocabulary, build_vocabulary, load_vocabulary
+from recurra.tasks.translator.train_overlap import NOTHING, Comparison, Repeated, TrainSources, is_filled
+from recurra.tasks.translator.vocabulary import FILES, Side, Vocabulary, build_vocabulary, load_vocabulary
+from recurra.training import percent
 
 TRAIN, VALID, DATA, TEXTS = "train", "valid", "translator.json", "valid.pairs.jsonl"
 # What the names of the files begin with that `prepare` writes.
@@ -73,13 +72,13 @@ def prepare(files: Sequence[Path], options: PairOptions, folder: Path, *, start:
     """
     train, valid = _divide(open_pairs(files, source=options.source, target=options.target), options)
     for part, purpose in ((train, "learn from"), (valid, "validate with")):
-        if not any(_is_filled(pair) for pair in part):
+        if not any(is_filled(pair) for pair in part):
             raise InputError(
                 f"{part.files.paths[0]}: no pair to {purpose}, expected a source and a target that are not empty"
             )
     vocabulary = build_vocabulary(train, options) if start is None else start
     folder.mkdir(parents=True, exist_ok=True)
-    comparison = _Comparison(valid)
+    comparison = Comparison(valid)
     corpus = encode(comparison.through(train), vocabulary, folder, TRAIN, longest=options.longest)
     if not len(corpus):
         raise InputError(
@@ -133,40 +132,67 @@ def _divide(pairs: Pairs, options: PairOptions) -> tuple[Pairs, Pairs]:
     return pairs.part(0, kept), pairs.part(kept, total)
 
 
-def _is_filled(pair: Pair) -> bool:
-    return not is_empty(pair.source) and not all(map(is_empty, pair.targets))
-
-
-class _Comparison:
-    """Digests of the pairs to learn from, and which of the held-out pairs are among them.
+def notes(vocabulary: Vocabulary, train: Facts, valid: Facts, longest: int | None, repeated: Repeated) -> list[str]:
+    """The lines.
 
     Args:
-        valid: the held-out pairs.
+        vocabulary: symbols of both sides.
+        train: numbers of the training part.
+        valid: and of the held-out part.
+        longest: symbols on a side beyond which pairs were left out.
+        repeated: what both parts have.
     """
+    lines = [*_sizes("training", train), *_sizes("validation", valid)]
+    if vocabulary.joint:
+        lines.append(f"source and target: one vocabulary of {_kinds(vocabulary.source)}")
+    else:
+        sides = zip(SIDES, (vocabulary.source, vocabulary.target), strict=True)
+        lines += [f"{name}: a vocabulary of {_kinds(side)}" for name, side in sides]
+    for name, facts in (("training", train), ("validation", valid)):
+        if facts.empty:
+            found = _places(facts.empty, facts.empty_places)
+            lines.append(f"{name} data: {_pairs(facts.empty)} with an empty side left out ({found})")
+        if facts.too_long:
+            found = _places(facts.too_long, facts.too_long_places)
+            lines.append(
+                f"{name} data: {_pairs(facts.too_long)} left out with more than {longest:,} symbols on a side "
+                f"({found}); --longest keeps them"
+            )
+    lines += _unknown("training", train)
+    lines += _unknown("validation", valid)
+    if repeated.sources:
+        lines.append(
+            f"validation data: {repeated.sources:,} of {valid.sources:,} sources are in the training data too, "
+            f"{repeated.pairs:,} of them with the same target: scores differ from those on new sources"
+        )
+    return lines
 
-    def __init__(self, valid: Pairs) -> None:
-        self.digests = array("Q")
-        # Held-out source to the targets of each of its occurrences; and of sources of the training part, which
-        # occurrences have one of their targets there.
-        self._targets: dict[str, list[set[str]]] = {}
-        self._repeated: dict[str, list[bool]] = {}
-        for pair in filter(_is_filled, valid):
-            self._targets.setdefault(normalised(pair.source), []).append(set(map(normalised, pair.targets)))
 
-    def through(self, pairs: Pairs) -> Iterator[Pair]:
-        """Yields the same pairs, and compares each with the held-out pairs."""
-        for pair in pairs:
-            if _is_filled(pair):
-                self.digests.append(digest(pair.source))
-                source = normalised(pair.source)
-                if source in self._targets:
-                    targets, occurrences = set(map(normalised, pair.targets)), self._targets[source]
-                    before = self._repeated.get(source, [False] * len(occurrences))
-                    self._repeated[source] = [
-                        same or bool(one & targets) for same, one in zip(before, occurrences, strict=True)
-                    ]
-            yield pair
+def _sizes(name: str, facts: Facts) -> Iterator[str]:
+    several = f" of {facts.sources:,} sources" if facts.sources != facts.pairs else ""
+    source, target = facts.symbols
+    yield f"{name} data: {_pairs(facts.pairs)}{several}, {source:,} symbols to {target:,}"
 
-    def repeated(self) -> Repeated:
-        """How many held-out sources are among the pairs so far."""
-        return Repeated(sum(map(len, self._repeated.values())), sum(map(sum, self._repeated.values())))
+
+def _pairs(count: int) -> str:
+    return f"{count:,} pair{'s' if count != 1 else ''}"
+
+
+def _kinds(side: Side) -> str:
+    names = {"char": "characters", "word": "words", "bpe": "subwords"}
+    return f"{side.tokenizer.size:,} {names[side.tokenizer.name]}"
+
+
+def _places(count: int, places: list[str]) -> str:
+    return ", ".join(places) + (", …" if count > len(places) else "")
+
+
+def _unknown(name: str, facts: Facts) -> Iterator[str]:
+    parts = zip(SIDES, facts.unknown, facts.symbols, facts.unknown_symbols, strict=True)
+    for side, count, total, symbols in parts:
+        if count:
+            shown = ", ".join(map(repr, symbols))
+            yield (
+                f"{name} data: {count:,} of {total:,} symbols of the {side}s ({percent(count / total)}) are unknown "
+                f"({shown})"
+            )
