@@ -1,4 +1,4 @@
-"""From files of pairs to what a translator trains on: a vocabulary, and two encoded corpora on disk."""
+"""The data of a run: files of pairs, checked, divided and encoded on disk with a vocabulary."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from recurra.errors import InputError
 from recurra.tasks.notes import first_names
 from recurra.tasks.translator.corpus import SIDES, Facts, PairCorpus, encode
 from recurra.tasks.translator.options import PairOptions
-from recurra.tasks.translator.train_overlap import NOTHING, Comparison, Repeated, TrainSources, is_filled
+from recurra.tasks.translator.train_overlap import NO_OVERLAP, Overlap, OverlapCounter, TrainSources, is_filled
 from recurra.tasks.translator.vocabulary import FILES, Side, Vocabulary, build_vocabulary, load_vocabulary
 from recurra.training import percent
 
 TRAIN, VALID, DATA, TEXTS = "train", "valid", "translator.json", "valid.pairs.jsonl"
-# What the names of the files begin with that `prepare` writes.
+# The first parts of the names of the files that `prepare` writes.
 SCRATCH = (f"{TRAIN}.", f"{VALID}.", DATA, *FILES)
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """Pairs ready to train on.
+class PairData:
+    """Pairs ready to train on: a `recurra.tasks.implementation.Data`.
 
     Args:
-        vocabulary: that of the training part alone.
-        train: the part to learn from.
-        valid: the part held out.
-        valid_pairs: its texts, those with empty sides too.
-        names: the training files, for the card.
-        longest: symbols on a side beyond which pairs were left out of training.
-        repeated: how much of the held-out part is in the training part too.
+        vocabulary: built from the training part only.
+        train: the training part, encoded.
+        valid: the held-out part, encoded.
+        valid_pairs: its texts, including those with empty sides.
+        names: names of the training files, for the card.
+        longest: pairs with more symbols on a side were left out of training; None for no limit.
+        overlap: how many held-out sources are in the training part too.
     """
 
     vocabulary: Vocabulary
@@ -43,34 +43,47 @@ class Prepared:
     valid_pairs: list[Pair]
     names: list[str]
     longest: int | None = None
-    repeated: Repeated = NOTHING
+    overlap: Overlap = NO_OVERLAP
 
     def summary(self) -> str:
-        """The training data in a line."""
+        """Returns the training data in one line."""
         return f"{len(self.train):,} pairs of {first_names(self.names)}"
 
     def uniform_loss(self) -> float:
-        """Log V of the target: the loss of a guess among equally likely symbols."""
+        """Returns log V of the target: the loss of a guess among equally likely symbols, in nats per symbol."""
         return math.log(self.vocabulary.target.size)
 
     def notes(self) -> list[str]:
-        """Sizes, and what to check before training starts, a line each."""
-        return notes(self.vocabulary, self.train.facts, self.valid.facts, self.longest, self.repeated)
+        """Returns the sizes and what to check before training starts, one line each."""
+        parts = {"training": self.train.facts, "validation": self.valid.facts}
+        lines = [line for name, facts in parts.items() for line in _size_lines(name, facts)]
+        lines += _vocabulary_lines(self.vocabulary)
+        for name, facts in parts.items():
+            lines += _left_out_lines(name, facts, self.longest)
+        for name, facts in parts.items():
+            lines += _unknown_lines(name, facts)
+        if self.overlap.sources:
+            lines.append(
+                f"validation data: {self.overlap.sources:,} of {self.valid.facts.sources:,} sources are in the "
+                f"training data too, {self.overlap.pairs:,} of them with the same target: scores differ from those on "
+                "new sources"
+            )
+        return lines
 
 
-def prepare(files: Sequence[Path], options: PairOptions, folder: Path, *, start: Vocabulary | None = None) -> Prepared:
+def prepare(files: Sequence[Path], options: PairOptions, folder: Path, *, start: Vocabulary | None = None) -> PairData:
     """Checks the files, builds the vocabulary and encodes the pairs into `folder`.
 
     Args:
-        files: tables of pairs; none where the options name sources and targets.
-        options: what both sides are cut into, and which part is held out.
-        folder: where the encoded pairs go.
-        start: the vocabulary of a translator to continue from, in place of that of the files.
+        files: tables of pairs; none if the options name files of sources and targets.
+        options: the tokenizers of both sides, and which part is held out.
+        folder: where the encoded pairs are written.
+        start: the vocabulary of a translator to continue from, in place of one built from the files.
 
     Raises:
-        InputError: what cannot be read as pairs, no pairs to learn from or to hold out.
+        InputError: a file that cannot be read as pairs; no pairs for training or for validation.
     """
-    train, valid = _divide(open_pairs(files, source=options.source, target=options.target), options)
+    train, valid = _split(open_pairs(files, source=options.source, target=options.target), options)
     for part, purpose in ((train, "learn from"), (valid, "validate with")):
         if not any(is_filled(pair) for pair in part):
             raise InputError(
@@ -78,22 +91,24 @@ def prepare(files: Sequence[Path], options: PairOptions, folder: Path, *, start:
             )
     vocabulary = build_vocabulary(train, options) if start is None else start
     folder.mkdir(parents=True, exist_ok=True)
-    comparison = Comparison(valid)
-    corpus = encode(comparison.through(train), vocabulary, folder, TRAIN, longest=options.longest)
+    # Compared as it is encoded: the files are read once less.
+    counter = OverlapCounter(valid)
+    corpus = encode(counter.through(train), vocabulary, folder, TRAIN, longest=options.longest)
     if not len(corpus):
         raise InputError(
             f"{train.files.paths[0]}: all pairs have more than {options.longest} symbols on a side. Raise --longest"
         )
-    vocabulary = replace(vocabulary, trained_on=vocabulary.trained_on | TrainSources.of(comparison.digests))
+    vocabulary = replace(vocabulary, trained_on=vocabulary.trained_on | TrainSources.of(counter.digests))
     names = [path.name for path in (*files, *(options.source or ()), *(options.target or ()))]
+    # Long pairs are kept here: scores count all of the held-out data.
     held_out = encode(valid, vocabulary, folder, VALID)
-    prepared = Prepared(vocabulary, corpus, held_out, list(valid), names, options.longest, comparison.repeated())
-    _write(prepared, folder)
-    return prepared
+    data = PairData(vocabulary, corpus, held_out, list(valid), names, options.longest, counter.overlap())
+    _write(data, folder)
+    return data
 
 
-def reopen(folder: Path) -> Prepared:
-    """What `prepare` wrote, for a run that is resumed; the files of pairs are no longer needed.
+def reopen(folder: Path) -> PairData:
+    """Returns the data that `prepare` wrote, for a resumed run; the files of pairs are no longer needed.
 
     Raises:
         InputError: a file is missing or damaged.
@@ -101,7 +116,7 @@ def reopen(folder: Path) -> Prepared:
     path = folder / DATA
     try:
         header = json.loads(path.read_text(encoding="utf-8"))
-        names, longest, repeated = header["names"], header["longest"], Repeated(*header["repeated"])
+        names, longest, overlap = header["names"], header["longest"], Overlap(*header["repeated"])
         path = folder / TEXTS
         with path.open(encoding="utf-8", newline="\n") as file:
             pairs = [Pair(*json.loads(line)) for line in file]
@@ -111,20 +126,20 @@ def reopen(folder: Path) -> Prepared:
     train, valid = PairCorpus.open(folder, TRAIN), PairCorpus.open(folder, VALID)
     if len(pairs) != header["valid_pairs"]:
         raise InputError(f"{path}: {len(pairs)} pairs, expected {header['valid_pairs']}. Train again without --resume")
-    return Prepared(vocabulary, train, valid, pairs, names, longest, repeated)
+    return PairData(vocabulary, train, valid, pairs, names, longest, overlap)
 
 
-def _write(prepared: Prepared, folder: Path) -> None:
-    for name, content in prepared.vocabulary.files().items():
+def _write(data: PairData, folder: Path) -> None:
+    for name, content in data.vocabulary.files().items():
         (folder / name).write_text(content, encoding="utf-8", newline="\n")
     with (folder / TEXTS).open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(pair) + "\n" for pair in prepared.valid_pairs)
-    header = {"names": prepared.names, "longest": prepared.longest, "repeated": prepared.repeated}
-    (folder / DATA).write_text(json.dumps({**header, "valid_pairs": len(prepared.valid_pairs)}), encoding="utf-8")
+        file.writelines(json.dumps(pair) + "\n" for pair in data.valid_pairs)
+    header = {"names": data.names, "longest": data.longest, "repeated": data.overlap}
+    (folder / DATA).write_text(json.dumps({**header, "valid_pairs": len(data.valid_pairs)}), encoding="utf-8")
 
 
-def _divide(pairs: Pairs, options: PairOptions) -> tuple[Pairs, Pairs]:
-    """The pairs to learn from and those held out."""
+def _split(pairs: Pairs, options: PairOptions) -> tuple[Pairs, Pairs]:
+    """Returns the training pairs and the held-out pairs."""
     if options.valid is not None or options.valid_source is not None:
         return pairs, open_pairs(options.valid or (), source=options.valid_source, target=options.valid_target)
     total = len(pairs)
@@ -132,46 +147,38 @@ def _divide(pairs: Pairs, options: PairOptions) -> tuple[Pairs, Pairs]:
     return pairs.part(0, kept), pairs.part(kept, total)
 
 
-def notes(vocabulary: Vocabulary, train: Facts, valid: Facts, longest: int | None, repeated: Repeated) -> list[str]:
-    """The lines.
-
-    Args:
-        vocabulary: symbols of both sides.
-        train: numbers of the training part.
-        valid: and of the held-out part.
-        longest: symbols on a side beyond which pairs were left out.
-        repeated: what both parts have.
-    """
-    lines = [*_sizes("training", train), *_sizes("validation", valid)]
-    if vocabulary.joint:
-        lines.append(f"source and target: one vocabulary of {_kinds(vocabulary.source)}")
-    else:
-        sides = zip(SIDES, (vocabulary.source, vocabulary.target), strict=True)
-        lines += [f"{name}: a vocabulary of {_kinds(side)}" for name, side in sides]
-    for name, facts in (("training", train), ("validation", valid)):
-        if facts.empty:
-            found = _places(facts.empty, facts.empty_places)
-            lines.append(f"{name} data: {_pairs(facts.empty)} with an empty side left out ({found})")
-        if facts.too_long:
-            found = _places(facts.too_long, facts.too_long_places)
-            lines.append(
-                f"{name} data: {_pairs(facts.too_long)} left out with more than {longest:,} symbols on a side "
-                f"({found}); --longest keeps them"
-            )
-    lines += _unknown("training", train)
-    lines += _unknown("validation", valid)
-    if repeated.sources:
-        lines.append(
-            f"validation data: {repeated.sources:,} of {valid.sources:,} sources are in the training data too, "
-            f"{repeated.pairs:,} of them with the same target: scores differ from those on new sources"
-        )
-    return lines
-
-
-def _sizes(name: str, facts: Facts) -> Iterator[str]:
-    several = f" of {facts.sources:,} sources" if facts.sources != facts.pairs else ""
+def _size_lines(name: str, facts: Facts) -> Iterator[str]:
+    several_targets = f" of {facts.sources:,} sources" if facts.sources != facts.pairs else ""
     source, target = facts.symbols
-    yield f"{name} data: {_pairs(facts.pairs)}{several}, {source:,} symbols to {target:,}"
+    yield f"{name} data: {_pairs(facts.pairs)}{several_targets}, {source:,} symbols to {target:,}"
+
+
+def _vocabulary_lines(vocabulary: Vocabulary) -> Iterator[str]:
+    if vocabulary.joint:
+        yield f"source and target: one vocabulary of {_kinds(vocabulary.source)}"
+    else:
+        for name, side in zip(SIDES, (vocabulary.source, vocabulary.target), strict=True):
+            yield f"{name}: a vocabulary of {_kinds(side)}"
+
+
+def _left_out_lines(name: str, facts: Facts, longest: int | None) -> Iterator[str]:
+    if facts.empty:
+        places = _places(facts.empty, facts.empty_places)
+        yield f"{name} data: {_pairs(facts.empty)} with an empty side left out ({places})"
+    if facts.too_long:
+        places = _places(facts.too_long, facts.too_long_places)
+        yield (
+            f"{name} data: {_pairs(facts.too_long)} left out with more than {longest:,} symbols on a side "
+            f"({places}); --longest keeps them"
+        )
+
+
+def _unknown_lines(name: str, facts: Facts) -> Iterator[str]:
+    for side, count, total, symbols in zip(SIDES, facts.unknown, facts.symbols, facts.unknown_symbols, strict=True):
+        if count:
+            shown = ", ".join(map(repr, symbols))
+            share = percent(count / total)
+            yield f"{name} data: {count:,} of {total:,} symbols of the {side}s ({share}) are unknown ({shown})"
 
 
 def _pairs(count: int) -> str:
@@ -185,14 +192,3 @@ def _kinds(side: Side) -> str:
 
 def _places(count: int, places: list[str]) -> str:
     return ", ".join(places) + (", …" if count > len(places) else "")
-
-
-def _unknown(name: str, facts: Facts) -> Iterator[str]:
-    parts = zip(SIDES, facts.unknown, facts.symbols, facts.unknown_symbols, strict=True)
-    for side, count, total, symbols in parts:
-        if count:
-            shown = ", ".join(map(repr, symbols))
-            yield (
-                f"{name} data: {count:,} of {total:,} symbols of the {side}s ({percent(count / total)}) are unknown "
-                f"({shown})"
-            )

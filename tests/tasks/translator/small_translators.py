@@ -59,7 +59,7 @@ def run(stack, suffix, name, x, state, reverse=False):
 
 
 def encoded(net, name, source):
-    """The memory (S, H) of one source, its END last, and the decoder's first states."""
+    """The memory (S, H) of one source, its EOS last, and the decoder's first states."""
     x = net.embedding.weight.detach().numpy()[[*source, 0]]
     half, starts = net.encoder.hidden_size, []
     for layer, bridge in enumerate(net.bridge.h):
@@ -89,7 +89,7 @@ def attended(attention, h, m):
 
 
 def scores(net, name, source, target):
-    """The scores (T, V) of one pair by teacher forcing, its END last."""
+    """The scores (T, V) of one pair by teacher forcing, its EOS last."""
     decoder = net.decoder
     W = {key: parameter.detach().numpy() for key, parameter in decoder.named_parameters(remove_duplicate=False)}
     m, states = encoded(net, name, source)

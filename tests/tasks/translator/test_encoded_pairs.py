@@ -96,7 +96,7 @@ def test_what_is_in_both_parts_is_told(table, tmp_path):
     train = table("a.tsv", [("a b", "x"), ("c", "y"), ("d", "z"), ("c", "w")])
     valid = table("b.tsv", [("a  b", "y"), ("c", "w"), ("e", "x"), ("D", "z")])
     prepared = prepare([train], PairOptions(valid=[valid], **WORDS), tmp_path / "out")
-    assert prepared.repeated == (2, 1)
+    assert prepared.overlap == (2, 1)
     assert any("2 of 4 sources are in the training data too, 1 of them with the same" in x for x in prepared.notes())
     assert [prepared.vocabulary.seen(text) for text in ("a b ", "c", "e", "")] == [True, True, False, False]
 
@@ -106,7 +106,7 @@ def test_a_source_held_out_twice_counts_twice_and_its_targets_apart(table, tmp_p
     (tmp_path / "v.a").write_text("c\nc\nc\n")
     (tmp_path / "v.b").write_text("w\nx\ny\n")
     options = PairOptions(valid_source=[tmp_path / "v.a"], valid_target=[tmp_path / "v.b"], **WORDS)
-    assert prepare([train], options, tmp_path / "out").repeated == (3, 2)
+    assert prepare([train], options, tmp_path / "out").overlap == (3, 2)
 
 
 def test_training_that_goes_on_keeps_the_symbols_and_what_was_seen(table, tmp_path):

@@ -9,7 +9,7 @@ import torch
 
 from recurra.bundle.weights import load_weights, save_weights
 from recurra.tasks.fields import read_fields
-from recurra.tasks.translator.corpus import Sources, make_batch, pad_sources
+from recurra.tasks.translator.corpus import SourceBatch, make_batch, pad_sources
 from recurra.tasks.translator.network import TranslatorNetwork
 from recurra.tasks.translator.options import NetworkOptions
 
@@ -62,7 +62,7 @@ def test_so_it_does_with_every_kind_of_cell(cell, own, name, feeding):
 def test_what_stands_in_the_padding_is_never_read(options):
     net, batch = small.network(**options), small.batch()
     outside = torch.arange(len(batch.sources.tokens))[:, None] >= batch.sources.lengths
-    sources = Sources(batch.sources.tokens.masked_fill(outside, 7), batch.sources.lengths)
+    sources = SourceBatch(batch.sources.tokens.masked_fill(outside, 7), batch.sources.lengths)
     other = type(batch)(sources, batch.inputs.masked_fill(~batch.inside, 5), batch.targets, batch.lengths)
 
     def run(batch):

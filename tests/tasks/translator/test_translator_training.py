@@ -74,7 +74,7 @@ def test_validation_tells_the_loss_of_all_symbols_without_smoothing(monkeypatch)
     wanted = float(sum(logs)) / sum(len(target) + 1 for _, target in pairs)
     model.network.train()
     assert loss_of(model, Corpus(pairs)) == pytest.approx(wanted, rel=1e-9)
-    monkeypatch.setattr(module, "_EVALUATED", 15)
+    monkeypatch.setattr(module, "_BATCH_SYMBOLS", 15)
     assert loss_of(model, Corpus(pairs)) == pytest.approx(wanted, rel=1e-9)
 
 

@@ -5,8 +5,7 @@ import small_translators as small
 import torch
 
 from recurra.tasks.translator.corpus import pad_sources
-from recurra.tasks.translator.decoder import DecoderState
-from recurra.tasks.translator.network import Step
+from recurra.tasks.translator.decoder import DecoderState, DecoderStep
 
 KINDS = [
     {"attention": "none", "num_layers": 2},
@@ -145,8 +144,8 @@ def test_without_locked_dropout_each_step_drops_other_units(feeding):
 def test_dropout_is_the_same_in_both_ways_of_running(monkeypatch):
     net = small.network(num_layers=3, input_feeding=False, dropout=0.4, recurrent_dropout=0.3).train()
     batch = small.batch([(4, 5)] * 3)
-    drawn = net.decoder._draw(3)
-    monkeypatch.setattr(net.decoder, "_draw", lambda rows: drawn)
+    drawn = net.decoder._draw_masks(3)
+    monkeypatch.setattr(net.decoder, "_draw_masks", lambda rows: drawn)
     net.drop.eval()
     net.drop_embedding.eval()
     net.encoder.eval()
@@ -203,7 +202,7 @@ def test_scheduled_sampling_replaces_the_share_asked_for_and_learns_through_no_c
 def test_a_step_of_decoding_tells_log_probabilities(options):
     net = small.network(dtype=torch.float32, **options)
     state = net.encode(pad_sources([pair[0] for pair in small.pairs()]))
-    told, after = Step(net)(torch.tensor([0, 3, 4, 5]), state)
+    told, after = DecoderStep(net.decoder)(torch.tensor([0, 3, 4, 5]), state)
     torch.testing.assert_close(told.exp().sum(-1), torch.ones(4))
     wanted = net.decoder.scores(net.decoder(torch.tensor([[0, 3, 4, 5]]), state).o[0])
     torch.testing.assert_close(told, wanted.log_softmax(-1))
