@@ -39,8 +39,8 @@ def translator(end=0.0):
 @pytest.mark.parametrize("options", [BeamOptions(beam=1), BeamOptions(beam=4, nbest=4), BeamOptions(block_repeats=2)])
 def test_an_endless_output_is_marked_and_has_the_log_probability_of_its_symbols(options):
     endless = translator(end=-30.0)
-    for source, found in zip(SOURCES, endless.outputs(SOURCES, options), strict=True):
-        for one in found:
+    for source, n_best in zip(SOURCES, endless.outputs(SOURCES, options), strict=True):
+        for one in n_best:
             assert one.finished == (not source)
             if not source:
                 continue
@@ -67,8 +67,8 @@ def test_a_finished_output_has_the_log_probability_of_the_same_text_when_it_is_g
     model = translator(end=4.0)
     pairs = [
         (source, one)
-        for source, found in zip(SOURCES, model.outputs(SOURCES, options), strict=True)
-        for one in found
+        for source, n_best in zip(SOURCES, model.outputs(SOURCES, options), strict=True)
+        for one in n_best
         if source and one.finished
     ]
     assert len(pairs) >= 3
@@ -105,8 +105,8 @@ def test_evaluation_counts_outputs_that_were_cut(tmp_path):
 def test_lines_that_were_cut_have_one_notice_and_a_field(capsys):
     whole, cut = Translation("tu", -1.0, -2.0), Translation("vw", -3.0, -4.0, finished=False)
     notice = translations.CutCounter()
-    for number, found in enumerate([[whole], [cut], [whole, cut], [cut]], start=1):
-        notice.add(Line(number, "ab", "ab\n"), found)
+    for number, n_best in enumerate([[whole], [cut], [whole, cut], [cut]], start=1):
+        notice.add(Line(number, "ab", "ab\n"), n_best)
     notice.report()
     err = capsys.readouterr().err
     assert "2 translations were cut at the length limit" in err

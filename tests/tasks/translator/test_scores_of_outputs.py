@@ -19,12 +19,12 @@ CHARACTERS = Side(CharTokenizer(["a", "b", "c"]))
 def test_bleu_and_chrf_are_what_sacrebleu_says_called_directly():
     outputs = ["the cat sat on the mat", "a dog sat", ""]
     references = [["the cat sat on a mat"], ["the dog sat"], ["the cat"]]
-    found = score_outputs(outputs, references, side=WORDS)
+    scores = score_outputs(outputs, references, side=WORDS)
     streams = [[one for (one,) in references]]
     for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
-        assert found[name] == metric.corpus_score(outputs, streams).score
-        assert found[f"{name}_signature"] == str(metric.get_signature())
-    assert 0 < found["bleu"] < 100
+        assert scores[name] == metric.corpus_score(outputs, streams).score
+        assert scores[f"{name}_signature"] == str(metric.get_signature())
+    assert 0 < scores["bleu"] < 100
 
 
 def test_references_of_different_number_go_to_sacrebleu_as_such():
@@ -32,20 +32,20 @@ def test_references_of_different_number_go_to_sacrebleu_as_such():
         ["the cat sat on the mat", "a dog sat"],
         [["the dog", "the cat sat on a mat"], ["the dog sat"]],
     )
-    found = score_outputs(outputs, references, side=WORDS)
+    scores = score_outputs(outputs, references, side=WORDS)
     streams = [["the dog", "the dog sat"], ["the cat sat on a mat", None]]
-    assert found["bleu"] == BLEU().corpus_score(outputs, streams).score
-    assert "nrefs:var" in found["bleu_signature"]
+    assert scores["bleu"] == BLEU().corpus_score(outputs, streams).score
+    assert "nrefs:var" in scores["bleu_signature"]
     first = score_outputs(outputs, [one[:1] for one in references], side=WORDS)
-    assert found["bleu"] > first["bleu"]
-    assert found["chrf"] > first["chrf"]
+    assert scores["bleu"] > first["bleu"]
+    assert scores["chrf"] > first["chrf"]
 
 
 def test_exact_and_token_errors_count_the_nearest_reference():
     outputs = ["the cat", "a dog sat", "the mat"]
     references = [["a dog", "the cat"], ["the dog sat on a mat", "the dog sat"], ["the mat sat on a mat"]]
-    found = score_outputs(outputs, references, side=WORDS, bleu=False)
-    assert found == {"exact": pytest.approx(1 / 3), "word_error": pytest.approx(2 / 3), "token_error": 5 / 11}
+    scores = score_outputs(outputs, references, side=WORDS, bleu=False)
+    assert scores == {"exact": pytest.approx(1 / 3), "word_error": pytest.approx(2 / 3), "token_error": 5 / 11}
     assert count_edits(outputs, references, side=WORDS) == [0, 1, 4]
 
 
@@ -72,11 +72,11 @@ def test_without_sacrebleu_only_what_needs_it_fails_in_a_line(monkeypatch):
 
 
 def test_the_report_shows_scores_signatures_and_what_is_furthest_off():
-    found = score_outputs(["a dog"], [["the dog", "dog", "cat", "mat"]], side=WORDS)
+    scores = score_outputs(["a dog"], [["the dog", "dog", "cat", "mat"]], side=WORDS)
     example = {"place": "t.tsv:7", "source": "ein Hund", "output": "a dog", "references": ["the dog"] * 5, "edits": 1}
-    told = report({**found, "loss": 1.5, "sentences": 1, "seen": 1, "unknown": 0, "cut": 0, "examples": [example]})
-    assert "1.5000 nats per symbol" in told
-    assert found["bleu_signature"] in told
-    assert "1 of 1 sources are in the training data" in told
-    assert "t.tsv:7\n    source     ein Hund\n    output     a dog\n    reference  the dog\n" in told
-    assert "… and 2 more references" in told
+    text = report({**scores, "loss": 1.5, "sentences": 1, "seen": 1, "unknown": 0, "cut": 0, "examples": [example]})
+    assert "1.5000 nats per symbol" in text
+    assert scores["bleu_signature"] in text
+    assert "1 of 1 sources are in the training data" in text
+    assert "t.tsv:7\n    source     ein Hund\n    output     a dog\n    reference  the dog\n" in text
+    assert "… and 2 more references" in text

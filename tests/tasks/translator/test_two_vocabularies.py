@@ -155,7 +155,7 @@ def test_a_hundred_thousand_sources_take_less_than_a_megabyte():
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("vocabulary.json", None, "no such file"),
         ("vocabulary.json", "{", "cannot be read as JSON"),
@@ -169,16 +169,16 @@ def test_a_hundred_thousand_sources_take_less_than_a_megabyte():
         ("target.tokenizer.json", "{}", "not a tokenizer"),
     ],
 )
-def test_what_is_lost_or_damaged_is_told_in_one_line(pairs, tmp_path, name, content, said):
+def test_what_is_lost_or_damaged_is_told_in_one_line(pairs, tmp_path, name, content, message):
     write(built(pairs, "char", "bpe"), tmp_path)
     if content is None:
         (tmp_path / name).unlink()
     else:
         (tmp_path / name).write_text(content)
-    with pytest.raises(InputError, match=said) as told:
+    with pytest.raises(InputError, match=message) as caught:
         load_vocabulary(tmp_path)
-    assert name in str(told.value)
-    assert "\n" not in str(told.value)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_file_of_a_joint_vocabulary_tells_so(pairs):
