@@ -1,14 +1,14 @@
-"""recurra: sequence modelling with recurrent networks.
+"""recurra: recurrent networks for PyTorch.
 
-Layers and cells for PyTorch, and `train` and `load` for whole tasks. Names are imported when they are first used, so
-that `import recurra` brings neither a server nor a plotting library.
+Exports layers and cells, truncated backpropagation and diagnosis for user-defined scripts, and `train` and `load` for
+whole tasks. Names are imported at their first use: `import recurra` imports neither PyTorch nor a plotting library.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 
-# As typing has it, whose import would be most of the time that this one takes.
+# Type checkers treat the name as `typing.TYPE_CHECKING`, whose import would take most of the time of this module's.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any

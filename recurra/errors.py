@@ -1,7 +1,7 @@
-"""The errors recurra raises on purpose: each one line that says what, where and what to do.
+"""The errors that recurra raises: one line with the problem, its place and the next step.
 
-Messages name options as Python does, `min_count=0`. The command line and recipes rename them as their users write them,
-by `rename_options`.
+Messages name options as in Python, `min_count=0`. The command line and recipes replace them by flags and keys, with
+`rename_options`.
 """
 
 import re
@@ -11,11 +11,11 @@ from difflib import get_close_matches
 
 
 class RecurraError(Exception):
-    """Something failed while running: a full disk, a loss that is not finite. The command line exits with 1."""
+    """A failure during the work, such as a full disk or a loss that is not finite. The command line exits with 1."""
 
 
 class InputError(RecurraError, ValueError):
-    """What the user gave cannot be used: a file, an option, a shape. The command line exits with 2."""
+    """Input that cannot be used: a file, an option, a shape. The command line exits with 2."""
 
 
 class InputShapeError(InputError, RuntimeError):
@@ -27,7 +27,7 @@ class InputTypeError(InputError, TypeError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A sentence that offers the known names closest to a misspelt one, or all of them when none is close."""
+    """A sentence with the known names closest to an unknown one, or with all of them if none is close."""
     known = sorted(known)
     close = get_close_matches(name, known, n=3, cutoff=0.6)
     if close:
@@ -37,7 +37,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 @contextmanager
 def options_named(**options: str) -> Iterator[None]:
-    """Errors about a layer's arguments, raised within the block, name the options that the values came from.
+    """Context in whose errors a layer's arguments are named by the options that set them.
 
     Args:
         **options: the names of options by the arguments of the layer, such as p="dropout".
@@ -53,7 +53,7 @@ def options_named(**options: str) -> Iterator[None]:
         raise
 
 
-# A value as messages write it: a quoted string, a list, or a word up to the punctuation after it.
+# A value in a message: a quoted string, a list, or a word up to the punctuation after it.
 _VALUE = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\[[^\]]*\]|[^\s,;:()\[\]]*[^\s,;:()\[\].]"""
 _QUOTED = r"""(?<![\w=])(?:'[^']*'|"[^"]*")(?!\w)"""
 
@@ -61,16 +61,16 @@ _QUOTED = r"""(?<![\w=])(?:'[^']*'|"[^"]*")(?!\w)"""
 def rename_options(
     message: str, names: Iterable[str], render: Callable[[str, str | None], str], *, verbatim: Collection[str] = ()
 ) -> str:
-    """A message with its options named in another way.
+    """Renames the options in a message.
 
-    An option is `name=value`, or a name alone where it has an underscore and so is no word of English. What stands in
-    quotes or is part of a path stays.
+    An option is recognised as `name=value`, or by its name alone if that contains an underscore and therefore is not an
+    English word. Quoted text and parts of paths are not changed.
 
     Args:
         message: the message of an error.
-        names: the options, as Python names them.
-        render: from a name and its value (None where it stands alone) to what replaces them.
-        verbatim: further texts that stay, such as names of files.
+        names: the options, as they are named in Python.
+        render: takes a name and its value, None for a name alone; returns the replacement.
+        verbatim: further texts that are not changed, such as file names.
     """
     known = sorted(names, key=len, reverse=True)
     if not known:

@@ -1,4 +1,4 @@
-"""Files that are replaced in one stroke, and read with one line where they are damaged."""
+"""Atomic replacement of files, and JSON files whose damage is reported in one line."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ from typing import Any
 
 from recurra.errors import InputError, RecurraError
 
-_MISSING, _MEND = "the model is not whole", "Restore the file, or train again"
+_MISSING, _MEND = "the model is incomplete", "Restore the file, or train again"
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Writes a file beside the old one, forces it to the disk and renames it over the old one.
+    """Replaces a file atomically: writes a second file, flushes it to the disk and renames it.
 
     Raises:
-        OSError: the disk is full or refuses otherwise; the old file is whole.
+        OSError: the disk is full or cannot be written; the old file remains complete.
     """
-    aside = path.with_name(path.name + ".part")
+    partial = path.with_name(path.name + ".part")
     try:
-        with aside.open("wb") as file:
+        with partial.open("wb") as file:
             file.write(content)
             file.flush()
+            # On the disk before the renaming: otherwise a power failure could leave an empty file under the name.
             os.fsync(file.fileno())
-        aside.replace(path)
+        partial.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
-    """Forces what was renamed in a folder to the disk, where folders can be opened for that.
+    """Flushes the renamings in a folder to the disk, on systems where folders can be opened.
 
     Raises:
-        OSError: the disk refuses.
+        OSError: the disk cannot be written.
     """
     if os.name != "posix":
         return
@@ -46,19 +47,19 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_output(path: Path, content: str | bytes) -> None:
-    """Writes a file that the user named; a regular file is replaced in one stroke, a pipe or a device is written to.
+    """Writes a file that the user named. A regular file is replaced atomically; a pipe or a device is written to.
 
     Args:
         path: the file.
-        content: bytes, or text for UTF-8, in which what has no UTF-8 form (lone surrogates) becomes U+FFFD.
+        content: bytes, or text that is encoded as UTF-8; lone surrogates, which UTF-8 lacks, become U+FFFD.
 
     Raises:
-        RecurraError: it cannot be written; an older file is whole.
+        RecurraError: the file cannot be written; an older file remains complete.
     """
     data = content if isinstance(content, bytes) else re.sub("[\ud800-\udfff]", "\ufffd", content).encode()
     try:
-        target = path.resolve()  # a link stays a link
-        # Renaming needs the right to write into the folder; over a device such as /dev/full it would destroy it.
+        target = path.resolve()  # the target of a link is replaced, not the link
+        # Renaming needs write permission for the folder, and would replace a device such as /dev/null by a file.
         if (target.is_file() or not target.exists()) and os.access(target.parent, os.W_OK):
             replace_file(target, data)
         else:
@@ -68,17 +69,17 @@ def write_output(path: Path, content: str | bytes) -> None:
 
 
 def check_place(path: Path) -> None:
-    """Refuses a file that `write_output` could not write, before the work whose result it is to hold.
+    """Refuses a file that `write_output` cannot write; called before the work whose result is written.
 
     Raises:
-        InputError: it is a folder, or its folder is missing or cannot be written into.
+        InputError: the path is a folder, or its folder does not exist or cannot be written to.
     """
     try:
         target = path.resolve()
         if target.is_dir():
             raise InputError(f"{path}: is a folder, expected the name of a file to write")
         if not target.parent.is_dir():
-            raise InputError(f"{path}: there is no folder {target.parent}: make it first")
+            raise InputError(f"{path}: there is no folder {target.parent}. Create it first")
         if not os.access(target if target.exists() else target.parent, os.W_OK):
             raise InputError(f"{path}: cannot be written: Permission denied. Name a file in another folder")
     except OSError as error:
@@ -86,20 +87,20 @@ def check_place(path: Path) -> None:
 
 
 def to_json(content: Any) -> bytes:
-    """Indented JSON with a newline at its end; NaN and infinity, which JSON lacks, are refused."""
+    """Indented JSON with a newline at its end; NaN and infinity, which JSON lacks, raise a ValueError."""
     return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def read_json(path: Path, *, missing: str = _MISSING, mend: str = _MEND) -> Any:
-    """What a file of JSON holds.
+    """Reads a JSON file.
 
     Args:
         path: the file.
-        missing: what it means where there is none, for the message.
-        mend: what to do where it is damaged, for the message.
+        missing: the consequence if the file does not exist, for the message.
+        mend: the remedy if it is damaged, for the message.
 
     Raises:
-        InputError: the file is missing or cannot be read.
+        InputError: the file does not exist or cannot be read.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -110,10 +111,10 @@ def read_json(path: Path, *, missing: str = _MISSING, mend: str = _MEND) -> Any:
 
 
 def read_object(path: Path, *, missing: str = _MISSING, mend: str = _MEND) -> dict[str, Any]:
-    """The JSON object in a file; as `read_json`.
+    """Reads a JSON file that must contain an object; arguments as `read_json`.
 
     Raises:
-        InputError: the file is missing, cannot be read, or holds something else.
+        InputError: the file does not exist, cannot be read, or contains another type.
     """
     content = read_json(path, missing=missing, mend=mend)
     if not isinstance(content, dict):

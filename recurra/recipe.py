@@ -1,6 +1,6 @@
-"""Recipes: the options of a run, by group, out of a TOML file and back into one.
+"""Recipes: TOML files with the options of a run, by group.
 
-A recipe names its task, its files and whatever options differ from the defaults:
+A recipe names its task, its files, and the options that differ from the defaults:
 
     task = "lm"
     files = ["plays.txt"]
@@ -8,8 +8,8 @@ A recipe names its task, its files and whatever options differ from the defaults
     [network]
     hidden_size = 512
 
-Every run writes the full recipe it used. TOML has no word for nothing; the string "none" stands for it
-where an option may hold nothing.
+Every run writes a recipe with all its options. TOML has no null; the string "none" represents None where an option
+can be None.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _DEFAULT_LENGTH = {*_LENGTHS, "least_steps"}
 
 
 def groups(task: Task) -> dict[str, type]:
-    """The groups of options of a task, by the names of their tables."""
+    """The groups of options of a task, by the names of their TOML tables."""
     return {**task.implementation.options, "training": TrainingOptions}
 
 
 class Recipe(NamedTuple):
-    """What a recipe chooses: files, options (flat where read, by group where written), seeds, a model to start from."""
+    """The content of a recipe; its options are one flat dictionary when read, and grouped when written."""
 
     files: Sequence[Path] = ()
     options: Mapping[str, Any] = MappingProxyType({})
@@ -46,10 +46,11 @@ class Recipe(NamedTuple):
 
 
 def read_recipe(path: str | Path, task: Task) -> Recipe:
-    """The choices in a recipe, its options in one flat dictionary.
+    """Reads a recipe; its options are one flat dictionary.
 
     Raises:
-        InputError: no such file, no TOML, a recipe of another task, or a misspelt table or option.
+        InputError: the file does not exist or is not TOML, is a recipe for another task, or has an unknown table or
+            option.
     """
     path = Path(path)
     content = _read_toml(path)
@@ -75,10 +76,10 @@ def read_recipe(path: str | Path, task: Task) -> Recipe:
 
 
 def write_recipe(path: Path, task: Task, recipe: Recipe) -> None:
-    """Writes the full recipe of a run, one table a group.
+    """Writes the recipe of a run, with one table per group of options.
 
     Raises:
-        OSError: the disk is full or refuses otherwise.
+        OSError: the disk is full or cannot be written.
     """
     import tomli_w
 
@@ -92,41 +93,41 @@ def write_recipe(path: Path, task: Task, recipe: Recipe) -> None:
     replace_file(path, tomli_w.dumps(content).encode())
 
 
-def make_options(task: Task, given: Mapping[str, Any], *, below: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The options of a run by group.
+def make_options(task: Task, chosen: Mapping[str, Any], *, below: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Returns the options of a run by group.
 
     Args:
-        task: whose options and defaults.
-        given: what the user chose, flat.
-        below: what a recipe chose, flat; `given` goes before it.
+        task: the task, which defines options and defaults.
+        chosen: the options that the user set, flat.
+        below: options of lower priority, flat: those of a recipe and of the model to start from.
 
     Raises:
-        InputError: a misspelt option, or a value that cannot be used.
+        InputError: an unknown option, or a value that cannot be used.
     """
     tables = groups(task)
     owner = {name: table for table, kind in tables.items() for name in field_names(kind)}
-    check_names(given, owner, where=f"train {task.name}")
+    check_names(chosen, owner, where=f"train {task.name}")
     flat = dict(task.implementation.training)
-    for layer in (below or {}, given):
-        # A run has one length: one that is chosen takes the place of those chosen less explicitly.
-        if any(layer.get(name) is not None for name in _LENGTHS):
+    for source in (below or {}, chosen):
+        # A run has one length: a length of higher priority replaces every length of lower priority.
+        if any(source.get(name) is not None for name in _LENGTHS):
             flat = {name: value for name, value in flat.items() if name not in _DEFAULT_LENGTH}
-        flat |= layer
-    made = dict[str, Any]()
+        flat |= source
+    options = dict[str, Any]()
     for table, kind in tables.items():
         values = {name: value for name, value in flat.items() if owner[name] == table}
-        made[table] = read_fields(kind, values, where=f"train {task.name}")
-    return made
+        options[table] = read_fields(kind, values, where=f"train {task.name}")
+    return options
 
 
 @contextmanager
 def naming_keys(path: str | Path | None, task: Task, names: Iterable[str]) -> Iterator[None]:
-    """Errors raised within the block name options that came out of a recipe by its file, table and key.
+    """Context in whose errors options from a recipe are named by file, table and key.
 
     Args:
-        path: the recipe; None where there is none.
-        task: of the recipe.
-        names: the options whose values came out of it.
+        path: the recipe; None if there is none.
+        task: the task of the recipe.
+        names: the options whose values are from the recipe.
     """
     try:
         yield
@@ -146,10 +147,10 @@ def naming_keys(path: str | Path | None, task: Task, names: Iterable[str]) -> It
 
 @contextmanager
 def naming_values(options: Mapping[str, Any]) -> Iterator[None]:
-    """Errors raised within the block that quote the value of an option, but name none, name that option first.
+    """Context whose errors start with the name of an option if they quote its value without naming any option.
 
     Args:
-        options: what the user chose, in a recipe or otherwise.
+        options: the options that the user set, in a recipe or otherwise.
     """
     try:
         yield
@@ -163,7 +164,7 @@ def naming_values(options: Mapping[str, Any]) -> Iterator[None]:
         raise
 
 
-# Python's words of messages as TOML has them.
+# Python's constants in messages, as they are written in TOML.
 _TOML = {"None": '"none"', "True": "true", "False": "false"}
 
 

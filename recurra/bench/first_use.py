@@ -24,7 +24,7 @@ class FirstUse:
     shape: Shape
     engine: str
     process: str
-    """"first": compiled code is found only where an earlier run left it in the cache folder; "second": after that."""
+    """"first": compiled code is loaded only if an earlier run stored it in the cache folder; "second": after that."""
     imports: float
     """Seconds of what the first pass imported; importing torch and recurra's layers comes before it and is not here."""
     seconds: float

@@ -1,6 +1,6 @@
-"""A trained model as a folder: weights, what rebuilds the network, the task's own files, scores, a card, a manifest.
+"""A trained model as a folder: weights, configuration, files of the task, scores, a card and a manifest.
 
-Loading runs no code from the folder and checks every field, every name and every shape on the way.
+Loading runs no code from the folder, and checks every field, name and shape.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ FORMAT = 1
 
 
 def save(folder: Path, model: Any, *, metrics: dict[str, Any], summary: str) -> None:
-    """Writes a model into a folder; every file is replaced in one stroke, the weights before their scores.
+    """Writes a model into a folder. Each file is replaced atomically.
 
     Args:
-        folder: made if need be.
+        folder: the folder; created if it does not exist.
         model: a task's model.
-        metrics: its scores and how it was trained, numbers and words.
-        summary: what it was trained on, for the card.
+        metrics: its scores and properties of its training, numbers and strings.
+        summary: what the model was trained on, for the card.
 
     Raises:
-        RecurraError: the disk is full or refuses otherwise; each file is the old or the new one.
+        RecurraError: the disk is full or cannot be written; each file is then either the old or the new one.
     """
     config = {"format": FORMAT, "task": model.name, "model": model.config()}
     parameters = sum(parameter.numel() for parameter in model.network.parameters())
@@ -49,6 +49,8 @@ def save(folder: Path, model: Any, *, metrics: dict[str, Any], summary: str) -> 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         files = model.files()
+        # The manifest first: after a kill it lists every file of the model. The weights before their scores: a reader
+        # never sees the scores of weights that were not saved.
         write_manifest(folder, (CONFIG, WEIGHTS, METRICS, CARD, *files))
         for file, content in files.items():
             replace_file(folder / file, content.encode())
@@ -58,21 +60,21 @@ def save(folder: Path, model: Any, *, metrics: dict[str, Any], summary: str) -> 
         replace_file(folder / CARD, text.encode())
     except OSError as error:
         raise RecurraError(
-            f"{folder}: the model cannot be saved ({error.strerror or error}). What was saved there before is whole: "
-            "make room, then go on with --resume"
+            f"{folder}: the model cannot be saved ({error.strerror or error}). The files saved before are complete. "
+            "Free disk space, then continue with --resume"
         ) from error
 
 
 def load(folder: str | Path, *, cell: Cell | None = None, device: str = "cpu") -> Any:
-    """The model that `save` wrote.
+    """Loads a model that `save` wrote.
 
     Args:
         folder: the bundle.
-        cell: the recurrent cell of a model with a cell of somebody's own.
-        device: where the weights go.
+        cell: the recurrent cell, for a model with a user-defined cell.
+        device: the device of the weights.
 
     Raises:
-        InputError: a file is missing, cut short, edited, or does not fit the others.
+        InputError: a file is missing, damaged, edited, or does not fit the others.
     """
     folder = Path(folder)
     model = from_config(folder, cell=cell)
@@ -82,19 +84,19 @@ def load(folder: str | Path, *, cell: Cell | None = None, device: str = "cpu") -
 
 
 def load_weights_into(model: Any, folder: Path) -> None:
-    """Gives a model the weights that a folder holds.
+    """Loads the weights of a bundle into a model.
 
     Raises:
-        InputError: the weights are missing, damaged, or of another network.
+        InputError: the weights are missing, damaged, or belong to another network.
     """
     load_weights(model.network, folder / WEIGHTS)
 
 
 def from_config(folder: Path, *, cell: Cell | None = None) -> Any:
-    """The model of a bundle with weights still to be loaded.
+    """Builds the model of a bundle, without loading its weights.
 
     Raises:
-        InputError: a file is missing, cut short or edited, or config.json describes more than the weights hold.
+        InputError: a file is missing, damaged or edited, or config.json describes a larger network than the weights.
     """
     content = read_config(folder)
     implementation = TASKS[content["task"]].implementation
@@ -103,16 +105,16 @@ def from_config(folder: Path, *, cell: Cell | None = None) -> Any:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The config.json of a bundle, checked for its own fields.
+    """Reads the config.json of a bundle and checks its fields.
 
     Raises:
-        InputError: the folder is no bundle, or the file was edited or comes from another version.
+        InputError: the folder is not a bundle, or the file was edited or written by another version.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder: expected a model that `recurra train` made")
+        raise InputError(f"{folder}: no such folder: expected the folder of a model that `recurra train` saved")
     settle_for_reading(folder)
     path = folder / CONFIG
-    content = read_object(path, missing=f"{folder} is not a model, or a part of it was lost")
+    content = read_object(path, missing=f"{folder} is not a model, or is incomplete")
     if content.keys() != {"format", "task", "model"} or not isinstance(content["model"], dict):
         raise InputError(f"{path}: its fields are {sorted(content)}, expected format, model and task")
     if content["format"] != FORMAT:
@@ -123,7 +125,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def count_parameters(folder: Path) -> int:
-    """How many numbers the weights of a bundle are.
+    """The number of parameters and buffer elements in a bundle.
 
     Raises:
         InputError: the weights are missing or damaged.
@@ -132,7 +134,7 @@ def count_parameters(folder: Path) -> int:
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """The scores of a bundle.
+    """Reads the scores of a bundle.
 
     Raises:
         InputError: the file is missing or damaged.

@@ -1,4 +1,4 @@
-"""The README.md of a trained model: what it is, what it learned from, how it scores, how to use it."""
+"""The README.md of a trained model: its kind, its training data, its scores and how to use it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def card(
     *, title: str, name: str, summary: str, metrics: dict[str, Any], parameters: int, usage: str, loss_per: str
 ) -> str:
     """The card as Markdown."""
-    rows = "\n".join(f"| {name.replace('_', ' ')} | {_shown(value)} |" for name, value in metrics.items())
+    rows = "\n".join(f"| {name.replace('_', ' ')} | {_format(value)} |" for name, value in metrics.items())
     return (
         f"# {name}\n\n"
         f"A {title} with {parameters:,} parameters, trained with recurra on {summary}.\n\n"
@@ -21,7 +21,7 @@ def card(
     )
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     return (
         short_figure(value, grouped=True)
         if isinstance(value, float)

@@ -1,4 +1,4 @@
-"""The folder of a model while it is made: whether it is free, who may write in it, where a run's files go."""
+"""The output folder of a run: whether it is free, its lock, and the place of the run's files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from recurra.bundle.bundle import read_config
 from recurra.bundle.lock import check_unlocked, locked
-from recurra.bundle.names import CHECKPOINT, RECIPE, TRAINING, came_to_nothing, has_begun, is_run
+from recurra.bundle.names import CHECKPOINT, RECIPE, TRAINING, has_begun, is_abandoned, is_run
 from recurra.bundle.replacement import (
     begun_place,
     discard,
@@ -25,12 +25,10 @@ from recurra.errors import InputError, RecurraError
 
 
 def check_free(out: Path, *, overwrite: bool) -> None:
-    """Refuses a folder with a model that is not to be overwritten, and one with anything of somebody else's.
-
-    Changes nothing.
+    """Refuses a folder with other files, and without `overwrite` one with a model; changes nothing.
 
     Raises:
-        InputError: the folder is not free, or a run is writing in it.
+        InputError: the folder is not free, or a run is writing to it.
     """
     if not out.exists():
         return
@@ -43,40 +41,40 @@ def check_free(out: Path, *, overwrite: bool) -> None:
 
 def _check_content(out: Path, *, overwrite: bool) -> None:
     try:
-        free = not any(out.iterdir()) or came_to_nothing(out)
+        free = not any(out.iterdir()) or is_abandoned(out)
     except OSError as error:
-        raise InputError(f"{out}: cannot be read ({error.strerror}). Give another folder") from None
+        raise InputError(f"{out}: cannot be read ({error.strerror}). Choose another folder") from None
     if free:
         return
-    if not _is_ours(out):
-        raise InputError(f"{out}: is not empty and holds no model. Give an empty or a new folder")
+    if not _is_from_recurra(out):
+        raise InputError(f"{out}: is not empty and holds no model. Choose an empty or a new folder")
     if not overwrite:
         what = "a model or a run"
         if begun_place(out) != out:
-            what = "a model and an interrupted run that was to replace it"
+            what = "a model and an interrupted run that would replace it"
         raise InputError(
-            f"{out}: holds {what}. Give another folder, go on with an interrupted run by --resume, or "
-            "replace it by --overwrite"
+            f"{out}: holds {what}. Choose another folder, continue an interrupted run with --resume, or "
+            "replace the model with --overwrite"
         )
 
 
 @contextlib.contextmanager
 def making(out: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Holds a folder for a new run, and yields where the run's files go: the folder, or one inside it.
+    """Context that locks a folder for a new run; yields the folder for the run's files: this one, or one inside it.
 
-    An older model stays until the block ends without an error, and is replaced then. A run that fails or is interrupted
-    before its first checkpoint, or that cannot be as was asked, leaves nothing; one that had begun can be resumed.
+    An older model stays until the block ends without an error, and is then replaced. A run that fails or is interrupted
+    before its first checkpoint, or raises an InputError, leaves no files; after its first checkpoint it can be resumed.
 
     Raises:
-        InputError: the folder is not free, or a run is writing in it; nothing was changed.
-        RecurraError: the disk is full or refuses otherwise.
+        InputError: the folder is not free, or a run is writing to it; nothing was changed.
+        RecurraError: the disk is full or cannot be written.
     """
     check_free(out, overwrite=overwrite)
-    made = _make(out)
+    created = _create(out)
     try:
         with locked(out):
-            _check_content(out, overwrite=overwrite)  # once more: it may have changed until it was locked
-            place = _begin(out)
+            _check_content(out, overwrite=overwrite)  # again: another process may have written before it was locked
+            place = _prepare_place(out)
             try:
                 yield place
             except BaseException as error:
@@ -89,7 +87,7 @@ def making(out: Path, *, overwrite: bool) -> Iterator[Path]:
                 raise
             _complete(out, place)
     except BaseException:
-        for folder in made:
+        for folder in created:
             with contextlib.suppress(OSError):
                 folder.rmdir()
         raise
@@ -97,12 +95,12 @@ def making(out: Path, *, overwrite: bool) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def resuming(out: Path) -> Iterator[Path]:
-    """Holds a folder for the run in it that goes on, and yields where the run's files are.
+    """Context that locks a folder to continue the run in it; yields the folder of the run's files.
 
-    An older model that the run is to replace is replaced when the block ends without an error.
+    If the run replaces an older model, the replacement takes place when the block ends without an error.
 
     Raises:
-        InputError: there is no run, another process is writing in the folder, or it cannot be written to.
+        InputError: there is no run, another process is writing to the folder, or it cannot be written to.
     """
     check_resumable(out)
     with locked(out):
@@ -116,10 +114,10 @@ def resuming(out: Path) -> Iterator[Path]:
 
 
 def check_resumable(out: Path) -> None:
-    """Refuses a folder without a run that could go on; changes nothing.
+    """Refuses a folder without a run that can be continued; changes nothing.
 
     Raises:
-        InputError: there is no run, or another process is writing in the folder.
+        InputError: there is no run, or another process is writing to the folder.
     """
     if out.is_dir():
         _check_outermost(out)
@@ -135,24 +133,24 @@ def check_has_checkpoint(place: Path) -> None:
     """Refuses a run without a checkpoint.
 
     Raises:
-        InputError: there is none.
+        InputError: the checkpoint does not exist.
     """
     if not (place / TRAINING / CHECKPOINT).exists():
         raise InputError(
             f"{place}: no {TRAINING}/{CHECKPOINT} here, so nothing to resume. Train without --resume; "
-            "a model whose training/ was deleted can be a start by --init-from"
+            "to start from the weights of a model whose training/ was deleted, use --init-from"
         )
 
 
 def _check_outermost(out: Path) -> None:
     if is_replacement(out):
         raise InputError(
-            f"{out}: is the run that is to replace the model in {out.parent}: name {out.parent}, or copy the folder"
+            f"{out}: is a run that will replace the model in {out.parent}. Name {out.parent}, or copy the folder"
         )
 
 
-def _is_ours(out: Path) -> bool:
-    """Whether a folder holds a model or a run of recurra's, by what the files say and not by their names."""
+def _is_from_recurra(out: Path) -> bool:
+    """Whether a folder holds a model or a run of recurra, by the content of its files rather than by their names."""
     if is_unsettled(out) or begun_place(out) != out:
         return True
     with contextlib.suppress(InputError):
@@ -161,21 +159,21 @@ def _is_ours(out: Path) -> bool:
     return is_run(out)
 
 
-def _make(out: Path) -> list[Path]:
-    """Makes a folder and those above it; which of them were made, the innermost first."""
-    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+def _create(out: Path) -> list[Path]:
+    """Creates a folder and its parents; returns those that did not exist, the innermost first."""
+    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{out}: cannot be made ({error.strerror}). Give a folder that can be written to") from error
-    return made
+        raise InputError(f"{out}: cannot be created ({error.strerror}). Choose a writable folder") from error
+    return missing
 
 
-def _begin(out: Path) -> Path:
-    """Where the files of a new run go."""
+def _prepare_place(out: Path) -> Path:
+    """Returns the folder for the files of a new run, created if necessary."""
     try:
         settle(out)
-        if came_to_nothing(out):
+        if is_abandoned(out):
             return out
         place = new_place(out)
         place.mkdir()
@@ -185,7 +183,7 @@ def _begin(out: Path) -> Path:
 
 
 def _remove(out: Path, place: Path) -> None:
-    """Removes a run that came to nothing; what cannot be removed now does no harm later."""
+    """Removes a run without a checkpoint. Files that cannot be removed now do no harm later."""
     with contextlib.suppress(OSError):
         if place == out:
             remove_own(out)
@@ -194,6 +192,7 @@ def _remove(out: Path, place: Path) -> None:
 
 
 def _complete(out: Path, place: Path) -> None:
+    """Replaces the older model by the complete run in `place`, if there is an older model."""
     if place == out:
         return
     try:
@@ -201,6 +200,6 @@ def _complete(out: Path, place: Path) -> None:
     except OSError as error:
         raise RecurraError(
             f"{out}: the new model is complete, but the older one could not be replaced ({error.strerror or error}). "
-            f"The next command that reads {out} finishes that"
+            f"The next command that reads {out} completes the replacement"
         ) from error
     discard(out)

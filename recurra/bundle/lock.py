@@ -1,7 +1,7 @@
-"""The lock of a folder in which a run writes: one run at a time, and none is left behind by a process that ended.
+"""The lock of the folder that a run writes to: one run at a time, and no lock remains when its process has ended.
 
-The operating system holds the lock (`flock`) for the process that opened the file, so that it vanishes with the
-process, after kill -9 too. The file names the process and its computer for the message to others.
+The operating system holds the lock (`flock`) for the process that opened the file, and releases it when the process
+ends, also after kill -9. The file contains the process number and the host, for the error message of other processes.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from recurra.errors import InputError
 
 LOCK = ".recurra.lock"
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
-_UNSIGNED = 1.0  # seconds that who has just taken the lock may need to write its name into the file
+_UNSIGNED = 1.0  # seconds between taking the lock and writing the process number to the file, at most
 
 
 def check_unlocked(folder: Path) -> None:
-    """Refuses a folder in which a run is writing; changes nothing.
+    """Refuses a folder that a run is writing to; changes nothing.
 
     Raises:
-        InputError: another process holds the lock, with its number.
+        InputError: another process holds the lock; the message contains its number.
     """
     with contextlib.suppress(OSError):
         handle = os.open(folder / LOCK, os.O_RDWR)
@@ -40,21 +40,22 @@ def check_unlocked(folder: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Holds the lock of a folder, which must exist; the file of the lock is removed on leaving.
+    """Context that holds the lock of an existing folder; the lock file is removed on exit.
 
     Raises:
-        InputError: another process holds it, with its number, or the folder cannot be written to.
+        InputError: another process holds the lock, or the folder cannot be written to.
     """
     handle = _open(folder)
     try:
-        _sign(handle)
+        _write_holder(handle)
         yield
     finally:
-        # Removed while it is held: who opened it meanwhile sees that it is no longer the file of this name.
+        # Removed before it is unlocked: a process that opened it meanwhile detects that the path has another file.
+        # In the other order it could lock the file just before its removal, and a third process a new file.
         with contextlib.suppress(OSError):
             os.unlink(folder / LOCK)
         with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_UN)  # also for processes that inherited it
+            fcntl.flock(handle, fcntl.LOCK_UN)  # explicitly, because child processes may have inherited the descriptor
         os.close(handle)
 
 
@@ -65,11 +66,12 @@ def _open(folder: Path) -> int:
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise InputError(
-                f"{folder}: cannot be written to ({error.strerror}). Make it writable or make room, or copy it away"
+                f"{folder}: cannot be written to ({error.strerror}). Make it writable, free disk space, or copy it "
+                "to another disk"
             ) from error
         try:
             _take(handle, folder)
-            if _is_still(path, handle):
+            if _is_current(path, handle):
                 return handle
         except BaseException:
             os.close(handle)
@@ -81,53 +83,54 @@ def _take(handle: int, folder: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise _held(folder, _holder(handle)) from None
+        raise _locked_error(folder, _wait_for_holder(handle)) from None
     except OSError as error:
         if error.errno not in _NO_LOCKS:
-            raise InputError(f"{folder}: cannot be locked ({error.strerror}). Give a folder on another disk") from error
-        # A network disk without locks: what the file says is all there is.
+            raise InputError(f"{folder}: cannot be locked ({error.strerror}). Choose another disk") from error
+        # A network disk without locks: the content of the file is the only information.
         holder = _read(handle)
         if holder and (holder["host"] != socket.gethostname() or _is_alive(holder)):
-            raise _held(folder, holder) from None
+            raise _locked_error(folder, holder) from None
 
 
-def _held(folder: Path, holder: dict[str, Any]) -> InputError:
-    who, away = "another process", ""
+def _locked_error(folder: Path, holder: dict[str, Any]) -> InputError:
+    who, remedy = "another process", ""
     if holder:
         who = f"process {holder['process']}"
         if holder["host"] != socket.gethostname():
             who += f" on {holder['host']}"
-            away = f", or delete {folder / LOCK} if that process has ended"
-    return InputError(f"{folder}: {who} is training in it. Wait until that has ended or give another folder{away}")
+            remedy = f", or delete {folder / LOCK} if that process has ended"
+    return InputError(f"{folder}: {who} is training in it. Wait until it has ended, or choose another folder{remedy}")
 
 
-def _holder(handle: int) -> dict[str, Any]:
-    """Who holds the lock; empty where the file does not say so."""
-    waited_until = time.monotonic() + _UNSIGNED
+def _wait_for_holder(handle: int) -> dict[str, Any]:
+    """The process and host that hold the lock; empty if the file does not contain them within `_UNSIGNED`."""
+    deadline = time.monotonic() + _UNSIGNED
     while True:
         holder = _read(handle)
         if holder and (holder["host"] != socket.gethostname() or _is_alive(holder)):
             return holder
-        if time.monotonic() > waited_until:
+        if time.monotonic() > deadline:
             return {}
         time.sleep(0.02)
 
 
-def _sign(handle: int) -> None:
+def _write_holder(handle: int) -> None:
     content = json.dumps({"process": os.getpid(), "host": socket.gethostname()}).encode()
-    # A full disk takes no name; the lock holds without it.
+    # On a full disk the content is not written; the lock is effective without it.
     with contextlib.suppress(OSError):
         os.ftruncate(handle, 0)
         os.pwrite(handle, content, 0)
 
 
 def _read(handle: int) -> dict[str, Any]:
+    """The content of the lock file; empty if it is not valid."""
     try:
         content = json.loads(os.pread(handle, 4096, 0))
     except (OSError, ValueError):
         return {}
-    whole = isinstance(content, dict) and type(content.get("process")) is int and isinstance(content.get("host"), str)
-    return content if whole else {}
+    valid = isinstance(content, dict) and type(content.get("process")) is int and isinstance(content.get("host"), str)
+    return content if valid else {}
 
 
 def _is_alive(holder: dict[str, Any]) -> bool:
@@ -140,11 +143,11 @@ def _is_alive(holder: dict[str, Any]) -> bool:
     return True
 
 
-def _is_still(path: Path, handle: int) -> bool:
-    """Whether the file that is locked is the one of this name: its last holder may have removed it."""
+def _is_current(path: Path, handle: int) -> bool:
+    """Whether the path still names the locked file, which its last holder may have removed."""
     try:
-        there = os.stat(path)
+        present = os.stat(path)
     except OSError:
         return False
-    here = os.fstat(handle)
-    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+    opened = os.fstat(handle)
+    return (present.st_dev, present.st_ino) == (opened.st_dev, opened.st_ino)

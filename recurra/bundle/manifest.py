@@ -1,6 +1,6 @@
-"""manifest.json: the names of the files that a saved model consists of, so that they can be replaced as a whole.
+"""manifest.json: the names of the files of a saved model, so that they can be replaced together.
 
-Names alone: a size or a digest would be wrong as soon as somebody edits the card, and the weights have their own.
+Only names: sizes or checksums would be wrong after an edit of the card, and the weights contain their own checksum.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ FORMAT = 1
 
 
 def write_manifest(folder: Path, names: Iterable[str]) -> None:
-    """Writes the names of a model's files, those of an earlier manifest included.
+    """Writes the names of a model's files, and keeps those of an earlier manifest.
 
-    Call it before the files are written: after a kill, every file of the model is listed.
+    Call it before the files are written, so that after a kill every file of the model is listed.
 
     Raises:
-        OSError: the disk is full or refuses otherwise.
+        OSError: the disk is full or cannot be written.
     """
     before = read_manifest(folder) or []
     files = sorted({*names, *before})
-    if files == before:  # each save of a run lists the same
+    if files == before:  # every save of a run after the first
         return
     replace_file(folder / MANIFEST, to_json({"format": FORMAT, "files": files}))
 
 
 def read_manifest(folder: Path) -> list[str] | None:
-    """The names in a folder's manifest; None where there is none that can be read.
+    """The names in a folder's manifest; None if it does not exist or cannot be read.
 
-    Only plain names of files count: a manifest must not name a file outside its folder, or a folder.
+    Only plain file names are returned: an edited manifest could name files outside the folder, which would be removed.
     """
     try:
         names = read_object(folder / MANIFEST).get("files")

@@ -1,14 +1,15 @@
-"""How an older model makes room for a newer one: only when that is complete, and a kill at any moment loses neither.
+"""Replacing an older model by a newer one, only when that is complete; a kill at any moment loses neither.
 
-While a new run trains, the older model stays where it is and the run's files, its best model so far among them, lie in
-a folder inside:
+While a new run trains, the older model stays in its folder, and the run's files, its best model so far included, are in
+a folder inside it:
 
-    .new-1/      the run; numbers count up, and the highest with a checkpoint is the one that `--resume` goes on with
-    .replacing/  `.new-1` renamed, which decides it: the run is complete, the older model is being removed
-    .placing/    `.replacing` renamed: the older model is gone, the entries move up one after the other
+    .new-1/      the run; numbers increase, and `--resume` continues the highest with a checkpoint
+    .replacing/  `.new-1` renamed, the decisive step: the run is complete, the older model is being removed
+    .placing/    `.replacing` renamed: the older model has been removed, the entries are moved up one by one
 
-`settle` goes on from whichever of these a kill left behind, and may itself be killed at any moment. `.replaced` is
-where earlier versions of recurra put the older model while the newer one trained in its place; it is put back.
+`settle` continues from whichever of these a kill left, and can itself be killed at any moment: each step is one rename,
+or can be repeated. In `.replaced`, earlier versions of recurra kept the older model while the newer one trained in its
+place; it is moved back.
 """
 
 from __future__ import annotations
@@ -18,52 +19,53 @@ import time
 from pathlib import Path
 
 from recurra.bundle.lock import locked
-from recurra.bundle.names import CONFIG, TRASH, has_begun, is_run, own
+from recurra.bundle.names import CONFIG, TRASH, has_begun, is_run, own_entries
 from recurra.errors import InputError, RecurraError
 from recurra.files import sync_folder
 
 _NEW, _REPLACING, _PLACING = ".new-", ".replacing", ".placing"
-_REPLACED, _MOVING = ".replaced", ".moving"  # of earlier versions, and on the way from there
-_PATIENCE = 10.0  # seconds to wait for another process that is just putting a new model in place
+_REPLACED, _MOVING = ".replaced", ".moving"  # of earlier versions, and for the conversion from them
+_PATIENCE = 10.0  # seconds to wait for another process that is moving a new model into place
 
 
 def new_place(folder: Path) -> Path:
-    """Where the files of a new run go while an older model stays: a folder that does not exist yet."""
+    """The folder for the files of a new run while an older model stays; it does not exist yet."""
     return folder / f"{_NEW}{max(map(_number, _places(folder)), default=0) + 1}"
 
 
 def begun_place(folder: Path) -> Path:
-    """Where the run lies that `--resume` goes on with: the newest one inside that has a checkpoint, or the folder."""
+    """The folder of the run that `--resume` continues: the newest one inside that has a checkpoint, or the folder."""
     begun = [place for place in _places(folder) if has_begun(place)]
     return max(begun, key=_number, default=folder)
 
 
 def is_replacement(folder: Path) -> bool:
-    """Whether a folder is one that a run has inside another while the older model stays."""
+    """Whether a folder is that of a run which will replace the model in the folder above."""
     return _is_place(folder) and is_run(folder)
 
 
 def is_unsettled(folder: Path) -> bool:
-    """Whether a kill came between two steps of a replacement."""
+    """Whether a replacement was killed between two steps."""
     return any((folder / name).is_dir() for name in (_REPLACING, _PLACING, _REPLACED, _MOVING))
 
 
 def promote(folder: Path, place: Path) -> None:
-    """Puts the complete run of `place` where the older model is.
+    """Replaces the older model by the complete run in `place`.
 
     Raises:
-        OSError: the disk refuses; the older model is whole, or `settle` goes on from there.
+        OSError: the disk cannot be written; the older model is complete, or `settle` can continue.
     """
     place.rename(folder / _REPLACING)
+    # On the disk before any file of the older model is removed: after a power failure `settle` must find it.
     sync_folder(folder)
     settle(folder)
 
 
 def settle(folder: Path) -> None:
-    """Ends a replacement that was cut off; call it with the lock held.
+    """Completes an interrupted replacement; the caller must hold the lock.
 
     Raises:
-        OSError: the disk refuses; called again, it goes on.
+        OSError: the disk cannot be written; a further call continues.
     """
     if (folder / _PLACING).is_dir():
         _move_up(folder)
@@ -78,13 +80,13 @@ def settle(folder: Path) -> None:
 
 
 def settle_for_reading(folder: Path) -> None:
-    """Ends a replacement that a kill cut off, before the model of a folder is read.
+    """Completes a killed replacement before the model of a folder is read.
 
     Raises:
-        InputError: another process is still replacing it, or the folder cannot be written to.
-        RecurraError: the disk refuses.
+        InputError: another process is still replacing the model, or the folder cannot be written to.
+        RecurraError: the disk cannot be written.
     """
-    until = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _PATIENCE
     while _hides_the_model(folder):
         try:
             with locked(folder):
@@ -92,42 +94,42 @@ def settle_for_reading(folder: Path) -> None:
         except OSError as error:
             raise unwritable(folder, error) from error
         except InputError:
-            if time.monotonic() > until or not _hides_the_model(folder):
+            if time.monotonic() > deadline or not _hides_the_model(folder):
                 raise
             time.sleep(0.05)
 
 
 def unwritable(folder: Path, error: OSError) -> RecurraError:
-    """The error for a folder that the system refuses to write in."""
+    """The error for a folder that cannot be written to."""
     return RecurraError(
-        f"{error.filename or folder}: cannot be written ({error.strerror or error}). Make room or make it "
-        "writable, then repeat"
+        f"{error.filename or folder}: cannot be written ({error.strerror or error}). Free disk space or make it "
+        "writable, then repeat the command"
     )
 
 
 def discard(folder: Path, *, but: Path | None = None) -> None:
-    """Removes the runs inside that were not completed, save one; errors are left to the next call."""
+    """Removes the incomplete runs inside a folder except `but`; errors are ignored, a later call removes the rest."""
     for place in _places(folder):
         if place != but:
             shutil.rmtree(place, ignore_errors=True)
 
 
 def model_name(folder: Path) -> str:
-    """The name of a model: that of its folder, or of the folder it will be in once it is complete."""
+    """The name of a model: that of its folder, or of the folder in which it will replace an older model."""
     folder = folder.resolve()
     return folder.parent.name if _is_place(folder) else folder.name
 
 
 def remove_own(folder: Path) -> None:
-    """Removes a model and a run from a folder, and nothing else.
+    """Removes a model and its run from a folder, and no other files.
 
     Raises:
-        OSError: the disk refuses.
+        OSError: the disk cannot be written.
     """
     trash = folder / TRASH
     if trash.is_dir():
         shutil.rmtree(trash)
-    entries = own(folder)
+    entries = own_entries(folder)
     if entries:
         trash.mkdir()
         for path in entries:
@@ -136,13 +138,15 @@ def remove_own(folder: Path) -> None:
 
 
 def _move_up(folder: Path) -> None:
+    """Moves the entries of the new model from `.placing` into the folder."""
     for path in sorted((folder / _PLACING).iterdir()):
         try:
             path.rename(folder / path.name)
         except OSError as error:
             if (folder / path.name).exists():
                 raise InputError(
-                    f"{folder / path.name}: is in the way of the new model's. Move it elsewhere, then repeat"
+                    f"{folder / path.name}: prevents the new model from being moved here. Move it elsewhere, then "
+                    "repeat the command"
                 ) from error
             raise
     (folder / _PLACING).rmdir()
@@ -150,16 +154,16 @@ def _move_up(folder: Path) -> None:
 
 
 def _move_aside(folder: Path) -> None:
-    """Moves the newer run of an earlier version to where this one has it."""
+    """Moves the newer run of an earlier version to the folder where this version expects it."""
     (folder / _MOVING).mkdir(exist_ok=True)
-    for path in own(folder):
+    for path in own_entries(folder):
         path.rename(folder / _MOVING / path.name)
     (folder / _MOVING).rename(new_place(folder))
     sync_folder(folder)
 
 
 def _hides_the_model(folder: Path) -> bool:
-    """Whether what was left unsettled is the model of a folder; earlier versions' runs may wait for `--resume`."""
+    """Whether the model of a folder is in an unfinished replacement; runs of earlier versions may stay there."""
     newer = any((folder / name).is_dir() for name in (_REPLACING, _PLACING, _MOVING))
     return newer or ((folder / _REPLACED).is_dir() and not (folder / CONFIG).exists() and not has_begun(folder))
 

@@ -1,4 +1,4 @@
-"""Whether a network can be the one whose weights a file holds, asked before memory or time goes into building it."""
+"""Compares the size of a network with a file of weights, before memory or time is spent on building the network."""
 
 from __future__ import annotations
 
@@ -17,55 +17,56 @@ from recurra.errors import InputError
 
 
 class _TooLarge(Exception):
-    """The network that is being built has more numbers than the file."""
+    """The network under construction has more elements than the file."""
 
 
 @contextmanager
 def no_larger_than(path: Path, network: Any) -> Iterator[None]:
-    """Inside, a network with more numbers than the file of weights is refused before it is filled.
+    """Context in which a network with more elements than the file of weights is refused before it is initialised.
 
-    Parameters are counted as modules register them: their memory is not touched by then. Building the network on the
-    meta device first would do too, but the first random number there costs 1.7 s of imports.
+    Parameters are counted when modules register them, at which point their memory has not been touched. Building the
+    network on the meta device first would also work, but the first random number there costs 1.7 s of imports.
 
     Args:
-        path: the safetensors file, of which the header alone is read.
+        path: the safetensors file; only its header is read.
         network: the options of the network in config.json, not yet checked.
 
     Raises:
         InputError: the file is missing or damaged, or the network is larger.
     """
-    tensors, numbers = _counted(path)
-    refused = InputError(
+    tensors, numbers = _count(path)
+    too_large = InputError(
         f"{path}: holds {numbers:,} numbers in {tensors} tensors, but config.json describes more. Restore both files"
     )
     layers = network.get("num_layers") if isinstance(network, dict) else None
     if isinstance(layers, int) and layers > tensors:
-        raise refused
+        raise too_large
     handle = register_module_parameter_registration_hook(_counter(numbers))
     try:
         yield
     except (_TooLarge, MemoryError):
-        raise refused from None
+        raise too_large from None
     except InputError:
         raise
     except (RuntimeError, TypeError, OverflowError) as error:
-        # A size beyond what torch can hold at all: more bytes than there is memory, more than 64 bits.
+        # A size that torch cannot represent or allocate: more than 64 bits, or more bytes than there is memory.
         if any(word in str(error).lower() for word in ("alloc", "overflow", "memory", "int64", "too large")):
-            raise refused from error
+            raise too_large from error
         raise
     finally:
         handle.remove()
 
 
 def _counter(most: int) -> Any:
-    seen: dict[int, nn.Parameter] = {}  # kept, so that no other parameter gets the id of one that is gone
+    """A hook that raises `_TooLarge` when this thread has registered parameters with more than `most` elements."""
+    seen: dict[int, nn.Parameter] = {}  # keeps the parameters alive, so that no id is reused
     thread, total = threading.get_ident(), 0
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
         nonlocal total
         if parameter is None or threading.get_ident() != thread:
             return
-        if id(parameter) not in seen:  # a tied one is registered twice
+        if id(parameter) not in seen:  # a tied parameter is registered twice
             seen[id(parameter)] = parameter
             total += parameter.numel()
         if total > most:
@@ -74,12 +75,13 @@ def _counter(most: int) -> Any:
     return count
 
 
-def _counted(path: Path) -> tuple[int, int]:
+def _count(path: Path) -> tuple[int, int]:
+    """The number of tensors in a file, and of their elements."""
     try:
         with safe_open(path, framework="pt") as file:
             shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file: {path.parent} is not a model, or a part of it was lost") from None
+        raise InputError(f"{path}: no such file: {path.parent} is not a model, or is incomplete") from None
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: damaged or cut short ({error}). Restore the file, or train again") from None
     return len(shapes), sum(map(math.prod, shapes))

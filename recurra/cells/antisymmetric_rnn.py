@@ -20,7 +20,7 @@ from recurra.errors import InputError
 
 @dataclass(frozen=True)
 class AntisymmetricRNN(Cell):
-    """A stable ODE, integrated by Euler's method.
+    """A stable ODE, solved by Euler steps.
 
         h_t = h_{t-1} + ε tanh(x_h + (V - Vᵀ - γ I) h_{t-1} + b_hh)
 

@@ -243,7 +243,7 @@ def run_watched(
         if not any(error.obj is part for part in (x, recurrence, s, p)):
             raise
         others = nearest(error.name or "", {*cell.gates, *cell.states, *cell.vectors})
-        raise InputError(f"{name}.step reads {error.name!r}, which it does not name. {others}") from error
+        raise InputError(f"{name}.step reads {error.name!r}, which the class does not declare. {others}") from error
     _check_step_result(cell, result)
     second_phase = tuple(gate for gate in cell.recurrent if gate in products)
     normalised = tuple(state for state in cell.states if state in norms)

@@ -1,4 +1,4 @@
-"""Long short-term memory with one gate that keeps and lets in."""
+"""Long short-term memory with one gate for input and forgetting."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from recurra.cells.table import ALIASES, CELLS, cell_name, find_cell, option_nam
 
 NOTATION = (
     "x_i is gate i of W_ih x_t + b_ih, u_i gate i of W_hh h_{t-1} + b_hh, and u_n(v) gate n of W_hh v + b_hh. "
-    "Products of letters are elementwise, σ(a) = 1 / (1 + exp(-a)), and every state begins at 0."
+    "Products of letters are elementwise, σ(a) = 1 / (1 + exp(-a)), and every state is initially 0."
 )
 _SIZE = 512
 
@@ -131,14 +131,14 @@ _HEAD = f"""# Cells
 
 <!-- Generated: `recurra cells --markdown > docs/cells.md`. Change the docstrings in recurra/cells instead. -->
 
-Every cell of `recurra cells`, by its equations.
+The equations of every cell of `recurra cells`.
 {textwrap.fill(NOTATION, 120)}
 
-Gates are listed in the order of their row blocks in `weight_ih_l0`, the recurrent ones in that of `weight_hh_l0`; where
-torch has the cell it is torch's order, and state dicts load both ways. Parameters are those of one layer in one
-direction with both biases, for I features and H units; vectors are per-unit parameters `vector_NAME_l0`. Options are
-fields of the cell: `recurra.find_cell("slstm", forget="exp")`. Engine `unroll` is the reference and runs everything;
-`native` is torch.nn's own kernel. `recurra cells NAME` prints one of these sections, and
-[Adding a cell](adding_a_cell.md) shows how to write another. Case does not count in a name, and `-` is `_`.
-{textwrap.fill(f"Further names: {aliases()}.", 120)}
+Gates are listed in the order of their row blocks in `weight_ih_l0`, the recurrent ones in that of `weight_hh_l0`. If
+torch has the cell, the order is torch's, and state dicts load in both directions. Parameters are those of one layer in
+one direction with both biases, for I features and H units; vectors are per-unit parameters `vector_NAME_l0`. Options
+are fields of the cell: `recurra.find_cell("slstm", forget="exp")`. Engine `unroll` is the reference and runs every
+cell; `native` is torch.nn's own kernel. `recurra cells NAME` prints one of these sections, and [Adding a
+cell](adding_a_cell.md) shows how to write another. Names are case-insensitive, and `-` is equivalent to `_`.
+{textwrap.fill(f"Aliases: {aliases()}.", 120)}
 """

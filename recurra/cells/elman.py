@@ -16,7 +16,7 @@ class Elman(Cell):
 
         h_t = f(x_h + u_h)
 
-    torch's `nn.RNN`, where f is tanh or relu; here any function.
+    f is tanh or relu in torch's `nn.RNN`, and any function here.
 
     Args:
         activation: the name of f or a function itself, elementwise.

@@ -22,8 +22,8 @@ class GRU(Cell):
         n = tanh(x_n + r u_n)
         h_t = (1 - z) n + z h_{t-1}
 
-    The reset gate acts after the recurrent product, as in torch's `nn.GRU`, whose order of gates this is, r z n; the
-    first GRU, reset before the product, is `cho_gru`. z weighs the old state, as in eq. 7 of the paper.
+    The reset gate acts after the recurrent product, as in torch's `nn.GRU`, with the same order of gates, r z n; the
+    original GRU, with the reset before the product, is `cho_gru`. z weighs the old state, as in eq. 7 of the paper.
 
     Args:
         activation: the name of the function of n, here tanh, or a function itself, elementwise.

@@ -44,14 +44,18 @@ class Initialisation:
 
     def __post_init__(self) -> None:
         if self.recurrent not in RECURRENT:
-            raise InputError(f"recurrent={self.recurrent!r} is no initialisation. {nearest(self.recurrent, RECURRENT)}")
+            raise InputError(
+                f"recurrent={self.recurrent!r} is not an initialisation. {nearest(self.recurrent, RECURRENT)}"
+            )
         if self.input not in ("torch", "xavier"):
-            raise InputError(f"input={self.input!r} is no initialisation. {nearest(self.input, ('torch', 'xavier'))}")
+            raise InputError(
+                f"input={self.input!r} is not an initialisation. {nearest(self.input, ('torch', 'xavier'))}"
+            )
         if self.recurrent == "normal" and self.variance is None:
             raise InputError("recurrent='normal' needs a variance (init_variance), such as 2; got variance=None")
         if self.recurrent != "normal" and self.variance is not None:
             raise InputError(
-                f"recurrent={self.recurrent!r} with variance={self.variance}: it belongs to recurrent='normal'"
+                f"recurrent={self.recurrent!r} with variance={self.variance}: it applies only to recurrent='normal'"
             )
         if self.variance is not None and not 0 < self.variance < math.inf:
             raise InputError(f"variance={self.variance} must be above 0 and finite: W_hh ~ N(0, variance/H)")
@@ -60,7 +64,7 @@ class Initialisation:
         if self.chrono is not None and self.chrono < 3:
             raise InputError(f"chrono={self.chrono} must be 3 steps or more: b_f ~ log U(1, chrono - 1)")
         if self.chrono is not None and self.forget_bias is not None:
-            raise InputError("forget_bias and chrono both set the forget gate's bias: give one of them")
+            raise InputError("forget_bias and chrono both set the forget gate's bias: choose one of them")
 
 
 def initialise(
@@ -74,7 +78,7 @@ def initialise(
 ) -> None:
     """Fills `weights` in place, in the order of torch.nn's draws; without a generator from torch's global one."""
     if how.recurrent != "torch" and not recurrent:
-        raise InputError(f"recurrent={how.recurrent!r} is about W_hh, which this cell has not: no gate is recurrent")
+        raise InputError(f"recurrent={how.recurrent!r} initialises W_hh, which this cell lacks: no gate is recurrent")
     hidden = weights.ih.shape[0] // len(gates)
     bound = 1 / math.sqrt(hidden) if hidden else 0.0  # torch.nn's cells may have 0 units
     with torch.no_grad():

@@ -25,7 +25,7 @@ class LSTM(Cell):
         h_t = o tanh(c_t)
 
     With forget gate and without peepholes, the gates in the order of torch's `nn.LSTM`, i f g o (Keras and others call
-    g the candidate and order them i f c o). The forget bias is what the initialisation makes it; torch's is near 0.
+    g the candidate c, in the same place: i f c o). The initialisation sets the forget bias; torch's is near 0.
 
     Args:
         activation: the name of the function of g and of c_t, here tanh, or a function itself, elementwise.

@@ -15,13 +15,13 @@ from recurra.cells.state import Gates, State
 
 @dataclass(frozen=True)
 class MinGRU(Cell):
-    """A GRU whose gates read only the input.
+    """A GRU whose gates do not read h.
 
         z = σ(x_z)
         n = x_n
         h_t = (1 - z) h_{t-1} + z n
 
-    The plain sequential form of the paper, not the one in the logarithm that a parallel scan needs:
+    The sequential form of the paper, not the logarithmic one for a parallel scan:
     n is linear and h may have either sign. z weighs the new state (in a GRU it weighs the old): a forget bias of b
     begins with b_z = -b. The gates in the order z n; no gate is recurrent, so W_hh has no rows.
 

@@ -15,14 +15,14 @@ from recurra.cells.state import Gates, State
 
 @dataclass(frozen=True)
 class MinLSTM(Cell):
-    """An LSTM whose gates read only the input.
+    """An LSTM whose gates do not read h.
 
         f, i = σ(x_f), σ(x_i)
         f', i' = f / (f + i), i / (f + i)
         n = x_n
         h_t = f' h_{t-1} + i' n
 
-    The plain sequential form of the paper, not the one in the logarithm that a parallel scan needs:
+    The sequential form of the paper, not the logarithmic one for a parallel scan:
     n is linear and h may have either sign. The two gates sum to 1, so that the scale of h does not depend on the
     length. The step returns f' and i'. The gates in the order f i n; none is recurrent, so W_hh has no rows.
 

@@ -15,7 +15,7 @@ from recurra.cells.state import Gates, State
 
 @dataclass(frozen=True)
 class MinimalGatedUnit(Cell):
-    """A GRU with one gate for reset and update.
+    """A GRU with a single gate.
 
         f = σ(x_f + u_f)
         n = tanh(x_n + u_n(f h_{t-1}))

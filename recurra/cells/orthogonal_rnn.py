@@ -26,11 +26,11 @@ class OrthogonalRNN(Cell):
         h_t = relu(x_h + Q h_{t-1} + b_hh)
 
     V is `weight_hh`, (H, H), an unconstrained matrix; Q, its Cayley transform, is the orthogonal matrix that multiplies
-    h. Backpropagated through time, a gradient keeps its length exactly with activation="identity", loses the units that
-    are off with relu, and is never made longer by either or by tanh, which shortens it most. Q is a rotation without
-    the eigenvalue -1: the paper's fixed signs D are all + here, and its modReLU, which jumps at 0, is left out. V is
-    initialised so that the eigenvalues of Q are exp(±iθ), θ ~ U(0, π/2), as in the paper; another `recurrent` of the
-    initialisation fills V instead. Q is computed once per call: a stream of single steps computes it at every step.
+    h. Through time, a gradient keeps its norm exactly with activation="identity"; with relu it loses the units that are
+    off; tanh reduces it most, and none of them increases it. Q is a rotation without the eigenvalue -1: the paper's
+    fixed signs D are all + here, and its modReLU, which is discontinuous at 0, is not available. V is initialised so
+    that the eigenvalues of Q are exp(±iθ), θ ~ U(0, π/2), as in the paper; another `recurrent` of the initialisation
+    initialises V itself. Q is computed once per call: a stream of single steps computes it at each step.
 
     Args:
         activation: the name of the function of h_t, here relu, or a function itself, elementwise.

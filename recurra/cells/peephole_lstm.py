@@ -1,4 +1,4 @@
-"""Long short-term memory whose gates look at the cell."""
+"""Long short-term memory whose gates read the cell state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recurra.cells.state import Gates, State
 
 @dataclass(frozen=True)
 class PeepholeLSTM(Cell):
-    """The LSTM whose gates read its cell state.
+    """An LSTM whose gates read its cell.
 
         i = σ(x_i + u_i + p_i c_{t-1})
         f = σ(x_f + u_f + p_f c_{t-1})

@@ -22,6 +22,6 @@ def skew(name: str, hh: Tensor) -> Tensor:
     """
     if hh.shape[0] != hh.shape[1]:
         raise InputError(
-            f"{name}: weight_hh is {tuple(hh.shape)}, but V - Vᵀ needs it square. Leave proj_size out with this cell"
+            f"{name}: weight_hh is {tuple(hh.shape)}, but V - Vᵀ needs a square matrix. Omit proj_size with this cell"
         )
     return hh - hh.T

@@ -36,7 +36,7 @@ class SLSTM(Cell):
 
     Eq. 8-17 of the paper, whose z is g here, in torch's order of gates, i f g o; W_hh is one full block per gate (one
     head). n sums the weights of the inputs in c, and m keeps both exponentials at 1 or below without changing
-    h. A sequence starts from zeros: as long as n is 0 nothing is kept, which is m = -∞ before the first step.
+    h. A sequence starts from zeros: as long as n is 0 nothing is kept, as with m = -∞ before the first step.
 
     Args:
         forget: "sigmoid" or "exp", the forget gate before it is stabilised.
@@ -80,5 +80,7 @@ class SLSTM(Cell):
             InputError: chrono initialisation of an exponential forget gate.
         """
         if how.chrono is not None and self.forget == "exp":
-            raise InputError("slstm: chrono sets log T for a sigmoid; forget='exp' has no such time. Use forget_bias")
+            raise InputError(
+                "slstm: chrono is defined for a sigmoid forget gate, not for forget='exp'. Use forget_bias"
+            )
         super().initialise(weights, how, generator)

@@ -125,7 +125,7 @@ def from_tensors(tensors: dict[str, Tensor], names: tuple[str, ...]) -> States:
     expected = {f"{index}.{name}" for index in range(layers) for name in names}
     if left_over or expected != set(tensors):
         raise InputError(
-            f"saved state: found the entries {sorted(tensors)}, expected {', '.join(names)} for each layer 0, 1, …"
+            f"saved state: its entries are {sorted(tensors)}, expected {', '.join(names)} for each layer 0, 1, …"
         )
     return tuple(State(**{name: tensors[f"{index}.{name}"] for name in names}) for index in range(layers))
 

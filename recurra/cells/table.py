@@ -63,7 +63,7 @@ def find_cell(which: str | Cell | type[Cell], **options: Any) -> Cell:
     """
     if isinstance(which, Cell):
         if options:
-            raise InputError(f"{which} is made already: give its options {sorted(options)} where you make it")
+            raise InputError(f"{which} is an instance already: pass its options {sorted(options)} to its class")
         return which
     if not isinstance(which, str | type):
         raise InputTypeError(
@@ -76,7 +76,7 @@ def find_cell(which: str | Cell | type[Cell], **options: Any) -> Cell:
     else:
         kind = which if isinstance(which, type) else _imported(which)
     if not (isinstance(kind, type) and issubclass(kind, Cell)):
-        raise InputError(f"{which!r} is not a recurra.Cell: derive it from recurra.Cell and give it gates and a step")
+        raise InputError(f"{which!r} is not a recurra.Cell: derive it from recurra.Cell and define its gates and step")
     known = option_names(kind)
     for option in options:
         if option not in known:
@@ -86,7 +86,7 @@ def find_cell(which: str | Cell | type[Cell], **options: Any) -> Cell:
     try:
         return kind(**options)
     except TypeError as error:  # a field without a default, a class without a step
-        raise InputError(f"the cell {cell_name(kind)} cannot be made: {error}") from error
+        raise InputError(f"the cell {cell_name(kind)} cannot be created: {error}") from error
 
 
 def _check_kinds(kind: type[Cell], options: Mapping[str, Any]) -> None:
@@ -103,7 +103,7 @@ def _check_kinds(kind: type[Cell], options: Mapping[str, Any]) -> None:
             and "None" not in annotation
             and not (isinstance(value, str) or callable(value))
         ):
-            raise InputError(f"the cell {cell_name(kind)}: {name}={value!r}, expected a word")
+            raise InputError(f"the cell {cell_name(kind)}: {name}={value!r}, expected a string")
 
 
 def cell_name(kind: type[Cell]) -> str:
@@ -142,7 +142,7 @@ def _imported(which: str) -> Any:
         raise InputError(f"there is no cell {which!r}. {nearest(which, CELLS)} A user-defined cell is 'module:Class'.")
     if not name or not module or module.startswith("."):
         raise InputError(f"cell {which!r}: expected 'module:Class', such as 'my_cells:Leaky'")
-    # As `python -m` does: modules of the current folder are found first.
+    # Modules of the current folder have priority, as with `python -m`.
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:

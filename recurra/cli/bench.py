@@ -1,4 +1,4 @@
-"""`recurra bench`: how fast cells run on this machine, beside what else runs them."""
+"""`recurra bench`: the speed of cells on this machine, compared with other implementations."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def bench(
     peak: Annotated[bool, Parameter(name="--memory", negative=())] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> None:
-    """Measure how fast cells run on this machine's CPU, beside torch.nn, an eager loop and jax.lax.scan.
+    """Compare the speed of cells on this machine's CPU with torch.nn, an eager loop and jax.lax.scan.
 
-    Everything runs in turns in one process; times are medians of the rounds. A peer's column is its time over
-    recurra's: above 1, recurra is faster. "of sgemm" compares the rate of the cell's matrix products with that of a
-    large one timed in the same rounds. Nothing else should be running.
+    All implementations run in turns in one process; times are medians over rounds. The column of another implementation
+    is its time divided by that of recurra: above 1, recurra is faster. "of sgemm" compares the rate of the cell's
+    matrix products with that of one large product, timed in the same rounds. No other program should be running.
 
     ```sh
     recurra bench
@@ -50,54 +50,54 @@ def bench(
     Parameters
     ----------
     cell
-        A name of `recurra cells`, or module:Class; with -relu and the like behind it, with that activation. "leaky" is
-        one as a user writes it. May be given several times.
+        A name of `recurra cells`, or module:Class; a suffix such as -relu selects the activation. "leaky" is an example
+        of a user-defined cell. May be repeated.
     shape
-        Steps x rows x features x units, such as 64x32x128x128. May be given several times.
+        Steps x rows x features x hidden units, such as 64x32x128x128. May be repeated.
     only
-        Measure one pass only: without gradients, or with those of all weights and of x.
+        Measure one pass only: forward without gradients, or training with the gradients of all weights and of x.
     rounds
-        How many rounds each median is of.
+        Number of rounds, over which the median is taken.
     threads
-        Threads of torch and recurra. Default: torch's own choice. JAX always uses all cores.
+        Number of threads of torch and recurra. Default: torch's default. JAX always uses all cores.
     engine
         The engine of recurra's layer: auto, cpu, native or unroll.
     padded
-        Compare a batch of lengths drawn uniformly from 1 to T with a full one instead.
+        Compare a batch with lengths drawn uniformly from 1 to T with a full batch instead.
     first
-        Show instead how long the first pass of a cell takes in a fresh process, and in a second one after it.
+        Measure the first pass of a cell in a new process, and in a second process after it, instead.
     peak
-        Show instead the peak memory of a training step, recurra and its peer each in a process of its own.
+        Measure the peak memory of a training step instead, each implementation in a separate process.
     as_json
-        Print a JSON list of rows; the table goes to stderr.
+        Print a JSON list of rows; the table is written to stderr.
     """
     _check(rounds, threads, [padded, first, peak])
     names, sizes = tuple(cell or ()), tuple(map(parse_shape, shape or ()))
     for name in names:
-        find_subject(name)  # a misspelling is told now, not after minutes
+        find_subject(name)  # a misspelt name is refused now, not after minutes of measuring
     kinds = PASSES if only is None else (only,)
     page = sys.stderr if as_json else sys.stdout
     with _threads(threads) as count:
-        _tell_machine(page, count)
+        _print_machine(page, count)
         if padded:
-            found = _lengths(page, names, sizes, kinds, rounds, engine)
+            results = _lengths(page, names, sizes, kinds, rounds, engine)
         elif first:
-            found = _first_use(page, names, sizes, count, engine)
+            results = _first_use(page, names, sizes, count, engine)
         elif peak:
-            found = _memory(page, names, sizes, count, engine)
+            results = _memory(page, names, sizes, count, engine)
         else:
-            found = _speed(page, names, sizes, kinds, rounds, engine)
+            results = _speed(page, names, sizes, kinds, rounds, engine)
     if as_json:
-        print("[" + ",\n ".join(json.dumps(row.as_json()) for row in found) + "]")
+        print("[" + ",\n ".join(json.dumps(row.as_json()) for row in results) + "]")
 
 
 def _check(rounds: int, threads: int | None, modes: Sequence[bool]) -> None:
     if rounds < 1:
-        raise InputError(f"--rounds {rounds}: expected 1 or more; a median wants 5")
+        raise InputError(f"--rounds {rounds}: expected 1 or more; 5 give a useful median")
     if threads is not None and threads < 1:
         raise InputError(f"--threads {threads}: expected 1 or more")
     if sum(modes) > 1:
-        raise InputError("--lengths, --first-use and --memory are tables of their own: give one of them")
+        raise InputError("--lengths, --first-use and --memory select different tables: give one of them")
 
 
 @contextmanager
@@ -110,23 +110,23 @@ def _threads(count: int | None) -> Iterator[int]:
         torch.set_num_threads(before)
 
 
-def _tell_machine(page: TextIO, threads: int) -> None:
+def _print_machine(page: TextIO, threads: int) -> None:
     machine = describe_machine()
     vectors = torch.backends.cpu.get_cpu_capability()
-    told = f"{machine['processor']}, {machine['cores']} cores, {vectors}, {machine['system']}; {threads} threads, "
-    told += f"torch {torch.__version__}, sgemm {machine['sgemm_gflops']:.0f} GFLOP/s before the first row"
-    print(told, "", sep="\n", file=page, flush=True)
+    line = f"{machine['processor']}, {machine['cores']} cores, {vectors}, {machine['system']}; {threads} threads, "
+    line += f"torch {torch.__version__}, sgemm {machine['sgemm_gflops']:.0f} GFLOP/s before the first row"
+    print(line, "", sep="\n", file=page, flush=True)
 
 
 def _speed(page: TextIO, names: _Names, sizes: _Sizes, kinds: _Names, rounds: int, engine: str) -> list[Any]:
     if not jax_is_installed():
-        print("JAX is not installed, so not compared with: pip install 'recurra[bench]'", file=sys.stderr)
+        print("JAX is not installed and is left out of the comparison: pip install 'recurra[bench]'", file=sys.stderr)
     names = names or subjects.CELLS
     rows = compare.compare(names, sizes or subjects.SHAPES, kinds, rounds=rounds, engine=engine)
-    found = _show(rows, table.speed_table(names), page)
-    print("\nGeometric means over the sizes, the least in brackets:\n", file=page)
-    _show(compare.means(found), table.means_table(names), page)
-    return found
+    results = _show(rows, table.speed_table(names), page)
+    print("\nGeometric means over the sizes, the minimum in brackets:\n", file=page)
+    _show(compare.means(results), table.means_table(names), page)
+    return results
 
 
 def _lengths(page: TextIO, names: _Names, sizes: _Sizes, kinds: _Names, rounds: int, engine: str) -> list[Any]:
@@ -147,12 +147,12 @@ def _memory(page: TextIO, names: _Names, sizes: _Sizes, threads: int, engine: st
     return _show(rows, table.memory_table(names), page)
 
 
-def _show(rows: Iterable[Any], shown: table.Table[Any], page: TextIO) -> list[Any]:
-    """Prints the rows as they come, and returns them."""
-    for line in shown.head():
+def _show(rows: Iterable[Any], layout: table.Table[Any], page: TextIO) -> list[Any]:
+    """Prints each row as soon as it is measured, and returns all rows."""
+    for line in layout.head():
         print(line, file=page, flush=True)
-    found = []
+    results = []
     for row in rows:
-        print(shown.line(row), file=page, flush=True)
-        found.append(row)
-    return found
+        print(layout.line(row), file=page, flush=True)
+        results.append(row)
+    return results

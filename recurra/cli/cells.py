@@ -1,4 +1,4 @@
-"""`recurra cells`: the table of recurrent cells, and what each of them computes."""
+"""`recurra cells`: the table of recurrent cells, and the documentation of each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 
 def cells(name: str | None = None, /, *, markdown: Annotated[bool, Parameter(negative=())] = False) -> None:
-    """List the recurrent cells, or tell all about one.
+    """List the recurrent cells, or describe one.
 
     Examples:
         recurra cells
@@ -21,7 +21,7 @@ def cells(name: str | None = None, /, *, markdown: Annotated[bool, Parameter(neg
     Parameters
     ----------
     name
-        One cell: its equations, gates, states, parameters, options and paper.
+        The cell to describe: equations, gates, states, parameters, options and paper.
     markdown
         Print the page docs/cells.md.
     """
@@ -41,4 +41,4 @@ def cells(name: str | None = None, /, *, markdown: Annotated[bool, Parameter(neg
         for row in rows:
             print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
         print("\n" + textwrap.fill(f"Further names: {aliases()}", 80))
-        print("Equations and options: recurra cells NAME. Your own cell: --cell module:Class")
+        print("Equations and options: recurra cells NAME. A user-defined cell: --cell module:Class")

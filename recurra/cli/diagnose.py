@@ -1,4 +1,4 @@
-"""`recurra diagnose DIR`: why a model learns over time, or does not."""
+"""`recurra diagnose DIR`: gradients, gates and context of a trained model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def diagnose(
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
     cell: str | None = None,
 ) -> None:
-    """Examine a model: gradients by lag, gates, the context it uses, and a verdict in words for each layer.
+    """Diagnose a model: gradients by lag, gates, the context that it uses, and a verdict for each layer.
 
     ```sh
     recurra diagnose plays --out report.html
@@ -40,28 +40,28 @@ def diagnose(
     model
         The folder of a trained model.
     files
-        What to examine it on. Default: what was held out when it was trained.
+        The data for the diagnosis. Default: the data held out from training.
     out
-        An HTML file for the report with its figures, complete in itself.
+        Write the report with its figures to this file, as one self-contained HTML page.
     rows
-        Sequences that are read in parallel, at most: windows of a text; of sentences the longest.
+        Maximum number of sequences in the batch: windows of a text, or the longest sentences.
     steps
-        Length of each, at most.
+        Maximum number of steps of each sequence.
     as_json
-        Print one JSON object with all numbers.
+        Print the results as one JSON object.
     cell
-        module:Class, for a model that was trained with a cell of your own.
+        module:Class, if the model was trained with a user-defined cell.
     """
     from recurra.diagnosis import diagnose as run_diagnosis
 
     if out is not None:
         check_place(out)
-    other = ". In Python, recurra.diagnose(model.network, batch) examines any network"
-    opened = open_model(model, cell, needs=Probes, otherwise=other)
+    alternative = ". In Python, recurra.diagnose(model.network, batch) examines any network"
+    opened = open_model(model, cell, needs=Probes, otherwise=alternative)
     probe = opened.probe(files or [], model / bundle.TRAINING, rows=rows, steps=steps)
-    print(f"examining {model} on up to {rows} × {steps} steps", file=sys.stderr)
-    found = run_diagnosis(opened.network, probe.batch, probe.loss)
+    print(f"diagnosing {model} on up to {rows} × {steps} steps", file=sys.stderr)
+    diagnosis = run_diagnosis(opened.network, probe.batch, probe.loss)
     if out is not None:
-        found.write(out, title=f"Diagnosis of {model.resolve().name}")
+        diagnosis.write(out, title=f"Diagnosis of {model.resolve().name}")
         print(f"{out}: the report", file=sys.stderr)
-    print(json.dumps(found.to_dict()) if as_json else found)
+    print(json.dumps(diagnosis.to_dict()) if as_json else diagnosis)

@@ -1,4 +1,4 @@
-"""`recurra evaluate DIR [FILE…]`: a model's scores on files."""
+"""`recurra evaluate DIR [FILE…]`: the scores of a model on files."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def _evaluate(
     print(json.dumps(scores) if as_json else task.implementation.report(scores))
 
 
-def _check(given: Iterable[str], task: Task, model: Path) -> None:
+def _check(options: Iterable[str], task: Task, model: Path) -> None:
     """Refuses options of other tasks."""
-    for name in given:
+    for name in options:
         if name not in _names(task):
             others = " or a ".join(other.title for other in TASKS.values() if name in _names(other))
             option = f"--{name.replace('_', '-')}"
@@ -51,7 +51,7 @@ def _names(task: Task) -> list[str]:
     return [] if options is None else field_names(options)
 
 
-_HELP = """Measure how well a model does on files.
+_HELP = """Evaluate a model on files.
 
 {tasks}
 
@@ -66,14 +66,14 @@ model
 files
     {files}
 as_json
-    Print one JSON object with all there is.
+    Print all scores as one JSON object.
 cell
-    module:Class, for a model that was trained with a cell of your own.
+    module:Class, if the model was trained with a user-defined cell.
 """
 
 
 def _help(tasks: list[Task]) -> str:
-    """The help of the command, from what the tasks write of themselves."""
+    """The help of the command, composed of the texts in the rows of the tasks."""
     files = "; ".join(f"for a {task.title}, {task.evaluate_files}" for task in tasks)
     return _HELP.format(
         tasks=" ".join(task.evaluate_help for task in tasks),

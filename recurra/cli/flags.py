@@ -1,4 +1,4 @@
-"""Options in the messages of errors, named as a command has them: `min_count=0` becomes `--min-count 0`."""
+"""Options in error messages, named as on the command line: `min_count=0` becomes `--min-count 0`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from recurra.errors import rename_options
 
 
 def with_flags(message: str, app: App, arguments: Sequence[str]) -> str:
-    """A message of the library with the names of options as the command that was called has them.
+    """Returns a message of the library with options named as flags of the called command.
 
     Args:
-        message: in which options are named as in Python.
-        app: all commands.
-        arguments: of the command line; those that are names of files stay as they are wherever the message has them.
+        message: the message, in which options are named as in Python.
+        app: the application with all commands.
+        arguments: the arguments of the command line; file names among them are not changed in the message.
     """
     flags = _flags(app, arguments)
 
@@ -31,16 +31,16 @@ def with_flags(message: str, app: App, arguments: Sequence[str]) -> str:
 
 
 def options_of(app: App, arguments: Sequence[str]) -> Sequence[Argument]:
-    """The arguments and options of the command that is called; none where no command is."""
+    """The arguments and options of the called command; empty if no command is called."""
     _, apps, _ = app.parse_commands(list(arguments))
     command = apps[-1].default_command
-    # Where no command is called, this is the parser's own, which prints the help.
+    # Without a command, cyclopts provides a default command, which prints the help.
     ours = command is not None and not command.__module__.startswith("cyclopts.")
     return apps[-1].assemble_argument_collection() if ours else []
 
 
 def _flags(app: App, arguments: Sequence[str]) -> dict[str, tuple[str, str | None]]:
-    """The flag of each option of the command that is called, and the one that turns it off, by Python's name."""
+    """The flag of each option of the called command, and the flag that turns it off, by the name in Python."""
     flags = {}
     for option in options_of(app, arguments):
         names = [name for name in option.names if name.startswith("--")]
@@ -51,7 +51,7 @@ def _flags(app: App, arguments: Sequence[str]) -> dict[str, tuple[str, str | Non
 
 
 def _shell(value: str) -> str:
-    """A value as it is typed: without Python's quotes, brackets and None."""
+    """A value as it is typed in a shell, without Python's quotes, brackets and None."""
     if value == "None":
         return "none"
     try:

@@ -1,4 +1,4 @@
-"""`recurra info DIR`: what a model is and how it scored."""
+"""`recurra info DIR`: the configuration, size and scores of a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def info(
     *,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> None:
-    """Show what a model is, how large it is and how it scored; no code of anybody's is run.
+    """Show the configuration, size and scores of a model; user-defined code is not run.
 
     ```sh
     recurra info plays
@@ -29,39 +29,40 @@ def info(
     Parameters
     ----------
     model
-        The folder of a trained model, or one with a model a seed.
+        The folder of a trained model, or of a run with several seeds.
     as_json
         Print one JSON object.
     """
     check_folder(model)
-    told = read_object(model / bundle.SEEDS) if (model / bundle.SEEDS).exists() else _told(model)
+    seeds = model / bundle.SEEDS
+    description = read_object(seeds) if seeds.exists() else _describe(model)
     if as_json:
-        print(json.dumps(told))
+        print(json.dumps(description))
     else:
-        _show(told)
+        _print(description)
 
 
-def _told(model: Path) -> dict[str, Any]:
+def _describe(model: Path) -> dict[str, Any]:
     check_single(model)
     config, metrics = bundle.read_config(model), bundle.read_metrics(model)
     return {"task": config["task"], "parameters": bundle.count_parameters(model), **config["model"], "metrics": metrics}
 
 
-def _show(told: dict[str, Any], indent: str = "") -> None:
-    for name, value in told.items():
+def _print(description: dict[str, Any], indent: str = "") -> None:
+    for name, value in description.items():
         if isinstance(value, dict):
             print(f"{indent}{name}")
-            _show(value, indent + "  ")
+            _print(value, indent + "  ")
         elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
             for number, item in enumerate(value):
-                _show({f"{name} {number}": item}, indent)
+                _print({f"{name} {number}": item}, indent)
         elif value is not None:
-            print(f"{indent}{name.replace('_', ' '):<{max(0, 24 - len(indent))}} {_shown(value)}")
+            print(f"{indent}{name.replace('_', ' '):<{max(0, 24 - len(indent))}} {_format(value)}")
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(map(_shown, value)) or "none"
+        return ", ".join(map(_format, value)) or "none"
     if isinstance(value, float):
         return figure(value)
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""The model that a verb works with."""
+"""Loading the model that a command works with."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from recurra.tasks import TASKS, tasks_with
 def open_model(
     folder: Path, cell: str | None, *, needs: type | None = None, does: str = "", otherwise: str = ""
 ) -> Any:
-    """The model in a folder.
+    """Loads the model in a folder.
 
     Args:
-        folder: the model.
-        cell: module:Class, for a model with a cell of somebody's own.
-        needs: the capability that the model must have (see `recurra.tasks.tasks_with`); any model will do where None.
-        does: what a model with it does, for the message about another.
-        otherwise: what can be done with another, for the same message.
+        folder: the folder of the model.
+        cell: module:Class, for a model with a user-defined cell.
+        needs: the capability that the model must have (see `recurra.tasks.tasks_with`); None accepts any model.
+        does: what a model with this capability does, for the error message about a model without it.
+        otherwise: an alternative for such a model, for the same message.
 
     Raises:
-        InputError: the folder holds several, a model a seed, none that can be loaded, or one without the capability.
+        InputError: the folder contains a model for each of several seeds, no model that can be loaded, or a model
+            without the capability.
     """
     check_folder(folder)
     check_single(folder)
@@ -34,22 +35,22 @@ def open_model(
 
 
 def _check_capability(folder: Path, needs: type, does: str, otherwise: str) -> None:
-    held, able = TASKS[bundle.read_config(folder)["task"]], tasks_with(needs)
-    if held in able:
+    task, capable = TASKS[bundle.read_config(folder)["task"]], tasks_with(needs)
+    if task in capable:
         return
     if does:
-        expected = " or ".join(f"{task.name!r} (a {task.title})" for task in able)
+        expected = " or ".join(f"{other.name!r} (a {other.title})" for other in capable)
         problem = f"which does not {does}: expected a model for {expected}"
     else:
-        problem = f"expected one for {' or '.join(repr(task.name) for task in able)}"
-    raise InputError(f"{folder}: holds a model for {held.name!r}, {problem}{otherwise}")
+        problem = f"expected one for {' or '.join(repr(other.name) for other in capable)}"
+    raise InputError(f"{folder}: holds a model for {task.name!r}, {problem}{otherwise}")
 
 
 def check_single(folder: Path) -> None:
-    """Refuses the folder of several models.
+    """Refuses a folder with several models.
 
     Raises:
-        InputError: it holds a model for each seed.
+        InputError: the folder contains a model for each seed.
     """
     seeds = sorted(path.parent for path in folder.glob(f"seed-*/{bundle.CONFIG}"))
     if seeds and not (folder / bundle.CONFIG).exists():
@@ -57,21 +58,22 @@ def check_single(folder: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuses what cannot be the folder of a trained model, and says what it is.
+    """Refuses a path that is not the folder of a trained model.
 
-    A replacement of the model that was cut off is completed first.
+    If the replacement of a model was interrupted, it is completed first.
 
     Raises:
-        InputError: a file, nothing, a folder of a run that has not saved a model yet, or what cannot be looked at.
+        InputError: the path does not exist, is a file, cannot be read, or is the folder of a run that has not saved a
+            model yet.
     """
     try:
         if not folder.is_dir():
             what = "is a file, " if folder.exists() else "no such folder: "
-            raise InputError(f"{folder}: {what}expected the folder of a model that `recurra train` made")
+            raise InputError(f"{folder}: {what}expected the folder of a model that `recurra train` saved")
         bundle.settle_for_reading(folder)
         if (folder / bundle.TRAINING).is_dir() and not (folder / bundle.CONFIG).exists():
             raise InputError(
-                f"{folder}: a training run has begun here and has saved no model yet: go on with "
+                f"{folder}: a training run has started here but has not saved a model yet. Continue it with "
                 f"recurra train TASK --out {folder} --resume"
             )
     except OSError as error:

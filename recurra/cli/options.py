@@ -1,4 +1,4 @@
-"""Options classes as parameters of a command, so that a command receives just those that were given."""
+"""The fields of options classes as parameters of a command, which receives only those that the user set."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from recurra.tasks.fields import option_fields
 def with_options(
     command: Callable[..., Any], groups: Mapping[str, type], defaults: Mapping[str, Any]
 ) -> Callable[..., Any]:
-    """The command with a keyword for each field of the options classes, help from the fields' docstrings.
+    """Adds a keyword to a command for each field of the options classes, with the field's docstring as help.
 
     Args:
-        command: takes them as `**options`; fields that were not given are not passed.
-        groups: options classes by the title of their panel of the help.
-        defaults: of fields that have another default here than in their class.
+        command: takes the fields as `**options`; fields that the user did not set are not passed.
+        groups: options classes by the title of their panel in the help page.
+        defaults: the defaults of fields whose default differs from that of their class.
+
+    Returns:
+        The command itself, with a new signature.
     """
     signature = inspect.signature(command, eval_str=True)
     own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
@@ -40,21 +43,22 @@ def _parameters(kind: type, group: Group, defaults: Mapping[str, Any]) -> list[i
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=defaults.get(name, field.default),
-            annotation=Annotated[field.hint, _told(field.hint, group, field.help or _help_of(field.owner)[name])],
+            annotation=Annotated[field.hint, _cli_option(field.hint, group, field.help or _help(field.owner)[name])],
         )
         for name, field in option_fields(kind).items()
     ]
 
 
 @functools.cache
-def _help_of(kind: type) -> dict[str, str]:
+def _help(kind: type) -> dict[str, str]:
     """The docstring of each field of a class."""
     import docstring_parser
 
     return {item.arg_name: item.description or "" for item in docstring_parser.parse_from_object(kind).params}
 
 
-def _told(hint: Any, group: Group, help_text: str) -> Parameter:
+def _cli_option(hint: Any, group: Group, help_text: str) -> Parameter:
+    """How cyclopts parses a field of this type."""
     kinds = typing.get_args(hint) or (hint,)
     text = " ".join(help_text.split())
     if bool in kinds:
@@ -66,7 +70,7 @@ def _told(hint: Any, group: Group, help_text: str) -> Parameter:
 
 
 def whole(*, optional: bool = False) -> Callable[[Any, Sequence[Token]], int | None]:
-    """A converter to a whole number, and "none" to nothing; cyclopts by itself would cut 4.5 down to 4."""
+    """A converter to a whole number, and of "none" to None if `optional`; cyclopts alone would truncate 4.5 to 4."""
 
     def convert(hint: Any, tokens: Sequence[Token]) -> int | None:
         value = tokens[0].value

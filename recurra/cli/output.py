@@ -1,7 +1,7 @@
 """Standard output and standard error of all commands: the encoding, closed pipes, full disks.
 
-`main` runs every command inside `standard_streams`, so that results, help pages and tables of any library go the same
-way. The rules:
+`main` runs every command inside `standard_streams`, so that results, help pages and the tables of other libraries
+follow the same rules:
 
 - A pipe or a file receives UTF-8, whatever the locale. A terminal receives its own encoding. `PYTHONIOENCODING`
   decides for both, as in Python.
@@ -30,7 +30,7 @@ _ESCAPE = "recurra-escape"
 
 
 class OutputError(RecurraError):
-    """Results cannot be written. Not an OSError, so that no handler of reading errors takes it for one of its own."""
+    """Results cannot be written. Not an OSError, so that handlers of reading errors do not catch it."""
 
 
 class ReaderGone(BaseException):
@@ -38,11 +38,11 @@ class ReaderGone(BaseException):
 
 
 def put(text: str, *, as_json: bool = False) -> None:
-    r"""Writes to stdout without turning \n into anything else; at once where input is typed.
+    r"""Writes to stdout without translating \n; flushes at once if stdin is a terminal.
 
     Args:
         text: the text, newline included.
-        as_json: whether it is JSON, in which characters that stdout cannot encode are written as JSON's own escapes.
+        as_json: whether the text is JSON; characters that stdout cannot encode are then written as JSON escapes.
     """
     sys.stdout.write(_encodable_json(text) if as_json else text)
     if is_interactive():
@@ -50,23 +50,23 @@ def put(text: str, *, as_json: bool = False) -> None:
 
 
 def _encodable_json(text: str) -> str:
-    """JSON that means the same and that stdout can encode."""
+    """Equivalent JSON that stdout can encode."""
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        # Outside ASCII there are only characters within strings, each of which JSON may write as an escape.
+        # In JSON, characters outside ASCII occur only within strings, where each can be written as an escape.
         return "".join(character if character.isascii() else json.dumps(character)[1:-1] for character in text)
     return text
 
 
 def is_interactive() -> bool:
-    """Whether stdin is a terminal, so that somebody waits for an answer to each line."""
+    """Whether stdin is a terminal, so that a person waits for an answer to each line."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
 @contextlib.contextmanager
 def standard_streams() -> Iterator[None]:
-    """Replaces `sys.stdout` and `sys.stderr` by streams that keep the rules of this module, and restores them."""
+    """Replaces `sys.stdout` and `sys.stderr` by streams that follow the rules of this module, and restores them."""
     _occupy_closed_descriptors()
     before = sys.stdout, sys.stderr
     try:
@@ -74,19 +74,19 @@ def standard_streams() -> Iterator[None]:
         sys.stdout = _results(sys.stdout)
         yield
     finally:
-        # After success nothing is left to flush; after an error a second one would hide the first.
+        # After success nothing is left to flush; after an error, a second error would hide the first.
         with contextlib.suppress(OutputError, ReaderGone):
             sys.stdout.flush()
         sys.stdout, sys.stderr = before
 
 
 def _occupy_closed_descriptors() -> None:
-    """Opens the null device where a standard stream is closed, so that no file of a model receives its number."""
+    """Opens the null device for each closed standard stream, so that no file of a model receives its descriptor."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+            os.open(os.devnull, os.O_RDWR)  # receives the lowest free descriptor, which is this one
 
 
 def _results(stream: TextIO | None) -> TextIO:
@@ -94,19 +94,19 @@ def _results(stream: TextIO | None) -> TextIO:
     if stream is None:
         return _wrapped(_Results(None), "utf-8", "surrogateescape")
     binary = _binary(stream)
-    if binary is None:  # a text stream that a caller put in place, such as io.StringIO: it has no encoding to choose
+    if binary is None:  # a text stream that a caller has set, such as io.StringIO: it has no encoding
         return stream
     stream.flush()
     named, _, errors = _python_io_encoding().partition(":")
     encoding = stream.encoding if named or binary.isatty() else "utf-8"
-    codecs.register_error(_ESCAPE, _escaping(encoding))
+    codecs.register_error(_ESCAPE, _escape_handler(encoding))
     return _wrapped(_Results(binary), encoding, errors or _ESCAPE)
 
 
 def _quiet(stream: TextIO | None) -> TextIO:
-    """Stderr as commands write to it; where it is closed, a stream that drops everything.
+    """Stderr as commands write to it; if it is closed, a stream that discards everything.
 
-    Python's `print(..., file=None)` would write notices to stdout.
+    If `sys.stderr` were None, `print(..., file=sys.stderr)` would write notices to stdout.
     """
     if stream is None:
         return _wrapped(_Notices(None), "utf-8", "backslashreplace")
@@ -125,7 +125,7 @@ def _binary(stream: TextIO) -> Any:
 
 
 def _wrapped(raw: _Raw, encoding: str, errors: str) -> TextIO:
-    """Text over the bytes of `raw`; newlines stay as they are, and a terminal sees each line at once."""
+    """A text stream over `raw`; newlines are not translated, and a terminal receives each line at once."""
     buffered = io.BufferedWriter(raw)
     return io.TextIOWrapper(buffered, encoding, errors, newline="\n", line_buffering=raw.isatty() or raw.unbuffered)
 
@@ -134,8 +134,8 @@ def _python_io_encoding() -> str:
     return "" if sys.flags.ignore_environment else os.environ.get("PYTHONIOENCODING", "")
 
 
-def _escaping(encoding: str) -> Callable[[UnicodeError], tuple[str | bytes, int]]:
-    """A handler of encoding errors: surrogate escapes to bytes, other characters to escapes with one notice."""
+def _escape_handler(encoding: str) -> Callable[[UnicodeError], tuple[str | bytes, int]]:
+    """A handler of encoding errors: surrogate escapes become bytes, other characters escapes, with one notice."""
     noticed = False
 
     def escape(error: UnicodeError) -> tuple[str | bytes, int]:
@@ -159,7 +159,7 @@ def _escaping(encoding: str) -> Callable[[UnicodeError], tuple[str | bytes, int]
 
 
 class _Raw(io.RawIOBase):
-    """Bytes to a stream that this one does not own: closing it closes nothing."""
+    """Writes bytes to a stream that it does not own: closing this one does not close the other."""
 
     unbuffered = False
 
@@ -180,7 +180,8 @@ class _Raw(io.RawIOBase):
 
     def write(self, data: Any, /) -> int:
         view = memoryview(data)
-        # What is still buffered after a failure is dropped, also when the interpreter ends.
+        # After a failure the rest of the buffer is discarded, also when the interpreter ends: each further write
+        # would raise the error again.
         if not self._failed:
             try:
                 return self._write(view)
@@ -193,7 +194,7 @@ class _Raw(io.RawIOBase):
         if self._target is None:
             raise OSError(0, "it is closed")
         while (written := self._target.write(view)) is None:
-            select.select([], [self._target], [])  # a pipe that does not block, and is full
+            select.select([], [self._target], [])  # a non-blocking pipe that is full: wait until it can be written to
         return int(written)
 
     def _fail(self, error: OSError) -> None:
@@ -211,4 +212,4 @@ class _Notices(_Raw):
     unbuffered = True
 
     def _fail(self, error: OSError) -> None:
-        """Nobody reads notices any more, and there is no other place for them."""
+        """Ignored: a lost notice must not end a training run."""

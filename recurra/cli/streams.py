@@ -1,4 +1,4 @@
-"""What commands read: a file or stdin, as bytes."""
+"""The input of commands: a file or stdin, as bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recurra.errors import InputError
 
 @contextmanager
 def opened(file: Path | None) -> Iterator[tuple[BinaryIO, str]]:
-    """A file, or stdin where None, open for reading bytes, and what errors call it.
+    """Opens a file, or stdin for None, for reading bytes; yields it with its name in error messages.
 
     Raises:
         InputError: the file or stdin cannot be read.
@@ -29,10 +29,10 @@ def opened(file: Path | None) -> Iterator[tuple[BinaryIO, str]]:
 
 def _stdin() -> BinaryIO:
     if sys.stdin is None:
-        raise InputError("stdin is closed: name a FILE, or send lines through a pipe")
+        raise InputError("stdin is closed: name a FILE, or pipe lines to the command")
     if sys.stdin.isatty():
         print("recurra: reading lines from the terminal; Ctrl-D on an empty line ends them", file=sys.stderr)
     try:
         return io.BufferedReader(InputFile(sys.stdin.fileno(), "stdin"))
-    except io.UnsupportedOperation:  # a stream that a caller put in place, which is no file of the system
+    except io.UnsupportedOperation:  # a stream that a caller has set, without a file descriptor
         return sys.stdin.buffer

@@ -13,7 +13,7 @@ from recurra.cli.options import whole
 if TYPE_CHECKING:
     from recurra.tasks.capabilities import ReadsText
 
-# Of the language model that the truncation study trains for itself: two minutes of the fifteen that all studies take.
+# For the language model that the truncation study trains: two minutes of the fifteen that all studies take.
 _MINUTES, _QUICK_STEPS = 2.0, 60
 _NETWORK: dict[str, Any] = {"hidden_size": 256}
 
@@ -29,11 +29,11 @@ def study(
     text: Annotated[list[Path] | None, Parameter(consume_multiple=True, negative=())] = None,
     cell: str | None = None,
 ) -> None:
-    """Rerun the classic experiments: why gradients explode or vanish, and what gates change.
+    """Run the classic experiments: why gradients explode or vanish, and what gates change.
 
     The studies are explode, vanish, bounded and gates (seconds to a minute each), memory and truncation (minutes, they
-    train networks). Each writes a figure (PNG and SVG, for light and dark paper), its numbers (JSON) and what was
-    measured in sentences; report.html holds them all.
+    train networks). Each writes a figure (PNG and SVG, for light and dark backgrounds), its numbers (JSON) and a
+    summary in sentences; report.html contains all of them.
 
     ```sh
     recurra study --out study
@@ -44,43 +44,43 @@ def study(
     Parameters
     ----------
     names
-        The studies to run; all where none is named.
+        The studies to run. Default: all.
     out
-        The folder to write into.
+        The folder for the results.
     seed
-        Of everything that is drawn.
+        The random seed.
     quick
-        Fewer draws and less training: to see it work, not to quote it.
+        Fewer random draws and less training, for a trial run; the numbers are not representative.
     model
-        The language model that truncation is studied on; one is trained, in two minutes, where none is given.
+        The language model for the study of truncation. Default: one is trained in two minutes.
     text
-        Text files: to study the given model on, or to train one on. The Python sources of this interpreter where none
-        is given.
+        Text files for the study of the model, or to train one on. Default: the text held out when the model was
+        trained, or the Python sources of this interpreter.
     cell
-        module:Class, for a model that was trained with a cell of your own.
+        module:Class, if the model was trained with a user-defined cell.
     """
     from recurra.diagnosis.studies import Setting, check_names, run_studies
 
     check_names(names or [])
 
     def trained() -> tuple[ReadsText, str]:
-        return _given(model, text, cell) if model is not None else _trained(out / "model", text or [], seed, quick)
+        return _open(model, text, cell) if model is not None else _trained(out / "model", text or [], seed, quick)
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    findings = run_studies(names or [], out, Setting(seed=seed, quick=quick, progress=tell, trained=trained))
+    findings = run_studies(names or [], out, Setting(seed=seed, quick=quick, progress=report, trained=trained))
     for name, finding in findings.items():
         print(f"{name}\n" + "\n".join(f"  {sentence}" for sentence in finding.sentences))
     print(out / "report.html")
 
 
-def _given(folder: Path, text: list[Path] | None, cell: str | None) -> tuple[ReadsText, str]:
-    """A model that is there, and text for it: what is given, else what was held out when it was trained."""
+def _open(folder: Path, text: list[Path] | None, cell: str | None) -> tuple[ReadsText, str]:
+    """Loads a model; returns it with the user's text or, by default, the text held out when it was trained."""
     from recurra.cli.opening import open_model
     from recurra.tasks.capabilities import ReadsText
 
-    model = open_model(folder, cell, needs=ReadsText, does="serve the truncation study")
+    model = open_model(folder, cell, needs=ReadsText, does="support the truncation study")
     if text is None:
         return model, held_out(folder, model)
     from recurra.data import open_text
@@ -92,7 +92,7 @@ def held_out(folder: Path, model: ReadsText) -> str:
     """The text that was held out when a model was trained.
 
     Raises:
-        InputError: the model's folder has no training/ any more.
+        InputError: the folder training/ of the model was deleted.
     """
     from recurra import bundle
     from recurra.errors import InputError
@@ -100,14 +100,14 @@ def held_out(folder: Path, model: ReadsText) -> str:
     text = model.held_out_text(folder / bundle.TRAINING)
     if text is None:
         raise InputError(
-            f"{folder}: the text held out in training is not there any more ({folder / bundle.TRAINING}). Give text: "
+            f"{folder}: the text held out from training no longer exists ({folder / bundle.TRAINING}). Give text with "
             "--text FILE"
         )
     return text
 
 
 def _trained(folder: Path, text: list[Path], seed: int, quick: bool) -> tuple[ReadsText, str]:
-    """A model trained here and now, and the text held out from it."""
+    """Trains a model; returns it with the text held out from training."""
     from recurra.api import train
     from recurra.data import python_sources
     from recurra.tasks import tasks_with
@@ -118,7 +118,7 @@ def _trained(folder: Path, text: list[Path], seed: int, quick: bool) -> tuple[Re
         {"steps": _QUICK_STEPS, "valid_every": _QUICK_STEPS} if quick else {"max_minutes": _MINUTES}
     )
     if not text:
-        # A tenth of the files held out: reading all of them would take longer than the study.
+        # Only a tenth of the held-out files: reading all of them would take longer than the study.
         text, valid = python_sources()
         length["valid"] = valid[: max(1, len(valid) // 10)]
     task = tasks_with(ReadsText)[0]

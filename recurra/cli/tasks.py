@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 
 def tasks(*, markdown: Annotated[bool, Parameter(negative=())] = False) -> None:
-    """List the tasks, and the commands that work with a model of each.
+    """List the tasks, and the commands that accept their models.
 
     ```sh
     recurra tasks

@@ -1,4 +1,4 @@
-"""`recurra train TASK`: a model from files."""
+"""`recurra train TASK`: training a model on files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from recurra.tasks import TASKS, Task
 app = App(name="train", help="Train a model on files.")
 
 
-def _verb(task: Task) -> Callable[..., Any]:
+def _command(task: Task) -> Callable[..., Any]:
     """The command that trains a task."""
 
     def train(
@@ -56,16 +56,16 @@ files
 out
     The folder of the model.
 recipe
-    A TOML file of options; options given here go before it. Every run writes its own as recipe.toml.
+    A TOML file of options; options on the command line override it. Every run writes its options to recipe.toml.
 resume
-    Go on with the interrupted run in --out, exactly where its checkpoint is.
+    Continue the interrupted run in --out from its last checkpoint; the result is the same as without the interruption.
 overwrite
-    Replace the model that is in --out, which stays and can be used until the new one is complete.
+    Replace the model in --out; the old model stays usable until the new one is complete.
 init_from
-    Start from the trained model in this folder.
+    Start from the weights of the trained model in this folder.
 seeds
-    Train so many models, with the seeds that follow --seed, and report mean and spread.
+    Train this number of models, with consecutive seeds from --seed, and report mean and standard deviation.
 """
 
 for _task in TASKS.values():
-    app.command(with_options(_verb(_task), groups(_task), _task.implementation.training), name=_task.name)
+    app.command(with_options(_command(_task), groups(_task), _task.implementation.training), name=_task.name)

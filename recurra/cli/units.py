@@ -1,4 +1,4 @@
-"""`recurra units DIR TEXT`: what the units of a language model do."""
+"""`recurra units DIR TEXT`: the activations of a language model's hidden units."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def units(
     state: str | None = None,
     cell: str | None = None,
 ) -> None:
-    """Show what the units of a language model do: a text coloured by any unit, and which track what.
+    """Show the hidden units of a language model: a text coloured by any unit, and the units that track a feature.
 
-    Units are ranked by how well they track what a person can name and the current character does not tell: inside
-    quotes, inside brackets, inside a comment or docstring, depth of indentation, position in the line. They are chosen
-    on the first half of the text and scored on the second, comparing only places where the same character was read.
+    Units are ranked by how well they track features that the current character does not determine: inside quotes,
+    inside brackets, inside a comment or docstring, depth of indentation, position in the line. Units are selected on
+    the first half of the text and scored on the second; only places with the same current character are compared.
 
     ```sh
     recurra units plays more-plays.txt --out units.html
@@ -38,15 +38,15 @@ def units(
     model
         The folder of a trained language model.
     text
-        Text files, best such as the model was not trained on.
+        Text files, preferably text that the model was not trained on.
     out
-        The page to write: one HTML file that needs nothing else.
+        The file to write: one self-contained HTML page.
     characters
-        Read so many characters from the beginning of the text.
+        Number of characters to read from the beginning of the text.
     state
-        The state of the cell to show: c where it has one, else h.
+        The state of the cell to show. Default: c if the cell has it, otherwise h.
     cell
-        module:Class, for a model that was trained with a cell of your own.
+        module:Class, if the model was trained with a user-defined cell.
     """
     from recurra.cli.opening import open_model
     from recurra.data import open_text
@@ -58,16 +58,16 @@ def units(
     if characters < 1:
         raise InputError(f"--characters {characters}: expected a whole number above 0")
     check_place(out)
-    language_model = open_model(model, cell, needs=ReadsText, does="have units to show here")
+    language_model = open_model(model, cell, needs=ReadsText, does="have hidden units to show")
     opened = open_text(text, raw=language_model.tokenizer.raw)
     read = "".join(opened.part(0, characters).blocks())
-    found = analyse_units(
+    analysis = analyse_units(
         language_model, read, state=state, progress=lambda line: print(line, file=sys.stderr, flush=True)
     )
     names = ", ".join(path.name for path in text[:3]) + (", …" if len(text) > 3 else "")
-    seen = f"{len(found.pieces):,} tokens, state {found.state} of {language_model.options.recurrent.cell}"
+    seen = f"{len(analysis.pieces):,} tokens, state {analysis.state} of {language_model.options.recurrent.cell}"
     lead = f"{model.name} on {names}: {seen}."
-    write_output(out, found.page("What the units do", lead))
-    for one in found.trackers:
-        print(f"{one.feature:30} layer {one.layer + 1} unit {one.unit:<5} {one.measure:22} {one.score:.3f}")
+    write_output(out, analysis.page("Hidden units", lead))
+    for unit in analysis.trackers:
+        print(f"{unit.feature:30} layer {unit.layer + 1} unit {unit.unit:<5} {unit.measure:22} {unit.score:.3f}")
     print(out)

@@ -1,4 +1,4 @@
-"""What is wrong with the arguments of a command line themselves, in one line."""
+"""Errors in the arguments of a command line, in one line."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from recurra.errors import InputError
 
 
 def usage_message(error: CycloptsError) -> str:
-    """An error of the parser in one line that says what to type."""
+    """The message for an error of the parser, with the command that prints help."""
     command = " ".join(["recurra", *(error.command_chain or ())])
     text = " ".join(str(error).split())
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
-        text = f"{error.unused_tokens[0]!r}: {command} has no argument left for it."
+        text = f"{error.unused_tokens[0]!r}: {command} does not take another argument."
     elif isinstance(error, MissingArgumentError) and error.argument is not None:
         name = error.argument.name
         typed = any(token.partition("=")[0] == name for token in error.root_input_tokens or ())
-        text = f"{name}: a value is missing after it." if typed else f"{command}: {name} is missing."
+        text = f"{name}: its value is missing." if typed else f"{command}: {name} is missing."
     elif isinstance(error, CoercionError) and error.token is not None and error.token.keyword is not None:
-        # A converter of ours names the option itself.
+        # The converters of recurra.cli.options name the option in their message.
         keyword = error.token.keyword
         return text.removeprefix(f"Invalid value for {keyword}: ") if f": {keyword} " in text else text
     return f"{text} See {command} --help"
 
 
 def check_paths(app: App, arguments: Sequence[str]) -> None:
-    """Refuses names of files that are empty, and a ~ that the shell left as it was.
+    """Refuses file names that are empty, or start with a ~ that the shell did not expand.
 
-    A path of nothing would mean the current folder, and `--out=~/model` a folder with the name ~.
+    An empty path would mean the current folder, and `--out=~/model` a folder named ~.
 
     Raises:
         InputError: the first such argument.
@@ -48,11 +48,11 @@ def check_paths(app: App, arguments: Sequence[str]) -> None:
                 f"{flag + ' ' if flag else ''}'': an empty argument, expected the name of a file or folder"
             )
         if not Path("~").exists():
-            raise InputError(f"{argument}: the shell did not replace ~ here. Write {flag} $HOME{value[1:]}")
+            raise InputError(f"{argument}: the shell did not expand ~ here. Write {flag} $HOME{value[1:]}")
 
 
 def _takes_path(app: App, arguments: Sequence[str], flag: str) -> bool:
-    """Whether an option takes paths; arguments without an option are names of files, cells or studies."""
+    """Whether an option takes paths; positional arguments are names of files, cells or studies."""
     if not flag:
         return True
     return any(flag in option.names and "Path" in str(option.hint) for option in options_of(app, arguments))

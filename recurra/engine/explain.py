@@ -33,12 +33,12 @@ def explain(request: Request, engine: str = "auto") -> Explained:
 
 def _describe_kept(request: Request, engine: str) -> str:
     if not torch.is_grad_enabled():
-        return "nothing, no gradient is needed"
+        return "nothing, because gradients are disabled"
     states = f"the {'states' if len(request.cell.states) > 1 else 'state'} {', '.join(request.cell.states)}"
     if 0 < request.recompute < len(request.x):
-        return f"{states} of every {request.recompute}th step; what lies between is computed again"
+        return f"{states} of every {request.recompute}th step; the steps between are recomputed"
     if engine == "native":
-        return "what torch.nn's kernel keeps"
+        return "the values that torch.nn's kernel keeps"
     if engine == "unroll":
         return "every intermediate result, by PyTorch's autograd"
     programs = traced_for(request)[0].programs

@@ -26,9 +26,9 @@ def why_not(request: Request) -> str | None:
     if obstacle is not None:
         return obstacle
     if request.weights.hr is not None and type(request.cell) is not LSTM:
-        return "torch.nn projects LSTM only"
+        return "torch.nn supports a projection only for LSTM"
     if len(request.x) == 0:
-        return "torch.nn takes no sequence of 0 steps"
+        return "torch.nn does not accept sequences of 0 steps"
     if len({tensor.dtype for tensor in (request.x, *request.state, request.weights.hh)}) > 1:
         return "torch.nn needs one dtype for input, state and weights"
     return None
@@ -37,13 +37,13 @@ def why_not(request: Request) -> str | None:
 def _unsupported_option(request: Request) -> str | None:
     """A wrapper of the cell that torch's kernels lack."""
     if request.weights.norms is not None:
-        return "torch.nn has no layer normalisation inside"
+        return "torch.nn has no layer normalisation inside the cell"
     if request.masks.h is not None:
         return "torch.nn has no recurrent dropout"
     if any(mask is not None for mask in request.masks.zoneout):
         return "torch.nn has no zoneout"
     if request.keep:
-        return "torch.nn does not show its gates"
+        return "torch.nn does not return its gates"
     return None
 
 
@@ -52,9 +52,9 @@ def _unsupported_context(request: Request) -> str | None:
     if torch._C._are_functorch_transforms_active():
         return "torch.nn's kernels have no rule for torch.func"
     if request.lengths is not None and torch.compiler.is_compiling():
-        return "torch.nn packs rows by the values of lengths, which a compiled graph does not know"
+        return "torch.nn packs rows by the values of lengths, which are unknown in a compiled graph"
     if request.lengths is not None and len(request.lengths) == 0:
-        return "torch.nn packs no batch of 0 rows"
+        return "torch.nn cannot pack a batch of 0 rows"
     on_cpu = request.x.device.type == "cpu"
     if type(request.cell) is LSTM and on_cpu and torch.is_autocast_enabled("cpu"):
         return "oneDNN's LSTM does not run under autocast"

@@ -54,7 +54,7 @@ class _Formula:
         if not self._in_graph and self._signature() != self._at_forward:
             raise RecurraError(
                 f"{type(self._cell).__name__}: its step has changed between the forward pass and the backward pass, "
-                "which computes it again. Change it after backward(), or make the layer with recompute=False"
+                "which recomputes it. Change it after backward(), or create the layer with recompute=False"
             )
 
 

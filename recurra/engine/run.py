@@ -56,16 +56,16 @@ def _automatic(request: Request) -> Choice:
     no_native = native.why_not(request)
     if len(request.x) == 1 and on_cpu:
         # oneDNN reorders the weights at every call: 4.0 ms for one step at H = 512, against 0.2 ms for a plain step.
-        return Choice("unroll", no_native or "one step alone is faster without preparing weights for a kernel")
+        return Choice("unroll", no_native or "a single step is faster without preparing weights for a kernel")
     if on_cpu and request.x.dtype == torch.float32:
         little = _work(request) < _WORTH_COMPILING
-        no_cpu = "so little work is not worth compiling for" if little else support.why_not(request)
+        no_cpu = "the batch is too small for compilation to pay" if little else support.why_not(request)
         if no_cpu is None:
-            return Choice("cpu", "the formula compiled for this processor is the fastest")
+            return Choice("cpu", "compiled loops are the fastest engine for this request")
         no_native = no_native and f"{no_native}; compiled: {no_cpu}"
     if no_native:
         return Choice("unroll", no_native)
-    return Choice("native", "torch.nn has a kernel for exactly this")
+    return Choice("native", "torch.nn has a kernel for this request")
 
 
 def _work(request: Request) -> float:

@@ -80,7 +80,7 @@ def formula_of(request: Request) -> Formula:
     formula = cell.formula
     problem = misfit(request, formula)
     if problem is not None:
-        raise InputError(f"{type(cell).__name__}: {problem}. Make the layer anew")
+        raise InputError(f"{type(cell).__name__}: {problem}. Create the layer again")
     return formula
 
 
@@ -91,9 +91,9 @@ def misfit(request: Request, formula: Formula) -> str | None:
         H = weights.ih.shape[0] // len(request.cell.gates)
         wide, uses = (H, "reads") if formula.reads_h else (weights.hr.shape[0], "does not read")
         if request.state.h.shape[-1] != wide:
-            return f"its step {uses} s.h now, so that its state h is {wide} wide, not {request.state.h.shape[-1]}"
+            return f"its step now {uses} s.h, so that its state h has size {wide}, not {request.state.h.shape[-1]}"
     if weights.norms is not None and len(weights.norms.states) != len(formula.normalised):
-        return f"its step normalises the states {formula.normalised} now, {len(weights.norms.states)} have a gain"
+        return f"its step now normalises the states {formula.normalised}, but {len(weights.norms.states)} have a gain"
     return None
 
 

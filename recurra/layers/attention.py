@@ -55,7 +55,7 @@ class Attention(nn.Module):
         if score == "dot" and query_size != memory_size:
             raise InputError(
                 f"Attention: dot compares vectors of one size, but query_size={query_size} and "
-                f"memory_size={memory_size}: make them equal, or take general"
+                f"memory_size={memory_size}: make them equal, or use score='general'"
             )
         self.score, self.query_size = score, query_size
         self.key = self.query = self.energy = None

@@ -21,7 +21,7 @@ def check_input(name: str, x: Tensor, input_size: int) -> None:
         raise InputShapeError(f"{name}: x has {shape[-1]} features but input_size={input_size} (x is {shape})")
     if not (x.is_floating_point() or x.is_complex()):
         raise InputTypeError(
-            f"{name}: x is {x.dtype}, expected floating point; tokens go through an nn.Embedding first"
+            f"{name}: x is {x.dtype}, expected floating point; pass tokens through an nn.Embedding first"
         )
 
 
@@ -35,11 +35,11 @@ def check_tensor(name: str, argument: str, value: object) -> None:
                 "or a torch.fx.Tracer whose is_leaf_module is true for it"
             )
         raise InputTypeError(
-            f"{name}: {argument} is a {type(value).__name__}, expected a tensor: torch.as_tensor(…) makes one"
+            f"{name}: {argument} is a {type(value).__name__}, expected a tensor: convert it by torch.as_tensor"
         )
     if value.is_nested:
         raise InputTypeError(
-            f"{name}: {argument} is a nested tensor, which has no time axis: pad it and give lengths=, "
+            f"{name}: {argument} is a nested tensor, which has no time axis: pad it and pass lengths=, "
             "or use torch.nn.utils.rnn.pack_sequence"
         )
 
@@ -59,8 +59,8 @@ def check_lengths(name: str, lengths: object, x: Tensor) -> None:
         return
     if x.shape[1] and not 0 <= int(lengths.min()) <= int(lengths.max()) <= x.shape[0]:
         raise InputError(
-            f"{name}: lengths run from {int(lengths.min())} to {int(lengths.max())} "
-            f"but x has {x.shape[0]} steps: each must lie within 0 and that"
+            f"{name}: lengths range from {int(lengths.min())} to {int(lengths.max())} "
+            f"but x has {x.shape[0]} steps: each must be between 0 and that"
         )
 
 
@@ -76,7 +76,9 @@ def check_is_state(name: str, value: object) -> None:
 def check_state(name: str, state: State, cell: Cell, sizes: tuple[int, ...], rows: int) -> None:
     """Checks that a state has the cell's names and is (B, size) for each."""
     if state._fields != cell.states:
-        raise InputError(f"{name}: the state holds {state._fields}, but {type(cell).__name__} carries {cell.states}")
+        raise InputError(
+            f"{name}: the state has {state._fields}, but {type(cell).__name__} has the states {cell.states}"
+        )
     for field, tensor, size in zip(state._fields, state, sizes, strict=True):
         check_tensor(name, f"the state's {field}", tensor)
         if tuple(tensor.shape) != (rows, size):

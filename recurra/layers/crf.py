@@ -115,7 +115,7 @@ class ConditionalRandomField(nn.Module):
         """
         lengths = self._checked(x, lengths)
         if labels.shape != x.shape[:2]:
-            raise InputError(f"labels are {tuple(labels.shape)}, expected {tuple(x.shape[:2])} as the scores")
+            raise InputError(f"labels are {tuple(labels.shape)}, expected {tuple(x.shape[:2])} for these scores")
         if not len(x):
             return x.new_zeros(x.shape[1])
         start, transition, end = self._scores()
@@ -147,7 +147,7 @@ class ConditionalRandomField(nn.Module):
             (B,), in nats; -inf, with a gradient of 0, if no such path is allowed.
         """
         if possible.shape != x.shape:
-            raise InputError(f"possible is {tuple(possible.shape)}, expected {tuple(x.shape)} as the scores")
+            raise InputError(f"possible is {tuple(possible.shape)}, expected {tuple(x.shape)} for these scores")
         within = self.log_partition(x.masked_fill(~possible, -torch.inf), lengths)
         total = self.log_partition(x, lengths)
         reachable = within > -torch.inf

@@ -57,7 +57,9 @@ class Interchange(nn.Module):
         if self.cell not in MODES:
             beyond = [f"the cell {self.cell}", *beyond]
         if beyond:
-            raise InputError(f"{name}: torch.nn.{name} lacks {', '.join(beyond)}: the layer cannot become one")
+            raise InputError(
+                f"{name}: torch.nn.{name} lacks {', '.join(beyond)}, so that the layer cannot be converted"
+            )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about dropout with one layer: the namesake has warned already
             twin = self._twin(**self._twin_arguments(), device="meta")

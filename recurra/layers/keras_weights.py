@@ -110,7 +110,7 @@ def _check_shapes(kind: str, weights: Sequence[Array], gates: int) -> None:
     bias = f"({gates}·H,)" + f" or (2, {gates}·H)" * (kind == "GRU")
     raise InputError(
         f"weights of a Keras {kind} have the shapes {shapes}, expected (I, {gates}·H), (H, {gates}·H) and, with a "
-        f"bias, {bias}: give what get_weights() of one layer in one direction returns"
+        f"bias, {bias}: pass the result of get_weights() of one layer in one direction"
     )
 
 
@@ -121,4 +121,4 @@ def _check_names(kind: str, state_dict: Mapping[str, Tensor], suffix: str) -> No
     names = [name.removesuffix(suffix) for name in state_dict if name.endswith(suffix)] if suffix else state_dict
     beyond = sorted(set(names) - set(_NAMES))
     if beyond:
-        raise InputError(f"a Keras {kind} has nothing for {', '.join(beyond)}: only plain layers convert")
+        raise InputError(f"a Keras {kind} has no equivalent of {', '.join(beyond)}: only plain layers can be converted")

@@ -124,7 +124,9 @@ def check_masks(
         InputError: another number of layers, or a mask of another shape.
     """
     if not isinstance(masks, StackMasks):
-        raise InputTypeError(f"{name}: masks is a {type(masks).__name__}, expected what layer.draw_masks(rows) returns")
+        raise InputTypeError(
+            f"{name}: masks is a {type(masks).__name__}, expected the result of layer.draw_masks(rows)"
+        )
     if not len(masks.recurrent) == len(masks.weight) == len(masks.zoneout) == len(positions):
         raise InputShapeError(
             f"{name}: masks for {len(masks.recurrent)} layers and directions, expected {len(positions)}"

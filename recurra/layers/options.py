@@ -21,7 +21,7 @@ def unit_counts(name: str, hidden_size: Any, num_layers: int) -> tuple[int, ...]
     sizes = tuple(hidden_size)
     if not sizes or num_layers not in (1, len(sizes)):
         raise InputError(
-            f"{name}: hidden_size={list(sizes)} gives {len(sizes)} layers but num_layers={num_layers}: leave it out"
+            f"{name}: hidden_size={list(sizes)} is for {len(sizes)} layers but num_layers={num_layers}: omit it"
         )
     for size in sizes:
         check_count(name, "hidden_size", size)
@@ -88,7 +88,9 @@ def zoneout_rates(name: str, cell: Cell, zoneout: float | Mapping[str, float]) -
     rates = dict(zoneout) if isinstance(zoneout, Mapping) else dict.fromkeys(cell.states, zoneout)
     for state, rate in rates.items():
         if state not in cell.states:
-            raise InputError(f"{name}: zoneout has no state {state!r} to keep. {nearest(state, cell.states)}")
+            raise InputError(
+                f"{name}: zoneout names the state {state!r}, which the cell lacks. {nearest(state, cell.states)}"
+            )
         check_rate(name, f"zoneout of {state}" if isinstance(zoneout, Mapping) else "zoneout", rate)
     return {state: float(rate) for state, rate in rates.items() if rate}
 
@@ -97,7 +99,7 @@ def check_projection(name: str, proj_size: int, units: tuple[int, ...]) -> None:
     """Checks that a projected h is narrower than every layer."""
     check_count(name, "proj_size", proj_size, least=0)
     if proj_size >= min(units):
-        raise InputError(f"{name}: proj_size={proj_size} must lie within 0 and hidden_size={min(units)}")
+        raise InputError(f"{name}: proj_size={proj_size} must be between 0 and hidden_size={min(units)}")
 
 
 def check_recurrent_drops(name: str, cell: Cell, rates: Mapping[str, float]) -> None:
@@ -106,14 +108,16 @@ def check_recurrent_drops(name: str, cell: Cell, rates: Mapping[str, float]) -> 
         check_rate(name, field, rate)
         if rate and not cell.recurrent:
             raise InputError(
-                f"{name}: {field}={rate} drops what enters W_hh, but {type(cell).__name__} has no W_hh. Use zoneout="
+                f"{name}: {field}={rate} drops the input of W_hh, but {type(cell).__name__} has no W_hh. Use zoneout="
             )
 
 
 def check_layer_norm(name: str, units: tuple[int, ...]) -> None:
     """Checks that layers have at least two units: one unit has no variance."""
     if min(units) < 2:
-        raise InputError(f"{name}: layer_norm=True needs two units or more: of hidden_size=1 it leaves only the shift")
+        raise InputError(
+            f"{name}: layer_norm=True needs 2 hidden units or more: with hidden_size=1 only the shift remains"
+        )
 
 
 def check_connections(name: str, residual: bool, highway: bool, widths: list[int]) -> None:
@@ -122,12 +126,12 @@ def check_connections(name: str, residual: bool, highway: bool, widths: list[int
         return
     which = "residual" if residual else "highway"
     if residual and highway:
-        raise InputError(f"{name}: residual=True and highway=True are two answers to one question: choose one")
+        raise InputError(f"{name}: residual=True and highway=True exclude each other: choose one")
     if len(widths) < 2:
         raise InputError(f"{name}: {which}=True connects each layer to the one below it, but num_layers=1")
     # The first layer has no connection, so that its input may have another width.
     if len(set(widths)) > 1:
-        raise InputError(f"{name}: {which}=True adds layers up, so they must be of one width, not {widths}")
+        raise InputError(f"{name}: {which}=True adds the outputs of layers, which must have one size, not {widths}")
 
 
 def check_stack(layer: Any, units: tuple[int, ...]) -> None:

@@ -115,8 +115,8 @@ def gather(module: nn.Module, suffix: str, cell: Cell) -> Weights:
     def norm(state: str) -> tuple[Tensor, Tensor]:
         if optional(f"gain_{state}") is None:
             raise InputError(
-                f"{type(cell).__name__}: its step normalises {state} now, and did not when this layer was made: "
-                "make the layer anew"
+                f"{type(cell).__name__}: its step now normalises {state}, which it did not when this layer was "
+                "created. Create the layer again"
             )
         return needed(f"gain_{state}"), needed(f"shift_{state}")
 

@@ -41,7 +41,7 @@ class Readout(nn.Module):
         if tied is not None and tuple(tied.shape) != (output_size, hidden_size):
             raise InputError(
                 f"Readout: the tied weight is {tuple(tied.shape)}, expected {(output_size, hidden_size)}: "
-                "an embedding can be tied where its size is that of the last hidden layer"
+                "an embedding can be tied only if its size equals that of the last hidden layer"
             )
         # A parameter of another module, such as an embedding, is registered here as well: one tensor, two names.
         self.weight = (

@@ -59,7 +59,7 @@ def to_padded(
     """
     if isinstance(x, PackedSequence):
         if lengths is not None:
-            raise InputError(f"{name}: a packed sequence carries its lengths already: leave lengths= out")
+            raise InputError(f"{name}: a packed sequence contains its lengths: omit lengths=")
         # In the caller's order of rows, not in the packed one.
         padded, lengths = pad_packed_sequence(x)  # (T, B, I)
         check_input(name, padded, input_size)

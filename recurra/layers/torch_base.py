@@ -60,8 +60,8 @@ class TorchBase(Interchange, Recurrent):
             one is not other for one, other in zip(weights, self._flat_weights, strict=True)
         ):
             raise RecurraError(
-                f"{type(self).__name__}: _flat_weights must hold the attributes themselves, which are what the "
-                "layer computes with: set weight_hh_l0 and so on instead, as setattr(layer, name, tensor)"
+                f"{type(self).__name__}: _flat_weights must contain the layer's present parameters. To replace "
+                "a parameter, use setattr(layer, 'weight_hh_l0', tensor)"
             )
 
     def get_expected_hidden_size(self, input: Tensor, batch_sizes: Tensor | None) -> tuple[int, int, int]:  # noqa: A002

@@ -34,7 +34,7 @@ class _TorchCompatible(TorchBase, nn.RNNBase):  # type: ignore[misc, override]
         if isinstance(hidden_size, list | tuple):
             raise InputTypeError(
                 f"{name}: hidden_size={hidden_size}: torch.nn stacks the states of all layers in one tensor, "
-                "so that they must be of one size. Use recurra.Recurrent, whose states stay apart"
+                "so that they must be of one size. Use recurra.Recurrent, which keeps the state of each layer separate"
             )
         super().__init__(cell, input_size, hidden_size, **settings)
         if self.dropout and self.num_layers == 1:

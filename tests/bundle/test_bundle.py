@@ -70,7 +70,7 @@ def test_one_bit_changed_in_the_weights_is_noticed(copied):
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.write_bytes(content)
-    with pytest.raises(InputError, match="its numbers are not those that were saved"):
+    with pytest.raises(InputError, match="its tensors do not match their checksum"):
         recurra.load(copied)
 
 

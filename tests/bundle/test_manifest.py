@@ -9,7 +9,7 @@ import pytest
 import recurra
 from recurra import bundle
 from recurra.bundle.manifest import read_manifest, write_manifest
-from recurra.bundle.names import came_to_nothing, own
+from recurra.bundle.names import is_abandoned, own_entries
 from recurra.bundle.replacement import remove_own
 from recurra.errors import InputError
 
@@ -57,7 +57,8 @@ def test_files_of_a_task_that_nobody_knows_are_removed_with_the_model(tmp_path):
     write_manifest(tmp_path, ["config.json", "further.bin"])
     for name in ("config.json", "rules.bin", "further.bin", "further.bin.part", "unit.json"):
         (tmp_path / name).write_text("{}")
-    assert own(tmp_path)[-1].name == "manifest.json"  # a kill in between leaves no file without a name in the list
+    # After a kill in between, the manifest still lists every file that is left.
+    assert own_entries(tmp_path)[-1].name == "manifest.json"
     remove_own(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["unit.json"]
 
@@ -78,7 +79,7 @@ def test_a_damaged_manifest_counts_as_none(tmp_path, content):
 def test_a_run_that_ended_early_is_known_by_its_mark(tmp_path):
     bundle.mark_training(tmp_path)
     (tmp_path / "training" / "whatever.bin").write_bytes(b"1")
-    assert came_to_nothing(tmp_path)
+    assert is_abandoned(tmp_path)
     for path in (tmp_path / "training").glob(".*"):
         path.unlink()
-    assert not came_to_nothing(tmp_path)
+    assert not is_abandoned(tmp_path)

@@ -77,7 +77,7 @@ def test_the_best_of_an_interrupted_replacement_can_be_used(text, older):
         train_over(text, older, progress=StopAt(5, interrupt))
     assert recurra.load(older / ".new-1").options.recurrent.hidden_size == 12
     assert (older / ".new-1" / "README.md").read_text().startswith("# ov\n")
-    with pytest.raises(InputError, match=r"is to replace the model in .*ov: name"):
+    with pytest.raises(InputError, match=r"will replace the model in .*ov\. Name"):
         recurra.train("lm", out=older / ".new-1", resume=True)
 
 
@@ -85,7 +85,7 @@ def test_a_refused_command_changes_nothing(text, older, tmp_path):
     with pytest.raises(Interrupted):
         train_over(text, older, progress=StopAt(5, interrupt))
     before = contents(older)
-    with pytest.raises(InputError, match="holds a model and an interrupted run that was to replace it"):
+    with pytest.raises(InputError, match="holds a model and an interrupted run that would replace it"):
         train_over(text, older, overwrite=False)
     for refused in ({"cell": "lstn"}, {"valid": "nowhere.txt"}, {"epochs": 1, "steps": None, "warmup_steps": 10**6}):
         with pytest.raises(InputError):

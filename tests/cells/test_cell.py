@@ -21,7 +21,7 @@ def test_the_second_phase_is_read_off_the_formula():
 
 def test_a_gate_that_is_not_named_is_told_with_its_neighbours():
     mine = cell_with(lambda self, x, u, s, p: (State(h=x.b + u.a), Gates()))
-    with pytest.raises(InputError, match=r"Mine.step reads 'b', which it does not name. Known: a, h"):
+    with pytest.raises(InputError, match=r"Mine.step reads 'b', which the class does not declare. Known: a, h"):
         _ = mine().second_phase
 
 
@@ -109,7 +109,7 @@ def test_every_further_name_means_a_cell_of_the_table():
         (table.Leaky, {"activation": "relu"}, "has no option 'activation'. It has no options"),
         ("elman", {"activaton": "relu"}, "Did you mean 'activation'"),
         ("elman", {"activation": "rellu"}, "no activation 'rellu'. Did you mean 'relu'"),
-        (Elman(), {"activation": "relu"}, "made already"),
+        (Elman(), {"activation": "relu"}, "is an instance already"),
     ],
 )
 def test_a_misspelt_cell_or_option_is_told_its_neighbours(which, options, message):

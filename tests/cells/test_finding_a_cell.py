@@ -51,8 +51,8 @@ class Bare(Elman):
     [
         ("antisymmetric_rnn", {"step_size": "abc"}, "step_size='abc', expected a number"),
         ("antisymmetric_rnn", {"step_size": True}, "step_size=True, expected a number"),
-        ("slstm", {"forget": 3.0}, "forget=3.0, expected a word"),
-        ("lstm", {"activation": 3.0}, "activation=3.0, expected a word"),
+        ("slstm", {"forget": 3.0}, "forget=3.0, expected a string"),
+        ("lstm", {"activation": 3.0}, "activation=3.0, expected a string"),
         (Needy, {}, "rate"),
     ],
 )
@@ -79,7 +79,7 @@ def test_a_cell_without_a_docstring_does_not_speak_with_its_bases():
 def test_normal_asks_for_its_variance():
     with pytest.raises(InputError, match=r"recurrent='normal' needs a variance \(init_variance"):
         Initialisation(recurrent="normal")
-    with pytest.raises(InputError, match="belongs to recurrent='normal'"):
+    with pytest.raises(InputError, match="applies only to recurrent='normal'"):
         Initialisation(variance=2.0)
 
 

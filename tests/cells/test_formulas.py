@@ -124,7 +124,7 @@ def test_the_recurrence_of_indrnn_starts_between_0_and_1():
 
 @pytest.mark.parametrize("name", ["min_gru", "min_lstm", "indrnn"])
 def test_an_initialisation_of_a_matrix_that_a_cell_has_not_is_refused(name):
-    with pytest.raises(InputError, match="recurrent='orthogonal' is about W_hh, which this cell has not"):
+    with pytest.raises(InputError, match="recurrent='orthogonal' initialises W_hh, which this cell lacks"):
         started(find_cell(name), Initialisation(recurrent="orthogonal"))
 
 
@@ -158,7 +158,7 @@ def test_chrono_is_mirrored_where_a_gate_weighs_the_new():
 
 
 def test_chrono_is_refused_for_an_exponential_forget_gate():
-    with pytest.raises(InputError, match="chrono sets log T for a sigmoid"):
+    with pytest.raises(InputError, match="chrono is defined for a sigmoid"):
         started(SLSTM("exp"), Initialisation(chrono=100))
     assert (started(SLSTM("exp"), Initialisation(forget_bias=3.0)).b_ih.view(4, 200)[1] == 3).all()
 

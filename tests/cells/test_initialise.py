@@ -79,10 +79,10 @@ def test_one_generator_state_gives_one_start():
         ({"recurrent": "ortogonal"}, "Did you mean 'orthogonal'"),
         ({"input": "xavyer"}, "Did you mean 'xavier'"),
         ({"recurrent": "normal"}, "variance=None"),
-        ({"variance": 2.0}, "belongs to recurrent='normal'"),
+        ({"variance": 2.0}, "applies only to recurrent='normal'"),
         ({"recurrent": "normal", "variance": -1.0}, "must be above 0"),
         ({"chrono": 2}, "3 steps or more"),
-        ({"chrono": 9, "forget_bias": 1.0}, "give one of them"),
+        ({"chrono": 9, "forget_bias": 1.0}, "choose one of them"),
     ],
 )
 def test_settings_that_contradict_are_refused(fields, message):

@@ -134,7 +134,7 @@ def test_it_stays_orthogonal_while_it_is_trained():
 
 @pytest.mark.parametrize("kind", [OrthogonalRNN, AntisymmetricRNN, GatedAntisymmetricRNN])
 def test_a_matrix_that_is_not_square_is_refused(kind):
-    with pytest.raises(InputError, match=r"weight_hh is \(6, 4\), but V - Vᵀ needs it square"):
+    with pytest.raises(InputError, match=r"weight_hh is \(6, 4\), but V - Vᵀ needs a square matrix"):
         kind().recurrent_weight(torch.zeros(6, 4))
 
 

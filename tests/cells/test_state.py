@@ -66,5 +66,5 @@ def test_flat_tensors_come_back_in_the_cells_order_however_a_file_sorts_them():
 def test_a_saved_state_with_a_tensor_missing_is_refused(lost):
     flat = to_tensors(two_layers())
     del flat[lost]
-    with pytest.raises(InputError, match="saved state: found the entries"):
+    with pytest.raises(InputError, match="saved state: its entries are"):
         from_tensors(flat, ("h", "c"))

@@ -23,8 +23,8 @@ def test_what_is_missing_or_too_much_is_named(recurra_command, trained):
     check(recurra_command, [
         (["generate"], "recurra generate: DIR is missing. See recurra generate --help"),
         (["train", "lm", "x"], "recurra train lm: --out is missing. See recurra train lm --help"),
-        (["generate", trained, "--length"], "--length: a value is missing after it"),
-        (["generate", trained, "more"], "'more': recurra generate has no argument left for it"),
+        (["generate", trained, "--length"], "--length: its value is missing"),
+        (["generate", trained, "more"], "'more': recurra generate does not take another argument"),
         (["generat"], 'Did you mean "generate"?'),
         (["train", "lmm"], 'Did you mean "lm"?'),
         (["generate", trained, "--lenght", 3], "Did you mean --length?"),
@@ -52,10 +52,10 @@ def test_wrong_folders_are_named_for_what_they_are(recurra_command, trained, tex
         text / "x": "no such folder",
         begun: f"recurra train TASK --out {begun} --resume",
         seeds: f"holds 1 models, one for each seed: name one, such as {seeds / 'seed-0'}",
-        empty: "is not a model, or a part of it was lost",
+        empty: "is not a model, or is incomplete",
         "x" * 300: "File name too long",
         "": "'': an empty argument, expected the name of a file or folder",
-        "~/model": "the shell did not replace ~ here",
+        "~/model": "the shell did not expand ~ here",
     }
     for folder, message in wrong.items():
         for verb in ("info", "generate", "score", "evaluate", "diagnose"):
@@ -63,7 +63,7 @@ def test_wrong_folders_are_named_for_what_they_are(recurra_command, trained, tex
     check(recurra_command, [
         (["train", "lm", text, "--out", ""], "--out '': an empty argument"),
         (["train", "lm", text, "--out="], "--out '': an empty argument"),
-        (["train", "lm", text, "--out=~/m"], "--out=~/m: the shell did not replace ~ here. Write --out $HOME/m"),
+        (["train", "lm", text, "--out=~/m"], "--out=~/m: the shell did not expand ~ here. Write --out $HOME/m"),
         (["train", "lm", "*.none", "--out", "m"], "*.none: no such file"),
         (["train", "lm", text, "--recipe", empty, "--out", "m"], "cannot be read as a recipe: Is a directory"),
     ])  # fmt: skip

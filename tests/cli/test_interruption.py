@@ -31,7 +31,7 @@ def stop(process, number=signal.SIGINT):
         process.kill()
     assert time.monotonic() - began < SOON
     assert "Traceback" not in stderr
-    assert "error of recurra itself" not in stderr
+    assert "internal error of recurra" not in stderr
     return process.returncode, stderr
 
 

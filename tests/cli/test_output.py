@@ -182,7 +182,7 @@ def test_a_lost_stderr_changes_no_result(folder, tmp_path):
 def test_faults_of_stdin_are_named(folder):
     for verb, model in (("tag", "tagger"), ("translate", "translator"), ("score", "lm")):
         code, err = run_on(os.devnull, verb, folder / model, stdin=CLOSED)
-        assert (code, err) == (2, "recurra: stdin is closed: name a FILE, or send lines through a pipe\n")
+        assert (code, err) == (2, "recurra: stdin is closed: name a FILE, or pipe lines to the command\n")
         unreadable = os.open(os.devnull, os.O_WRONLY)
         code, err = run_on(os.devnull, verb, folder / model, stdin=unreadable)
         os.close(unreadable)

@@ -40,7 +40,7 @@ def test_units_writes_a_page(command, trained, text, tmp_path):
 def test_units_of_another_task_are_refused_in_a_line(command, reverser, text, tmp_path):
     code, out, err = command("units", reverser, text, "--out", tmp_path / "u.html")
     assert (code, out) == (2, "")
-    needed = "which does not have units to show here: expected a model for 'lm' (a language model)"
+    needed = "which does not have hidden units to show: expected a model for 'lm' (a language model)"
     assert err == f"recurra: {reverser}: holds a model for 'translator', {needed}\n"
     with pytest.raises(InputError, match="units: expected a language model, got a Translator"):
         analyse_units(recurra.load(reverser), "text " * 500)
@@ -52,7 +52,7 @@ def test_what_is_wrong_is_told_in_a_line(command, trained, text, tmp_path):
         (["study", "vanish", "--out", text], "is a file, expected a folder to write into"),
         (["units", trained, text, "--out", tmp_path / "u", "--characters", 10], "the text has 10 tokens"),
         (["units", trained, text, "--out", tmp_path / "u", "--state", "m"], "the cell has the states h, c"),
-        (["units", trained, text, "--out", tmp_path / "nowhere" / "u"], "make it first"),
+        (["units", trained, text, "--out", tmp_path / "nowhere" / "u"], "Create it first"),
     ):
         code, out, err = command(*arguments)
         assert code in (1, 2)

@@ -397,7 +397,7 @@ def test_missing_labels_are_said_before_training_and_in_the_report(command, tmp_
         ("Bo\tPER-B\nLee\tPER-I\nsaw\tO\n\n" * 3, [], "labels such as PER-B, PER-I look like spans, but in no scheme"),
         ("Bo\tB\nLee\tI\nsaw\tO\n\n" * 3, [], "take labels one by one by --scheme off"),
         ("Bo\tB-X\nLee\tL-X\n\nBo\tL-X\n\n" * 3, [], "a.tsv:4: L-X begins the sentence, expected well-formed BILOU"),
-        ("Bo\tB-X\nLee\tL-X\n\n" * 3, ["--scheme", "bio"], "a.tsv:2: label 'L-X' is no BIO label"),
+        ("Bo\tB-X\nLee\tL-X\n\n" * 3, ["--scheme", "bio"], "a.tsv:2: label 'L-X' is not a BIO label"),
     ],
 )
 def test_labels_that_cannot_be_learned_get_one_line(command, tmp_path, text, options, message):

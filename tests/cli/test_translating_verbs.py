@@ -144,19 +144,19 @@ def test_a_picture_of_the_first_line_that_is_not_empty(command, file, reverser, 
     assert (code, out, err) == (0, "\ncba\nd\n", "")
     assert (tmp_path / "a.svg").read_text().startswith("<?xml")
     _, _, err = command("translate", reverser, file("e", "\n"), "--attention-plot", tmp_path / "b.png")
-    assert "not drawn, for every line is empty" in err
+    assert "not drawn, because every line is empty" in err
     assert not (tmp_path / "b.png").exists()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--temperature", 2], "--temperature: only for translations that are drawn: add --sample"),
-        (["--seed", 2], "--seed: only for translations that are drawn"),
-        (["--sample", "--beam", 3], "--sample draws and searches for nothing: leave out --beam"),
+        (["--temperature", 2], "--temperature: only for sampled translations: add --sample"),
+        (["--seed", 2], "--seed: only for sampled translations"),
+        (["--sample", "--beam", 3], "--sample searches for nothing: leave out --beam"),
         (
             ["--forced", "x", "--nbest", 3, "--scores"],
-            "--forced looks for no translations: leave out --nbest, --scores",
+            "--forced translates nothing: leave out --nbest, --scores",
         ),
         (["--nbest", 9], "expected a beam of 9 or more"),
         (["--beam", 0], "--beam 0, expected 1 or more"),
@@ -234,5 +234,5 @@ def test_killed_and_resumed_ends_in_the_same_bits(file, tmp_path):
         run.send_signal(signal.SIGKILL)
         run.wait()
     assert start("--out", cut, "--resume").wait(300) == 0
-    for name in ("model.safetensors", "vocabulary.json", "source.tokenizer.json"):
+    for name in ("model.safetensors", "vocabulary.json", "source.unit.json"):
         assert (tmp_path / "whole" / name).read_bytes() == (cut / name).read_bytes()

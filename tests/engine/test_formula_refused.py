@@ -192,12 +192,12 @@ class Steps:
 REASONS = {
     Steps.Draws: "its step draws random numbers",
     Steps.Writes: "its step writes to ",
-    Steps.Differs: "its step (computes something else each time|writes to)",
-    Steps.Backward: "its step asks whether gradients are recorded",
+    Steps.Differs: "(the result of its step differs from call to call|its step writes to)",
+    Steps.Backward: "its step depends on whether gradients are recorded",
     Steps.Places: "its step asks for '.*' of a tensor",
-    Steps.Own: "its step holds a tensor of its own",
+    Steps.Own: "its step uses a tensor that is not an argument",
     Steps.Function: "its step calls a torch.autograd.Function",
-    Steps.Threads: "its step computes something else in another thread",
+    Steps.Threads: "its step computes a different result in another thread",
 }
 CASES = [
     pytest.param(step.__func__, reason, id=name)

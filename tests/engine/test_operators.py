@@ -111,7 +111,7 @@ REFUSED = {
     "aten.lgamma": lambda z: torch.lgamma(positive(z)),
     "aten.erfinv": lambda z: torch.erfinv(inside(z)),
     "aten.round with decimals": lambda z: torch.round(z, decimals=2),
-    "aten._to_copy makes numbers of type torch.float16": lambda z: z.half().to(z.dtype),
+    "aten._to_copy returns numbers of type torch.float16": lambda z: z.half().to(z.dtype),
     "aten::heaviside": lambda z: torch.heaviside(z, z),
     "aten::floor_divide": lambda z: z // 0.3,
 }

@@ -201,7 +201,7 @@ def test_h_that_is_dropped_whole_leaves_no_recurrent_product(name):
     [
         ({"masks": Masks(torch.ones(3, 6, dtype=torch.float64))}, "no recurrent dropout"),
         ({"masks": Masks(None, (torch.zeros(5, 3, 6), None))}, "no zoneout"),
-        ({"keep": True}, "does not show its gates"),
+        ({"keep": True}, "does not return its gates"),
     ],
 )
 def test_torch_kernels_refuse_what_stands_around_the_cell_and_say_so(fields, reason):

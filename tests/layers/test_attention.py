@@ -117,7 +117,7 @@ def test_additive_scores_of_long_sequences_are_taken_in_pieces(monkeypatch):
 def test_errors_name_the_score_and_the_sizes():
     with pytest.raises(InputError, match="there is no score 'genral'. Did you mean 'general'"):
         Attention(4, 4, "genral")
-    with pytest.raises(InputError, match="query_size=4 and memory_size=6: make them equal, or take general"):
+    with pytest.raises(InputError, match="query_size=4 and memory_size=6: make them equal, or use score='general'"):
         Attention(4, 6, "dot")
     assert Attention(4, 6)(torch.zeros(1, 2, 4), Attention(4, 6).prepare(torch.ones(3, 1, 6), torch.tensor([2])))[
         1

@@ -74,7 +74,7 @@ def why_not(cell, connection, *, num_layers, recurrent_dropout, weight_drop, pro
         return "has no W_hh"
     if connection and num_layers == 1:
         return f"{connection}=True connects each layer"
-    return "Leave proj_size out" if proj_size and square(cell) else None
+    return "Omit proj_size" if proj_size and square(cell) else None
 
 
 def row_of(masks, row):
@@ -113,19 +113,19 @@ class Alone(Cell):
     ("make", "message"),
     [
         (lambda: Recurrent("gru", 3, 4, residual=True), "residual=True connects each layer .* num_layers=1"),
-        (lambda: Recurrent("gru", 3, [4, 5], highway=True), r"must be of one width, not \[4, 5\]"),
+        (lambda: Recurrent("gru", 3, [4, 5], highway=True), r"must have one size, not \[4, 5\]"),
         (lambda: Recurrent("gru", 3, 4, 2, highway=True, residual=True), "choose one"),
-        (lambda: Recurrent("gru", 3, [4, 5], 3), "gives 2 layers but num_layers=3"),
-        (lambda: Recurrent("gru", 3, []), "gives 0 layers"),
+        (lambda: Recurrent("gru", 3, [4, 5], 3), "is for 2 layers but num_layers=3"),
+        (lambda: Recurrent("gru", 3, []), "is for 0 layers"),
         (lambda: Recurrent("gru", 3, [4, 0]), "hidden_size=0 must be a whole number above 0"),
-        (lambda: Recurrent("gru", 3, [4, 5], proj_size=4), "proj_size=4 must lie within 0 and hidden_size=4"),
+        (lambda: Recurrent("gru", 3, [4, 5], proj_size=4), "proj_size=4 must be between 0 and hidden_size=4"),
         (lambda: LSTM(3, [4, 5]), "Use recurra.Recurrent"),
         (lambda: Recurrent("gru", 3, 4, zoneout=1.0), "zoneout=1.0 must lie in"),
-        (lambda: Recurrent("lstm", 3, 4, zoneout={"d": 0.1}), "zoneout has no state 'd'"),
+        (lambda: Recurrent("lstm", 3, 4, zoneout={"d": 0.1}), "zoneout names the state 'd', which the cell lacks"),
         (lambda: Recurrent("gru", 3, 4, recurrent_dropout=-0.1), "recurrent_dropout=-0.1 must lie in"),
         (lambda: Recurrent(Alone, 3, 4, recurrent_dropout=0.1), "but Alone has no W_hh"),
         (lambda: Recurrent(Alone, 3, 4, weight_drop=0.1), "but Alone has no W_hh"),
-        (lambda: Recurrent("gru", 3, 1, layer_norm=True), "needs two units"),
+        (lambda: Recurrent("gru", 3, 1, layer_norm=True), "needs 2 hidden units"),
         (
             lambda: Recurrent("gru", 3, 4, recurrent_dropout=0.5)(
                 torch.zeros(5, 2, 3), masks=Recurrent("gru", 3, 4, recurrent_dropout=0.5).draw_masks(3)

@@ -17,14 +17,14 @@ def test_every_layer_and_direction_says_what_runs_it_and_what_it_keeps():
     assert said.kept == (
         "of every step the states h, c, σ(x.i + u.i), σ(x.f + u.f), tanh(x.g + u.g), σ(x.o + u.o); 6.0 MiB"
     )
-    assert str(said).splitlines()[1].startswith("l0_reverse  cpu: the formula compiled for this processor")
+    assert str(said).splitlines()[1].startswith("l0_reverse  cpu: compiled loops are the fastest engine")
 
 
 def test_what_is_kept_depends_on_what_is_asked():
     x = torch.zeros(100, 32, 64)
     assert "every 10th step" in recurra.explain(GRU(64, 128, recompute=True), x).kept
     with torch.no_grad():
-        assert recurra.explain(GRU(64, 128), x).kept == "nothing, no gradient is needed"
+        assert recurra.explain(GRU(64, 128), x).kept == "nothing, because gradients are disabled"
     assert recurra.explain(GRU(64, 128, engine="unroll"), x).kept.startswith("every intermediate result")
 
 

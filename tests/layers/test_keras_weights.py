@@ -133,8 +133,11 @@ def test_names_end_as_asked_so_that_stacks_and_directions_fill_up():
             "has no 'weight_ih_l1'. Did you mean 'weight_ih_l0'",
         ),
         (lambda: to_keras("LSTM", GRU(I, H).state_dict()), "weights of a Keras LSTM have the shapes"),
-        (lambda: to_keras("LSTM", LSTM(I, H, layer_norm=True).state_dict()), "nothing for gain_c, gain_hh, gain_ih"),
-        (lambda: to_keras("LSTM", LSTM(I, H, proj_size=2).state_dict()), "nothing for weight_hr"),
+        (
+            lambda: to_keras("LSTM", LSTM(I, H, layer_norm=True).state_dict()),
+            "no equivalent of gain_c, gain_hh, gain_ih",
+        ),
+        (lambda: to_keras("LSTM", LSTM(I, H, proj_size=2).state_dict()), "no equivalent of weight_hr"),
     ],
 )
 def test_what_cannot_be_converted_is_said(call, message):

@@ -24,7 +24,7 @@ def test_an_activation_reaches_the_cell_and_is_refused_where_there_is_none():
         RNN(3, 4, activation="gelu")
     with pytest.raises(InputError, match="has no option 'activation'"):
         Recurrent(table.Leaky, 3, 4, activation="gelu")
-    with pytest.raises(InputError, match="is made already"):
+    with pytest.raises(InputError, match="is an instance already"):
         Recurrent(Elman(), 3, 4, activation="gelu")
 
 
@@ -58,7 +58,7 @@ def test_a_projection_narrows_what_is_emitted_and_carries_on(cell):
     layer = Recurrent(table.MADE[cell](), 3, 5, 2, proj_size=2, bidirectional=True, dtype=torch.float64)
     x = torch.randn(T, B, 3, dtype=torch.float64)
     if square(layer.cell):
-        with pytest.raises(InputError, match="Leave proj_size out"):
+        with pytest.raises(InputError, match="Omit proj_size"):
             layer(x)
         return
     y, state = layer(x)

@@ -161,7 +161,7 @@ def test_a_pickled_layer_computes_the_same():
         ),
         (
             lambda layer: layer(torch.zeros(5, 2, 3), lengths=torch.tensor([6, 1])),
-            "lengths run from 1 to 6 but",
+            "lengths range from 1 to 6 but",
         ),
         (lambda layer: layer(torch.zeros(5, 2, 3), lengths=torch.tensor([2.0, 1])), r"expected int64 \(2,\)"),
     ],

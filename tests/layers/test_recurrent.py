@@ -109,10 +109,16 @@ def test_explain_says_the_engine_and_the_reason():
         (lambda: Recurrent("lstm", 0, 4), "input_size=0 must be a whole number above 0"),
         (lambda: Recurrent("lstm", 3, 4, dropout=1.5), "dropout=1.5"),
         (lambda: Recurrent("lstm", 3, 4, engine="fast"), "no engine 'fast'"),
-        (lambda: Recurrent("lstm", 3, 4, proj_size=4), "proj_size=4 must lie within 0 and hidden_size=4"),
+        (lambda: Recurrent("lstm", 3, 4, proj_size=4), "proj_size=4 must be between 0 and hidden_size=4"),
         (lambda: Recurrent("lsmt", 3, 4), "Did you mean 'lstm'"),
-        (lambda: Recurrent("lstm", 3, 4, 2)(torch.zeros(5, 2, 3), (State(h=torch.zeros(2, 4)),)), "1 states given"),
-        (lambda: Recurrent("lstm", 3, 4)(torch.zeros(5, 2, 3), (State(h=torch.zeros(2, 4)),)), r"carries \('h', 'c'\)"),
+        (
+            lambda: Recurrent("lstm", 3, 4, 2)(torch.zeros(5, 2, 3), (State(h=torch.zeros(2, 4)),)),
+            "1 states, expected",
+        ),
+        (
+            lambda: Recurrent("lstm", 3, 4)(torch.zeros(5, 2, 3), (State(h=torch.zeros(2, 4)),)),
+            r"has the states \('h', 'c'\)",
+        ),
     ],
 )
 def test_what_does_not_fit_is_said(make, message):

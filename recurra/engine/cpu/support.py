@@ -27,14 +27,14 @@ def _tensor_obstacle(request: Request) -> str | None:
     parts += (request.masks.h, *request.masks.zoneout)
     tensors = [request.x, *request.state, *(part for part in parts if part is not None)]
     if any(tensor.device.type != "cpu" for tensor in tensors):
-        return "it compiles for the CPU, and not all tensors are there"
+        return "it compiles for the CPU, but some tensors are on another device"
     if {tensor.dtype for tensor in tensors} not in ({torch.float32}, {torch.float64}):
-        return "it computes in float32 or float64 throughout"
+        return "all tensors must be float32, or all float64"
     # Subclasses (fake tensors, functorch's wrappers) may have no memory that compiled code can read.
     if any(type(tensor) not in (Tensor, nn.Parameter) for tensor in tensors):
-        return "it needs plain tensors, with numbers in memory"
+        return "it needs plain tensors with data in memory"
     if 0 in request.x.shape[:2]:
-        return "there is no step to run"
+        return "the batch has no steps or no rows"
     return None
 
 
@@ -43,15 +43,15 @@ def _context_obstacle(request: Request) -> str | None:
     if is_traced or torch._C._are_functorch_transforms_active():
         return "it cannot be traced or transformed by PyTorch"
     if torch._C._len_torch_dispatch_stack():
-        return "a dispatch mode of PyTorch is active, which sees operators of PyTorch alone"
+        return "a dispatch mode of PyTorch is active, which handles only operators of PyTorch"
     if torch.is_autocast_enabled("cpu"):
-        return "it knows no autocast"
+        return "it does not support autocast"
     if torch.autograd.forward_ad._current_level >= 0:
         return "it has no derivatives in forward mode"
     # Masks are drawn beforehand and constant in the traced derivative.
     masks = (request.masks.h, *request.masks.zoneout)
     if any(mask is not None and mask.requires_grad for mask in masks):
-        return "it gives no gradient by a mask"
+        return "it does not compute gradients of masks"
     return None
 
 
@@ -99,7 +99,7 @@ def _signature(request: Request) -> Signature:
 
 def _formula_obstacle(request: Request) -> str | None:
     if is_isolated():
-        return "it is called within the trace of another formula"
+        return "it is called during the tracing of another formula"
     try:
         problem = misfit(request, _signature(request).outline.formula)
         if problem is None:

@@ -34,7 +34,7 @@ def run_isolated(work: Callable[[], _Result]) -> _Result:
         BaseException: any error of the function.
     """
     if is_isolated():
-        raise RuntimeError("within the trace of another formula")
+        raise RuntimeError("called during the tracing of another formula")
     results: list[_Result] = []
     errors: list[BaseException] = []
     context = contextvars.copy_context()

@@ -109,5 +109,5 @@ def _trace(cell: Cell, key: _Key) -> Traced | Untraceable | _Failure:
     except Exception as error:
         return _Failure(f"its step cannot be traced ({error_as_reason(error)})")
     if not is_unchanged(cell, variant.hidden, dtype, signature):
-        raise RuntimeError("it was changed meanwhile")
+        raise RuntimeError("the step was changed while it was traced")
     return Traced(signature, programs)

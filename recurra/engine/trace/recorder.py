@@ -49,7 +49,9 @@ class PreviousRun(NamedTuple):
     signature: Signature
 
 
-_FOREIGN_TENSOR = "its step holds a tensor of its own: use a Python number, or a per-unit vector named in `vectors`"
+_FOREIGN_TENSOR = (
+    "its step uses a tensor that is not an argument: use a Python number, or a per-unit vector named in `vectors`"
+)
 _PLAIN_TYPES = (
     int,
     bool,

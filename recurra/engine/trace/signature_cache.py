@@ -198,9 +198,9 @@ def _find_difference(
             break
     if all(drawn):
         names = sorted(set.intersection(*drawn)) or sorted(set.union(*drawn))
-        return f"its step draws random numbers ({', '.join(names)}): draw them before, and give them to it in x"
+        return f"its step draws random numbers ({', '.join(names)}): draw them beforehand and pass them in x"
     if all(written):
-        return f"its step writes to {written[-1]}, so that it may compute something else at each call"
+        return f"its step writes to {written[-1]}, so that its result may differ from call to call"
     with torch.no_grad():
         without_gradients = run()
     with torch.inference_mode():
@@ -209,13 +209,13 @@ def _find_difference(
     if runs[0].obstacle is not None:
         return runs[0].obstacle
     if any(other != runs[0] for other in runs):
-        return "its step computes something else each time that it runs"
+        return "the result of its step differs from call to call"
     if not (
         runs[0].equals_but_for_gradients(without_gradients) and runs[0].equals_but_for_gradients(in_inference_mode)
     ):
-        return "its step asks whether gradients are recorded"
+        return "its step depends on whether gradients are recorded"
     if not runs[0].equals_but_for_gradients(signature):
-        raise Untraceable("its step computes something else in another thread, or was changed meanwhile")
+        raise Untraceable("its step computes a different result in another thread, or was changed meanwhile")
     return None
 
 

@@ -215,7 +215,7 @@ def _check_sizes(cell: Subject, variant: Variant, widths: dict[Operand, int], ro
         return writer.operations
 
     if operations(rows, 2) != operations(rows + 3, 1):
-        raise Untraceable("its step asks for the shape of its tensors, the number of rows say")
+        raise Untraceable("its step reads the shape of its tensors, such as the number of rows")
 
 
 def _step(cell: Subject, variant: Variant, tensors: Tensors, on_product: OnProduct) -> tuple[State, Gates]:

@@ -108,10 +108,10 @@ class Writer:
         shape = tuple(result.shape)
         of_vectors = len(shape) == 1 and shape[0] in self.widths.values()
         if shape and shape[0] != self.rows and not of_vectors:
-            raise Untraceable(f"{name} makes {shape} of (B, H): it is not elementwise, nor a sum over units")
+            raise Untraceable(f"{name} returns {shape} for (B, H): it is neither elementwise nor a sum over units")
         of_number = name in ("aten.lift_fresh_copy", "aten.lift_fresh") and not shape
         if result.dtype not in (self.dtype, torch.bool) and not of_number and not _is_count(node, name, result.dtype):
-            raise Untraceable(f"{name} makes numbers of type {result.dtype}")
+            raise Untraceable(f"{name} returns numbers of type {result.dtype}")
         further = {key for key, value in node.kwargs.items() if value is not None} - _HARMLESS
         if name in _SCALED:
             further -= {"alpha"}
@@ -236,7 +236,7 @@ def _held_number(node: fx.Node) -> float:
     )
     tensor = getattr(node.graph.owning_module, str(node.target), None)
     if not is_local or not isinstance(tensor, torch.Tensor) or tensor.dim() or tensor.is_complex():
-        raise Untraceable(f"its step holds a tensor of its own ({node.target})")
+        raise Untraceable(f"its step uses a tensor that is not an argument ({node.target})")
     return _rounded(float(tensor), tensor.dtype)
 
 

@@ -1,4 +1,4 @@
-"""What the task of translators runs."""
+"""What the translator task runs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from recurra.tasks.implementation import Implementation
-from recurra.tasks.translator.evaluation import EvaluationOptions
+from recurra.tasks.translator.data import PairData, prepare, reopen
 from recurra.tasks.translator.model import Translator
-from recurra.tasks.translator.options import BatchOptions, NetworkOptions, PairOptions
-from recurra.tasks.translator.prepared import Prepared, prepare, reopen
+from recurra.tasks.translator.options import BatchOptions, EvaluationOptions, NetworkOptions, PairOptions
 from recurra.tasks.translator.report import report
 from recurra.tasks.translator.training import TranslatorObjective
 
@@ -22,7 +21,7 @@ def _prepare(
     *,
     start: Translator | None,
     models: Mapping[str, Any],
-) -> Prepared:
+) -> PairData:
     return prepare(files, options["data"], folder, start=None if start is None else start.vocabulary)
 
 

@@ -9,11 +9,12 @@ from recurra.tasks.task import Task, Verb
 if TYPE_CHECKING:
     from recurra.tasks.implementation import Implementation
 
-_TRAIN = """Train a translator on pairs: sentences of two languages, words and their sounds, dates and their form.
+_TRAIN = """Train a translator on pairs: sentences in two languages, words and pronunciations, dates in two formats.
 
-Pairs come as tables, a source and a target a line apart by a tab, several lines of a source where several targets are
-right; or as parallel files, of which each line of the one belongs to the same line of the other. The best model so far
-on the validation data is always in the folder; Ctrl-C loses nothing.
+Pairs are read from tables, with a source and a target per line, separated by a tab, and several lines per source if
+several targets are correct; or from parallel files, in which line n of the source file belongs to line n of the target
+file. The folder always contains the best model so far on the validation data, and training interrupted with Ctrl-C
+continues with --resume.
 
 ```sh
 recurra train translator --source train.de --target train.en --valid-source dev.de --valid-target dev.en --out de-en
@@ -35,14 +36,14 @@ TASK = Task(
     loss_per="symbol",
     train_help=_TRAIN,
     files_name="PAIRS",
-    files_help="Tables of pairs, UTF-8: a source, a tab, a target (or see --source).",
+    files_help="Tables of pairs, UTF-8: a source, a tab and a target per line (or see --source).",
     evaluate_help=(
-        "A translator translates the sources of pairs; it reports BLEU and chrF with sacrebleu's signatures, exact "
-        "matches, token errors, and the outputs that are furthest off."
+        "A translator translates the sources of pairs and reports BLEU and chrF with sacrebleu's signatures, exact "
+        "matches, token errors, and the outputs with the most edits."
     ),
     evaluate_files=(
-        "tables of a source and a target a line apart by a tab, several lines of a source where several targets are "
-        "right"
+        "tables with a source and a target per line, separated by a tab, and several lines per source if several "
+        "targets are correct"
     ),
     evaluate_example=(
         "recurra evaluate german-english --source test.de --target test.en --beam 10\n"
@@ -53,7 +54,7 @@ TASK = Task(
         Verb(
             name="translate",
             function="recurra.tasks.translator.verbs.translate:translate",
-            help="Translate lines with a translator.",
+            help="Translate lines of text with a translator.",
         ),
     ),
     implement=_implement,

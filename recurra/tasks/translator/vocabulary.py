@@ -1,10 +1,10 @@
-"""What a translator knows by number: the symbols of sources and of targets; and which sources it has seen."""
+"""The ids of a translator's symbols: a tokenizer for each side, with one id more that ends a sentence."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,21 +22,21 @@ from recurra.tasks.translator.train_overlap import TrainSources, load_train_sour
 
 Ids = npt.NDArray[np.int64]
 
-# Begins what the decoder reads, and ends a sentence.
-END = 0
+# The end symbol closes sources and targets. No sentence contains it, so the same id can begin what the decoder reads.
+EOS = BOS = 0
 FILE, FORMAT = "vocabulary.json", 1
 _PREFIXES = ("source.", "target.", "joint.")
 FILES = (FILE, SEEN, *(prefix + name for prefix in _PREFIXES for name in ("unit.json", "tokenizer.json")))
-# What stands between two sentences where a vocabulary is taken: nothing that would count, and a newline for subwords,
-# because a space would belong to the next sentence's first word.
-_BETWEEN = {"char": "", "word": " ", "bpe": "\n"}
+# Separates sentences in the text from which a vocabulary is built: nothing that would be counted itself, and for
+# subwords a newline, because a space would become a part of the next sentence's first word.
+_SEPARATORS = {"char": "", "word": " ", "bpe": "\n"}
 
 
 class Side:
-    """The symbols of sources or of targets: a unit's, one further on, and `END`.
+    """The symbols of sources or of targets: the ids of a tokenizer, each increased by 1, and `EOS`.
 
     Args:
-        tokenizer: what sentences are cut into.
+        tokenizer: cuts sentences into symbols.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -44,64 +44,84 @@ class Side:
 
     @property
     def size(self) -> int:
-        """How many ids there are."""
+        """Number of ids, `EOS` included."""
         return self.tokenizer.size + 1
 
     @property
     def unknown_id(self) -> int | None:
-        """The id of what is outside the vocabulary; None where nothing is."""
+        """The id of symbols outside the vocabulary; None if the tokenizer knows every symbol."""
         return None if self.tokenizer.unknown_id is None else self.tokenizer.unknown_id + 1
 
     @cached_property
-    def never(self) -> tuple[int, ...]:
-        """Ids that would break a line in two, which no sentence has and no output should."""
+    def line_break_ids(self) -> tuple[int, ...]:
+        """Ids whose text contains a newline: no sentence has them, and no output may have them."""
         return tuple(number + 1 for number in range(self.tokenizer.size) if "\n" in self.tokenizer.decode([number]))
 
     def encode(self, text: str) -> Ids:
-        """The ids of a sentence, (N,) int64, without `END`; a newline in it counts as a space."""
+        """Returns the ids of a sentence, (N,) int64, without `EOS`; a newline in it is read as a space."""
         ids = self.tokenizer.encode(text.replace("\n", " "))
         if isinstance(self.tokenizer, WordTokenizer):
-            # Only where a text spells out the word that stands for a line's end.
+            # Only if a text spells out the word that stands for the end of a line.
             ids[ids == self.tokenizer.end_id] = self.tokenizer.unknown_id
         return ids + 1
 
+    def encode_by_spelling(self, text: str, spellings: dict[str, int]) -> Ids:
+        """Returns the ids of a sentence, with negative ids for unknown symbols: only equal spellings get equal ids.
+
+        Args:
+            text: the sentence.
+            spellings: the numbers of the spellings so far, extended by those of this sentence.
+        """
+        ids = self.encode(text)
+        unknown = [] if self.unknown_id is None else np.flatnonzero(ids == self.unknown_id).tolist()
+        if unknown:
+            pieces = self._pieces(text)
+            ids[unknown] = [~spellings.setdefault(pieces[place], len(spellings)) for place in unknown]
+        return ids
+
     def decode(self, ids: npt.ArrayLike) -> str:
-        """The sentence of ids, (N,) integers, up to the first `END`."""
+        """Returns the sentence of ids, (N,) integers, up to the first `EOS`."""
         array = np.asarray(ids, dtype=np.int64).reshape(-1)
-        ends = np.flatnonzero(array == END)
+        ends = np.flatnonzero(array == EOS)
         return self.tokenizer.decode((array[: ends[0]] if len(ends) else array) - 1)
 
     def symbol(self, number: int) -> str:
-        """What an id spells, for display; nothing for `END`."""
+        """Returns the text of an id for display; "" for `EOS`."""
         return self.tokenizer.symbol(number - 1) if number else ""
 
     def missing(self, text: str) -> list[str]:
-        """The symbols of a sentence that are unknown, in order, with repetitions."""
-        return [symbol for _, symbol in self.unknown(text)]
+        """Returns the unknown symbols of a sentence, in order, with repetitions."""
+        places = self.missing_places(text)
+        pieces = self._pieces(text) if places else ""
+        return [pieces[place] for place in places]
 
-    def unknown(self, text: str) -> list[tuple[int, str]]:
-        """Those symbols, each after its place among the ids; a `<unk>` that a sentence of words spells out is known."""
+    def missing_places(self, text: str) -> list[int]:
+        """Returns the places of these symbols among the ids; a word that is spelled `<unk>` is not unknown."""
         ids, unknown = self.encode(text), self.unknown_id
+        # As a list: comparing so short an array takes twenty times as long.
         if unknown is None or unknown not in ids.tolist():
             return []
-        words = isinstance(self.tokenizer, WordTokenizer)
-        pieces = text.split() if words else text.replace("\n", " ")
-        places = np.flatnonzero(ids == unknown).tolist()
-        return [(place, pieces[place]) for place in places if not (words and pieces[place] == UNKNOWN)]
+        places, pieces = np.flatnonzero(ids == unknown).tolist(), self._pieces(text)
+        is_word = isinstance(self.tokenizer, WordTokenizer)
+        return [place for place in places if not (is_word and pieces[place] == UNKNOWN)]
 
     def spelling_nats(self, text: str) -> float:
-        """What it costs to spell the unknown symbols of a sentence, in nats (`Tokenizer.spelling_nats`)."""
+        """Returns the cost of spelling the unknown symbols of a sentence, in nats (`Tokenizer.spelling_nats`)."""
         return math.fsum(self.tokenizer.spelling_nats(symbol) for symbol in self.missing(text))
+
+    def _pieces(self, text: str) -> Sequence[str]:
+        """The symbols of a sentence of words or characters; subwords have no unknown symbols."""
+        return text.split() if isinstance(self.tokenizer, WordTokenizer) else text.replace("\n", " ")
 
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """Both sides; the same one twice where they have one vocabulary.
+    """The symbols of both sides; with a joint vocabulary both sides are one object.
 
     Args:
         source: symbols of sources.
         target: symbols of targets.
-        trained_on: the sources that were trained on.
+        trained_on: the sources of the training data.
     """
 
     source: Side
@@ -114,11 +134,11 @@ class Vocabulary:
         return self.source.tokenizer is self.target.tokenizer
 
     def seen(self, source: str) -> bool:
-        """Whether a source, but for spaces, was trained on."""
+        """Whether a source is in the training data, apart from spaces."""
         return source in self.trained_on
 
     def files(self) -> dict[str, str]:
-        """`vocabulary.json`, `seen.txt` and the files of the units."""
+        """Returns `vocabulary.json`, `seen.txt` and the files of the tokenizers, name to text."""
         tokenizers = {"joint.": self.source} if self.joint else {"source.": self.source, "target.": self.target}
         return {
             FILE: json.dumps({"format": FORMAT, "joint": self.joint}) + "\n",
@@ -132,38 +152,37 @@ class Vocabulary:
 
 
 def build_vocabulary(pairs: Pairs, options: PairOptions) -> Vocabulary:
-    """The vocabulary of pairs to learn from.
+    """Builds the vocabulary of training pairs.
 
     Args:
         pairs: at least one without empty sides.
-        options: what each side is cut into.
+        options: the tokenizers of both sides.
     """
 
-    def side(tokenizer: str, sides: Iterable[str]) -> Side:
-        text = PairText(pairs, "source" in sides, "target" in sides, _BETWEEN[tokenizer])
-        size, least = options.size_of(tokenizer), options.min_count_of(tokenizer)
-        return Side(build_tokenizer(tokenizer, text, vocabulary_size=size, min_count=least))
+    def build_side(tokenizer: str, *, sources: bool = False, targets: bool = False) -> Side:
+        text = PairText(pairs, sources, targets, _SEPARATORS[tokenizer])
+        size, min_count = options.size_of(tokenizer), options.min_count_of(tokenizer)
+        return Side(build_tokenizer(tokenizer, text, vocabulary_size=size, min_count=min_count))
 
     if options.joint:
-        both = side(options.source_unit, ("source", "target"))
-        return Vocabulary(both, both)
-    return Vocabulary(side(options.source_unit, ("source",)), side(options.target_unit, ("target",)))
+        joint = build_side(options.source_unit, sources=True, targets=True)
+        return Vocabulary(joint, joint)
+    return Vocabulary(build_side(options.source_unit, sources=True), build_side(options.target_unit, targets=True))
 
 
 def load_vocabulary(folder: Path) -> Vocabulary:
-    """The vocabulary that `Vocabulary.files` described.
+    """Loads the vocabulary from the files that `Vocabulary.files` returned.
 
     Raises:
         InputError: a file is missing or damaged.
     """
     path = Path(folder) / FILE
-    content = read_object(path, missing=f"{folder} is not a translator, or a part of it was lost")
-    wanted = [{"format": FORMAT, "joint": joint} for joint in (False, True)]
-    if content not in wanted:
-        raise InputError(f"{path}: expected an object of format {FORMAT} that tells whether the vocabulary is joint")
-    seen = load_train_sources(path.with_name(SEEN))
+    content = read_object(path, missing=f"{folder} contains no translator, or only a part of one")
+    if content not in [{"format": FORMAT, "joint": joint} for joint in (False, True)]:
+        raise InputError(f"{path}: expected an object of format {FORMAT} with the field joint, true or false")
+    trained_on = load_train_sources(path.with_name(SEEN))
     if content["joint"]:
-        both = Side(load_tokenizer(folder, prefix="joint."))
-        return Vocabulary(both, both, seen)
+        joint = Side(load_tokenizer(folder, prefix="joint."))
+        return Vocabulary(joint, joint, trained_on)
     source, target = (Side(load_tokenizer(folder, prefix=prefix)) for prefix in ("source.", "target."))
-    return Vocabulary(source, target, seen)
+    return Vocabulary(source, target, trained_on)

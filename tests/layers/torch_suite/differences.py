@@ -32,7 +32,7 @@ DIFFERENCES = {
         "`torch.ao.quantization.quantize_dynamic`",
         "replaces the layer",
         "leaves the layer in floating point and warns",
-        "it replaces exact classes only: put `layer.to_torch()` in the layer's place before",
+        "it replaces exact classes only: replace the layer by `layer.to_torch()` before",
     ),
     "script": Difference(
         "`torch.jit.script`",
@@ -49,8 +49,8 @@ DIFFERENCES = {
     "no steps": Difference(
         "a sequence of 0 steps",
         "RuntimeError",
-        "y without steps, and the state it started from",
-        "windows and streams may end on a border",
+        "y with 0 steps, and the initial state",
+        "the last window of a sequence may be empty",
     ),
     "nested": Difference(
         "nested tensors",
@@ -59,10 +59,10 @@ DIFFERENCES = {
         "`lengths=` and packed sequences do the same",
     ),
     "errors": Difference(
-        "`x` or `hx` that is no tensor, `hx` of too few tensors",
+        "`x` or `hx` that is not a tensor, `hx` with too few tensors",
         "AttributeError, IndexError",
         "`InputError`, which is also a TypeError or RuntimeError",
-        "one line that says what was expected",
+        "the message states what was expected",
     ),
     "projection": Difference(
         "`proj_size=` of RNN and GRU",
@@ -86,13 +86,13 @@ DIFFERENCES = {
         "`hx` of RNNCell and GRUCell as a tuple of one tensor",
         "AttributeError",
         "accepted",
-        "a `State` of recurra is one",
+        "a `State` of recurra is such a tuple",
     ),
     "truth": Difference(
         "True as a size: `nn.LSTM(40, 64, True)`",
         "a number, or TypeError at the first call",
         "`InputError` when the module is made",
-        "an argument in the wrong place",
+        "such a call has an argument in the wrong position",
     ),
     "dropout": Difference(
         "`dropout=` of a packed batch, from one seed",
@@ -104,7 +104,7 @@ DIFFERENCES = {
         "setting `_flat_weights` to other tensors",
         "the layer computes with them",
         "refused",
-        "the attributes `weight_hh_l0` and so on are what counts: set those",
+        "the layer computes with the attributes `weight_hh_l0` and so on: set those",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Translators of a few units with weights drawn wide, and what they give, as NumPy loops written apart."""
+"""Translators of a few hidden units with large random weights, and their scores computed by separate NumPy loops."""
 
 from types import SimpleNamespace
 
@@ -8,7 +8,7 @@ import torch
 
 from recurra.cells import Cell, Gates, State
 from recurra.tasks.fields import read_fields
-from recurra.tasks.translator.batch import make_batch
+from recurra.tasks.translator.corpus import make_batch
 from recurra.tasks.translator.network import TranslatorNetwork
 from recurra.tasks.translator.options import NetworkOptions
 
@@ -18,7 +18,7 @@ LENGTHS = ((6, 2), (1, 5), (4, 4), (3, 0))
 
 
 class Leaky(Cell):
-    """A cell of somebody's own, known to the oracle as "user's leaky"."""
+    """A user-defined cell, known to the oracle as "user's leaky"."""
 
     gates = ("h", "a")
 
@@ -28,14 +28,14 @@ class Leaky(Cell):
 
 
 def network(cell="lstm", *, own=None, seed=0, dtype=torch.float64, **options):
-    """In evaluation mode; every weight is normal, so that what is mixed up shows."""
+    """A network in evaluation mode; every weight is normal, so that an exchange of weights changes the scores."""
     small = {"hidden_size": 8, "embedding_size": 5, "dropout": 0.0, "engine": "unroll"}
     chosen = read_fields(NetworkOptions, {**small, "cell": cell, **options}, where="test")
-    made = TranslatorNetwork(SOURCES, TARGETS, chosen, cell=own)
+    net = TranslatorNetwork(SOURCES, TARGETS, chosen, cell=own)
     g = torch.Generator().manual_seed(seed)
-    for parameter in made.parameters():
+    for parameter in net.parameters():
         torch.nn.init.normal_(parameter, std=0.6, generator=g)
-    return made.to(dtype).eval()
+    return net.to(dtype).eval()
 
 
 def pairs(lengths=LENGTHS, seed=0):
@@ -59,7 +59,7 @@ def run(stack, suffix, name, x, state, reverse=False):
 
 
 def encoded(net, name, source):
-    """The memory (S, H) of one source, its END last, and the decoder's first states."""
+    """The memory (S, H) of one source, its EOS last, and the decoder's first states."""
     x = net.embedding.weight.detach().numpy()[[*source, 0]]
     half, starts = net.encoder.hidden_size, []
     for layer, bridge in enumerate(net.bridge.h):
@@ -89,11 +89,11 @@ def attended(attention, h, m):
 
 
 def scores(net, name, source, target):
-    """The scores (T, V) of one pair by teacher forcing, its END last."""
+    """The scores (T, V) of one pair by teacher forcing, its EOS last."""
     decoder = net.decoder
     W = {key: parameter.detach().numpy() for key, parameter in decoder.named_parameters(remove_duplicate=False)}
     m, states = encoded(net, name, source)
-    feed, told = np.zeros(len(states[0][0])), []
+    feed, rows = np.zeros(len(states[0][0])), []
     for token in [0, *target]:
         x = W["embedding.weight"][token]
         x = x * len(x) ** 0.5 if "project.weight" in W else x  # tied
@@ -112,5 +112,5 @@ def scores(net, name, source, target):
         o = x if context is None else np.tanh(W["combine.weight"] @ np.concatenate([context, x]))
         feed = o
         projected = W["project.weight"] @ o if "project.weight" in W else o
-        told.append(W["readout.weight"] @ projected + W["readout.bias"])
-    return np.array(told)
+        rows.append(W["readout.weight"] @ projected + W["readout.bias"])
+    return np.array(rows)

@@ -17,8 +17,8 @@ def model(reverser):
 
 def test_it_has_learned_to_write_words_backwards(model):
     sources = list(dict.fromkeys(reversing.words(100, seed=9)))
-    found = model.translate(sources)
-    assert sum(one == source[::-1] for one, source in zip(found, sources, strict=True)) >= 0.95 * len(sources)
+    translations = model.translate(sources)
+    assert sum(one == source[::-1] for one, source in zip(translations, sources, strict=True)) >= 0.95 * len(sources)
 
 
 def test_outputs_come_in_order_and_do_not_depend_on_their_neighbours(model):
@@ -31,7 +31,7 @@ def test_outputs_come_in_order_and_do_not_depend_on_their_neighbours(model):
 
 def test_what_is_not_covered_does_not_count_padding(model):
     options = BeamOptions(coverage_penalty=0.5)
-    together = [found[0].score for found in model.outputs(["a", "ba", "abcdabcd"], options)]
+    together = [n_best[0].score for n_best in model.outputs(["a", "ba", "abcdabcd"], options)]
     alone = [next(model.outputs([one], options))[0].score for one in ("a", "ba", "abcdabcd")]
     assert together == pytest.approx(alone, abs=1e-3)
 
@@ -52,12 +52,12 @@ def test_sources_are_read_as_they_are_needed(model):
 
 
 def test_n_best_are_sorted_and_distinct_and_their_log_probabilities_those_of_given_targets(model):
-    (found,) = model.outputs(["abca"], BeamOptions(beam=6, nbest=6, length_penalty=0.0))
-    assert len({one.text for one in found}) == 6
-    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
-    forced = list(model.score(("abca", one.text) for one in found))
-    assert forced == pytest.approx([one.log_probability for one in found], abs=1e-4)
-    assert [one.score for one in found] == pytest.approx([one.log_probability for one in found])
+    (n_best,) = model.outputs(["abca"], BeamOptions(beam=6, nbest=6, length_penalty=0.0))
+    assert len({one.text for one in n_best}) == 6
+    assert [one.score for one in n_best] == sorted((one.score for one in n_best), reverse=True)
+    forced = list(model.score(("abca", one.text) for one in n_best))
+    assert forced == pytest.approx([one.log_probability for one in n_best], abs=1e-4)
+    assert [one.score for one in n_best] == pytest.approx([one.log_probability for one in n_best])
 
 
 def test_given_pairs_are_scored_alike_alone_and_together(model):
@@ -84,9 +84,9 @@ def test_draws_depend_on_the_seed_and_the_row_alone(model):
 
 
 def test_longer_sources_than_any_seen_and_unknown_characters_work(model):
-    found = model.translate(["abcd" * 60, "axyzb", "汉字"])
-    assert all("�" not in one for one in found)
-    assert len(found[0]) > 5
+    translations = model.translate(["abcd" * 60, "axyzb", "汉字"])
+    assert all("�" not in one for one in translations)
+    assert len(translations[0]) > 5
     assert model.translate(["ab\ncd"]) == model.translate(["ab cd"])
 
 
@@ -109,21 +109,21 @@ def test_a_string_in_place_of_a_list_and_misspelt_options_are_refused(model):
 def test_evaluation_knows_what_was_trained_on_and_takes_the_best_target(model, tmp_path):
     path = tmp_path / "t.tsv"
     path.write_text("abc\txxx\nabc\tcba\nd\td\nbbacbbdacbd\ty\n")
-    found = model.evaluate(path)
-    assert (found["sentences"], found["seen"]) == (3, 2)
-    assert found["exact"] == pytest.approx(2 / 3)
-    assert [one["place"] for one in found["examples"]] == [f"{path}:4"]
-    assert found["perplexity"] == pytest.approx(np.exp(found["loss"]))
+    scores = model.evaluate(path)
+    assert (scores["sentences"], scores["seen"]) == (3, 2)
+    assert scores["exact"] == pytest.approx(2 / 3)
+    assert [one["place"] for one in scores["examples"]] == [f"{path}:4"]
+    assert scores["perplexity"] == pytest.approx(np.exp(scores["loss"]))
 
 
 def test_greedy_evaluation_is_what_training_said_of_the_validation_data(model, reverser):
     import json
 
-    told = json.loads((reverser / "metrics.json").read_text())
-    found = model.evaluate(reverser.parent / "valid.tsv", beam=1)
-    assert found["token_error"] == told["valid_token_error"]
-    assert found["exact"] == told["valid_exact"]
-    assert found["loss"] == pytest.approx(told["valid_loss"], rel=1e-3)
+    metrics = json.loads((reverser / "metrics.json").read_text())
+    scores = model.evaluate(reverser.parent / "valid.tsv", beam=1)
+    assert scores["token_error"] == metrics["valid_token_error"]
+    assert scores["exact"] == metrics["valid_exact"]
+    assert scores["loss"] == pytest.approx(metrics["valid_loss"], rel=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -137,8 +137,8 @@ def plain(reverser, tmp_path_factory):
 def test_saved_and_loaded_it_says_the_same(plain):
     trained, folder = plain
     loaded, sources = recurra.load(folder), ["abc", "dab", "c"]
-    found, again = (list(one.outputs(sources, BeamOptions(nbest=3))) for one in (trained, loaded))
-    assert found == again
+    first, again = (list(one.outputs(sources, BeamOptions(nbest=3))) for one in (trained, loaded))
+    assert first == again
     assert all(
         torch.equal(one, other)
         for one, other in zip(trained.network.parameters(), loaded.network.parameters(), strict=True)

@@ -13,16 +13,15 @@ from recurra.data import CharTokenizer, WordTokenizer
 from recurra.data.lines import Line
 from recurra.data.pair_files import open_pairs
 from recurra.decoding import BeamOptions, SamplingOptions
-from recurra.tasks.translator.batch import pad_sources
-from recurra.tasks.translator.evaluation import EvaluationOptions, evaluate
-from recurra.tasks.translator.inference import Translation
+from recurra.tasks.translator.corpus import pad_sources
+from recurra.tasks.translator.decoder import DecoderStep
 from recurra.tasks.translator.model import Translator
-from recurra.tasks.translator.network import Step
-from recurra.tasks.translator.options import NetworkOptions
-from recurra.tasks.translator.report import report
+from recurra.tasks.translator.options import EvaluationOptions, NetworkOptions
+from recurra.tasks.translator.predict import Translation
+from recurra.tasks.translator.report import evaluate, report
 from recurra.tasks.translator.verbs import translations
 from recurra.tasks.translator.verbs.attention_plot import AttentionPlot
-from recurra.tasks.translator.vocabulary import END, Side, Vocabulary
+from recurra.tasks.translator.vocabulary import EOS, Side, Vocabulary
 
 READ, WRITTEN = "abcdefghi", "tuvwxyz"
 SOURCES = ["abc", "", "a", "hgfedcba", "ii"]
@@ -33,15 +32,15 @@ def translator(end=0.0):
     vocabulary = Vocabulary(Side(CharTokenizer(list(READ))), Side(CharTokenizer(list(WRITTEN))))
     network = small.network(dtype=torch.float32, seed=2)
     with torch.no_grad():
-        network.decoder.readout.bias[END] += end
+        network.decoder.readout.bias[EOS] += end
     return Translator(network, vocabulary, NetworkOptions(), 1.0)
 
 
 @pytest.mark.parametrize("options", [BeamOptions(beam=1), BeamOptions(beam=4, nbest=4), BeamOptions(block_repeats=2)])
 def test_an_endless_output_is_marked_and_has_the_log_probability_of_its_symbols(options):
     endless = translator(end=-30.0)
-    for source, found in zip(SOURCES, endless.outputs(SOURCES, options), strict=True):
-        for one in found:
+    for source, n_best in zip(SOURCES, endless.outputs(SOURCES, options), strict=True):
+        for one in n_best:
             assert one.finished == (not source)
             if not source:
                 continue
@@ -54,7 +53,7 @@ def test_an_endless_output_is_marked_and_has_the_log_probability_of_its_symbols(
 
 def prefix(model, source, text):
     """log p of the symbols of a text without its end, step by step."""
-    step, total, symbol = Step(model.network), 0.0, END
+    step, total, symbol = DecoderStep(model.network.decoder), 0.0, EOS
     with torch.inference_mode():
         state = model.network.encode(pad_sources([model.vocabulary.source.encode(source)]))
         for token in model.vocabulary.target.encode(text).tolist():
@@ -68,8 +67,8 @@ def test_a_finished_output_has_the_log_probability_of_the_same_text_when_it_is_g
     model = translator(end=4.0)
     pairs = [
         (source, one)
-        for source, found in zip(SOURCES, model.outputs(SOURCES, options), strict=True)
-        for one in found
+        for source, n_best in zip(SOURCES, model.outputs(SOURCES, options), strict=True)
+        for one in n_best
         if source and one.finished
     ]
     assert len(pairs) >= 3
@@ -105,9 +104,9 @@ def test_evaluation_counts_outputs_that_were_cut(tmp_path):
 
 def test_lines_that_were_cut_have_one_notice_and_a_field(capsys):
     whole, cut = Translation("tu", -1.0, -2.0), Translation("vw", -3.0, -4.0, finished=False)
-    notice = translations.Cut()
-    for number, found in enumerate([[whole], [cut], [whole, cut], [cut]], start=1):
-        notice.see(Line(number, "ab", "ab\n"), found)
+    notice = translations.CutCounter()
+    for number, n_best in enumerate([[whole], [cut], [whole, cut], [cut]], start=1):
+        notice.add(Line(number, "ab", "ab\n"), n_best)
     notice.report()
     err = capsys.readouterr().err
     assert "2 translations were cut at the length limit" in err
@@ -120,7 +119,7 @@ def test_lines_that_were_cut_have_one_notice_and_a_field(capsys):
     assert translations.as_text(line, [cut], scores=False, numbered=False) == "vw\n"
     outputs = json.loads(translations.as_object(line, [whole, cut]))["outputs"]
     assert [one["finished"] for one in outputs] == [True, False]
-    translations.Cut().report()
+    translations.CutCounter().report()
     assert capsys.readouterr().err == ""
 
 
@@ -130,7 +129,7 @@ def test_the_verb_says_that_an_output_was_cut(reverser, tmp_path, capsysbinary, 
     def endless(*arguments, **options):
         model = original(*arguments, **options)
         with torch.no_grad():
-            model.network.decoder.readout.bias[END] -= 30.0
+            model.network.decoder.readout.bias[EOS] -= 30.0
         return model
 
     original = verb.open_model
@@ -151,7 +150,7 @@ def test_attention_of_an_unfinished_output_has_no_row_for_the_end(tmp_path):
     assert (cut.weights == whole.weights[:3]).all()
     pytest.importorskip("matplotlib")
     plot = AttentionPlot(tmp_path / "plot.png", model)
-    plot.see("abc", "tuv", finished=False)
+    plot.add("abc", "tuv", finished=False)
     assert (tmp_path / "plot.png").exists()
 
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from recurra.errors import InputError
+from recurra.tasks.translator.data import SCRATCH, prepare, reopen
 from recurra.tasks.translator.options import PairOptions
-from recurra.tasks.translator.prepared import SCRATCH, prepare, reopen
 
 WORDS = {"source_unit": "word", "target_unit": "word"}
 
@@ -23,13 +23,13 @@ def table(tmp_path):
 
 def decoded(prepared, corpus):
     vocabulary = prepared.vocabulary
-    found = []
+    pairs = []
     for number in range(len(corpus)):
         source, target = corpus.pair(number)
         assert (len(source), len(target)) == (corpus.source_lengths[number], corpus.target_lengths[number])
         assert source.dtype == target.dtype == "int64"
-        found.append((vocabulary.source.decode(source), vocabulary.target.decode(target)))
-    return found
+        pairs.append((vocabulary.source.decode(source), vocabulary.target.decode(target)))
+    return pairs
 
 
 @pytest.mark.parametrize("tokenizer", ["char", "word", "bpe"])
@@ -82,8 +82,8 @@ def test_long_pairs_are_left_out_of_training_alone_and_told(table, tmp_path):
     valid = table("b.tsv", [(long, long)])
     prepared = prepare([train], PairOptions(valid=[valid], **WORDS), tmp_path / "out")
     assert decoded(prepared, prepared.train) == [("a", "x"), ("a a", "x")]
-    said = f"training data: 2 pairs left out with more than 500 symbols on a side ({train}:1, {train}:2); --longest"
-    assert any(line.startswith(said) for line in prepared.notes())
+    note = f"training data: 2 pairs left out with more than 500 symbols on a side ({train}:1, {train}:2); --longest"
+    assert any(line.startswith(note) for line in prepared.notes())
     assert prepared.valid.source_lengths.tolist() == prepared.valid.target_lengths.tolist() == [5000]
     whole = prepare([train], PairOptions(valid=[valid], longest=None, **WORDS), tmp_path / "whole")
     assert decoded(whole, whole.train)[1] == ("a", long)
@@ -96,7 +96,7 @@ def test_what_is_in_both_parts_is_told(table, tmp_path):
     train = table("a.tsv", [("a b", "x"), ("c", "y"), ("d", "z"), ("c", "w")])
     valid = table("b.tsv", [("a  b", "y"), ("c", "w"), ("e", "x"), ("D", "z")])
     prepared = prepare([train], PairOptions(valid=[valid], **WORDS), tmp_path / "out")
-    assert prepared.repeated == (2, 1)
+    assert prepared.overlap == (2, 1)
     assert any("2 of 4 sources are in the training data too, 1 of them with the same" in x for x in prepared.notes())
     assert [prepared.vocabulary.seen(text) for text in ("a b ", "c", "e", "")] == [True, True, False, False]
 
@@ -106,7 +106,7 @@ def test_a_source_held_out_twice_counts_twice_and_its_targets_apart(table, tmp_p
     (tmp_path / "v.a").write_text("c\nc\nc\n")
     (tmp_path / "v.b").write_text("w\nx\ny\n")
     options = PairOptions(valid_source=[tmp_path / "v.a"], valid_target=[tmp_path / "v.b"], **WORDS)
-    assert prepare([train], options, tmp_path / "out").repeated == (3, 2)
+    assert prepare([train], options, tmp_path / "out").overlap == (3, 2)
 
 
 def test_training_that_goes_on_keeps_the_symbols_and_what_was_seen(table, tmp_path):
@@ -135,7 +135,7 @@ def test_what_was_prepared_is_reopened_without_its_files(table, tmp_path, option
     assert again.vocabulary.files() == prepared.vocabulary.files()
     assert decoded(again, again.train) == decoded(prepared, prepared.train)
     assert decoded(again, again.valid) == decoded(prepared, prepared.valid)
-    assert all(found.name.startswith(SCRATCH) for found in (tmp_path / "out").iterdir())
+    assert all(file.name.startswith(SCRATCH) for file in (tmp_path / "out").iterdir())
 
 
 def test_a_lost_or_damaged_file_is_told_in_one_line(table, tmp_path):
@@ -147,10 +147,10 @@ def test_a_lost_or_damaged_file_is_told_in_one_line(table, tmp_path):
         whole = (folder / name).read_bytes()
         for content in (None, whole[: len(whole) // 2]):
             (folder / name).unlink() if content is None else (folder / name).write_bytes(content)
-            with pytest.raises(InputError) as told:
+            with pytest.raises(InputError) as caught:
                 reopen(folder)
-            assert name in str(told.value)
-            assert "\n" not in str(told.value)
+            assert name in str(caught.value)
+            assert "\n" not in str(caught.value)
             (folder / name).write_bytes(whole)
     facts = json.loads((folder / "train.json").read_text())
     (folder / "train.json").write_text(json.dumps({**facts, "symbols": facts["symbols"][::-1], "pairs": "2"}))
@@ -178,7 +178,7 @@ def test_held_out_texts_that_are_fewer_are_refused(table, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("lines", "valid", "said"),
+    ("lines", "valid", "message"),
     [
         ([("a", "x")], None, "1 pairs, nothing to hold out"),
         ([("a", ""), ("", "x")], [("a", "x")], "no pair to learn from"),
@@ -186,9 +186,9 @@ def test_held_out_texts_that_are_fewer_are_refused(table, tmp_path):
         ([("a", "x"), ("", "y")], None, "no pair to validate with"),
     ],
 )
-def test_too_few_pairs_are_refused(table, tmp_path, lines, valid, said):
+def test_too_few_pairs_are_refused(table, tmp_path, lines, valid, message):
     held_out = None if valid is None else [table("b.tsv", valid)]
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         prepare([table("a.tsv", lines)], PairOptions(valid=held_out, **WORDS), tmp_path / "out")
 
 

@@ -12,12 +12,12 @@ import torch
 from recurra.data.tokenizers.char import CharTokenizer
 from recurra.decoding import BeamOptions
 from recurra.errors import InputError
-from recurra.tasks.translator import inference as module
-from recurra.tasks.translator.batch import pad_sources
+from recurra.tasks.translator import predict as module
+from recurra.tasks.translator.corpus import pad_sources
+from recurra.tasks.translator.decoder import DecoderStep
 from recurra.tasks.translator.model import Translator
-from recurra.tasks.translator.network import Step
 from recurra.tasks.translator.options import NetworkOptions
-from recurra.tasks.translator.vocabulary import END, Side, Vocabulary
+from recurra.tasks.translator.vocabulary import EOS, Side, Vocabulary
 
 # Ends, unknown symbols and these make the sizes of `small_translators`.
 READ, WRITTEN = "abcdefghi", "\ntuvwxy"
@@ -35,30 +35,32 @@ def sources(count, longest=14, seed=0):
     return ["".join(g.choices(READ, k=g.randrange(longest))) for _ in range(count)]
 
 
-def told(found):
-    return [[one.text for one in best] for best in found], [one.log_probability for best in found for one in best]
+def texts_and_totals(outputs):
+    outputs = list(outputs)
+    return [[one.text for one in best] for best in outputs], [one.log_probability for best in outputs for one in best]
 
 
 @pytest.mark.parametrize("attention", ["none", "general"])
 @pytest.mark.parametrize("options", [{"beam": 1}, {"beam": 4, "nbest": 3, "coverage_penalty": 0.2}], ids=str)
 def test_a_batch_of_sources_gives_in_order_what_each_alone_gives(attention, options, monkeypatch):
-    model, given, search = translator(attention=attention), sources(30), BeamOptions(**options)
-    monkeypatch.setattr(module, "_BATCH", 200)
-    texts, totals = told(model.outputs(given, search))
-    alone, sums = told(next(model.outputs([source], search)) for source in given)
+    model, texts_read, search = translator(attention=attention), sources(30), BeamOptions(**options)
+    monkeypatch.setattr(module, "_BATCH_SYMBOLS", 200)
+    texts, totals = texts_and_totals(model.outputs(texts_read, search))
+    alone, sums = texts_and_totals(next(model.outputs([source], search)) for source in texts_read)
     assert texts == alone
     assert len({text for best in texts for text in best}) > 10
+    assert len(totals) >= 30
     np.testing.assert_allclose(totals, sums, atol=1e-4)
 
 
 def test_a_source_of_thousands_of_symbols_among_short_ones_and_empty_ones():
     model = translator(max_length_ratio=0.002)
-    given = ["abc", "", "abcdefghi" * 556, "  \t", "cab", "\u3000", "i"]
-    found = model.translate(given, beam=2)
-    assert [found[place] for place in (1, 3, 5)] == ["", "", ""]
+    texts = ["abc", "", "abcdefghi" * 556, "  \t", "cab", "\u3000", "i"]
+    translations = model.translate(texts, beam=2)
+    assert [translations[place] for place in (1, 3, 5)] == ["", "", ""]
     for place in (0, 2, 4, 6):
-        assert found[place]
-        assert found[place] == model.translate([given[place]], beam=2)[0]
+        assert translations[place]
+        assert translations[place] == model.translate([texts[place]], beam=2)[0]
     assert model.translate([]) == []
     assert [best[0] for best in model.outputs([" "])] == [module.Translation("", 0.0, 0.0)]
 
@@ -79,58 +81,58 @@ def test_sources_are_read_as_they_are_needed():
 @pytest.mark.parametrize("attention", ["none", "additive"])
 def test_greedy_takes_the_most_probable_symbol_at_each_step(attention):
     model = translator(attention=attention)
-    barred = [model.vocabulary.target.unknown_id, *model.vocabulary.target.never]
+    barred = [model.vocabulary.target.unknown_id, *model.vocabulary.target.line_break_ids]
     assert len(barred) == 2
-    for source, found in zip(sources(12), model.translate(sources(12), beam=1), strict=True):
+    for source, translation in zip(sources(12), model.translate(sources(12), beam=1), strict=True):
         ids = model.vocabulary.source.encode(source)
         if not len(ids):
             continue
         with torch.no_grad():
-            state, token, written = model.network.encode(pad_sources([ids])), torch.tensor([END]), []
+            state, token, written = model.network.encode(pad_sources([ids])), torch.tensor([EOS]), []
             for _ in range(len(ids) + 1 + 10):
-                log_probs, state = Step(model.network)(token, state)
+                log_probs, state = DecoderStep(model.network.decoder)(token, state)
                 log_probs[:, barred] = -math.inf
                 token = log_probs.argmax(-1)
-                if int(token) == END:
+                if int(token) == EOS:
                     break
                 written.append(int(token))
-        assert found == model.vocabulary.target.decode(written)
+        assert translation == model.vocabulary.target.decode(written)
 
 
 def test_no_output_has_an_unknown_symbol_or_the_end_of_a_line():
     model = translator()
     target = model.vocabulary.target
     with torch.no_grad():
-        model.network.decoder.readout.bias[[target.unknown_id, *target.never]] += 50.0
-    found = model.translate(sources(20), beam=2)
-    assert sum(map(len, found)) > 20
-    assert set("".join(found)) <= set("tuvwxy")
+        model.network.decoder.readout.bias[[target.unknown_id, *target.line_break_ids]] += 50.0
+    translations = model.translate(sources(20), beam=2)
+    assert sum(map(len, translations)) > 20
+    assert set("".join(translations)) <= set("tuvwxy")
 
 
 @pytest.mark.parametrize("options", [{"attention": "none"}, {}, {"input_feeding": False, "num_layers": 2}], ids=str)
 def test_the_score_of_a_given_pair_is_the_sum_of_its_steps(options, monkeypatch):
-    monkeypatch.setattr(module, "_BATCH", 60)
+    monkeypatch.setattr(module, "_BATCH_SYMBOLS", 60)
     model = translator(**options)
     g = random.Random(1)
-    given = [(source, "".join(g.choices("tuvwxy", k=g.randrange(9)))) for source in [*sources(12), "", "a" * 40]]
-    scores = list(model.score(given))
-    for (source, target), score in zip(given, scores, strict=True):
-        state, token, total = model.network.encode(pad_sources([model.vocabulary.source.encode(source)])), END, 0.0
-        for following in [*model.vocabulary.target.encode(target).tolist(), END]:
+    pairs = [(source, "".join(g.choices("tuvwxy", k=g.randrange(9)))) for source in [*sources(12), "", "a" * 40]]
+    scores = list(model.score(pairs))
+    for (source, target), score in zip(pairs, scores, strict=True):
+        state, token, total = model.network.encode(pad_sources([model.vocabulary.source.encode(source)])), EOS, 0.0
+        for following in [*model.vocabulary.target.encode(target).tolist(), EOS]:
             with torch.no_grad():
-                log_probs, state = Step(model.network)(torch.tensor([token]), state)
+                log_probs, state = DecoderStep(model.network.decoder)(torch.tensor([token]), state)
             total, token = total + float(log_probs[0, following]), following
         assert score == pytest.approx(total, abs=1e-4)
     assert len(scores) == 14
 
 
 def test_outputs_are_ranked_by_their_probability_length_and_coverage():
-    model, given = translator(), sources(12)
+    model, texts = translator(), sources(12)
     with torch.no_grad():
-        model.network.decoder.readout.bias[END] += 3.0
+        model.network.decoder.readout.bias[EOS] += 3.0
     search = BeamOptions(beam=4, nbest=4, length_penalty=0.7, coverage_penalty=0.3)
     finished = 0
-    for source, best in zip(given, model.outputs(given, search), strict=True):
+    for source, best in zip(texts, model.outputs(texts, search), strict=True):
         scores = []
         for one in best:
             (score,) = model.score([(source, one.text)])

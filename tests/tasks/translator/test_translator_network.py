@@ -9,7 +9,7 @@ import torch
 
 from recurra.bundle.weights import load_weights, save_weights
 from recurra.tasks.fields import read_fields
-from recurra.tasks.translator.batch import Sources, make_batch, pad_sources
+from recurra.tasks.translator.corpus import SourceBatch, make_batch, pad_sources
 from recurra.tasks.translator.network import TranslatorNetwork
 from recurra.tasks.translator.options import NetworkOptions
 
@@ -27,10 +27,10 @@ KINDS = [
 CELLS = [("gru", None, "gru"), ("elman", None, "elman"), ("slstm", None, "slstm"), ("own", small.Leaky, "user's leaky")]
 
 
-def by_row(found, lengths):
+def by_row(scores, lengths):
     """Scores (N, V), those of the first step first, as one (T, V) a row."""
     rows = [[] for _ in lengths]
-    left = iter(found)
+    left = iter(scores)
     for t in range(max(lengths)):
         for row, length in enumerate(lengths):
             if t < length:
@@ -41,9 +41,9 @@ def by_row(found, lengths):
 
 def check_by_hand(net, name):
     pairs = small.pairs()
-    found = by_row(net(make_batch(pairs)).detach(), [len(target) + 1 for _, target in pairs])
-    for told, (source, target) in zip(found, pairs, strict=True):
-        np.testing.assert_allclose(told.numpy(), small.scores(net, name, source, target), atol=1e-10)
+    by_pair = by_row(net(make_batch(pairs)).detach(), [len(target) + 1 for _, target in pairs])
+    for scores, (source, target) in zip(by_pair, pairs, strict=True):
+        np.testing.assert_allclose(scores.numpy(), small.scores(net, name, source, target), atol=1e-10)
 
 
 @pytest.mark.parametrize("options", KINDS, ids=str)
@@ -62,14 +62,14 @@ def test_so_it_does_with_every_kind_of_cell(cell, own, name, feeding):
 def test_what_stands_in_the_padding_is_never_read(options):
     net, batch = small.network(**options), small.batch()
     outside = torch.arange(len(batch.sources.tokens))[:, None] >= batch.sources.lengths
-    sources = Sources(batch.sources.tokens.masked_fill(outside, 7), batch.sources.lengths)
+    sources = SourceBatch(batch.sources.tokens.masked_fill(outside, 7), batch.sources.lengths)
     other = type(batch)(sources, batch.inputs.masked_fill(~batch.inside, 5), batch.targets, batch.lengths)
 
     def run(batch):
         net.zero_grad()
-        found = net(batch)
-        found.sin().sum().backward()
-        return [found, *(parameter.grad.clone() for parameter in net.parameters())]
+        scores = net(batch)
+        scores.sin().sum().backward()
+        return [scores, *(parameter.grad.clone() for parameter in net.parameters())]
 
     for one, two in zip(run(batch), run(other), strict=True):
         torch.testing.assert_close(one, two, atol=1e-12, rtol=0)
@@ -131,9 +131,9 @@ def test_bfloat16_stays_near_float32_and_trains(options):
     net, batch = small.network(dtype=torch.float32, **options), small.batch()
     wanted = net(batch)
     with torch.autocast("cpu", torch.bfloat16):
-        found = net(batch)
-    assert (found.float() - wanted).abs().max() < 0.06 * wanted.abs().max()
-    found.float().logsumexp(-1).sum().backward()
+        scores = net(batch)
+    assert (scores.float() - wanted).abs().max() < 0.06 * wanted.abs().max()
+    scores.float().logsumexp(-1).sum().backward()
     assert all(parameter.grad.isfinite().all() for parameter in net.parameters())
 
 

@@ -16,11 +16,10 @@ from recurra.data.tokenizers.char import CharTokenizer
 from recurra.errors import InputError
 from recurra.tasks.job import Training
 from recurra.tasks.translator import training as module
-from recurra.tasks.translator.batch import make_batch
-from recurra.tasks.translator.corpus import Facts
-from recurra.tasks.translator.inference import Translation
+from recurra.tasks.translator.corpus import Facts, make_batch
 from recurra.tasks.translator.model import Translator, _max_length_ratio
 from recurra.tasks.translator.options import BatchOptions, NetworkOptions
+from recurra.tasks.translator.predict import Translation
 from recurra.tasks.translator.training import TranslatorObjective, loss_of, valid_scores
 from recurra.tasks.translator.vocabulary import Side, Vocabulary
 from recurra.training import Silent
@@ -51,15 +50,15 @@ def training(model, **options):
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_the_loss_of_a_batch_is_the_sum_over_its_symbols_alone_and_smoothed(smoothing):
     model = translator()
-    told = training(model, label_smoothing=smoothing).loss(model.network, small.batch(), None)
+    loss = training(model, label_smoothing=smoothing).loss(model.network, small.batch(), None)
     total = 0.0
     for source, target in small.pairs():
-        found = small.scores(model.network, "lstm", source, target)
-        logs = found - np.log(np.exp(found).sum(-1, keepdims=True))
+        scores = small.scores(model.network, "lstm", source, target)
+        logs = scores - np.log(np.exp(scores).sum(-1, keepdims=True))
         for t, symbol in enumerate([*target, 0]):
             total -= (1 - smoothing) * logs[t, symbol] + smoothing * logs[t].mean()
-    assert float(told.total.detach()) == pytest.approx(total, rel=1e-10)
-    assert told.count == small.batch().count == sum(len(target) + 1 for _, target in small.pairs())
+    assert float(loss.total.detach()) == pytest.approx(total, rel=1e-10)
+    assert loss.count == small.batch().count == sum(len(target) + 1 for _, target in small.pairs())
 
 
 def test_validation_tells_the_loss_of_all_symbols_without_smoothing(monkeypatch):
@@ -75,7 +74,7 @@ def test_validation_tells_the_loss_of_all_symbols_without_smoothing(monkeypatch)
     wanted = float(sum(logs)) / sum(len(target) + 1 for _, target in pairs)
     model.network.train()
     assert loss_of(model, Corpus(pairs)) == pytest.approx(wanted, rel=1e-9)
-    monkeypatch.setattr(module, "_EVALUATED", 15)
+    monkeypatch.setattr(module, "_BATCH_SYMBOLS", 15)
     assert loss_of(model, Corpus(pairs)) == pytest.approx(wanted, rel=1e-9)
 
 
@@ -89,15 +88,15 @@ def test_the_best_model_is_best_by_what_was_asked_for(monkeypatch):
         return ([Translation(text, 0.0, 0.0)] for text in ("tuv", "x"))
 
     monkeypatch.setattr(model, "outputs", outputs)
-    told = {best_by: valid_scores(model, corpus, pairs, best_by) for best_by in (None, "token_error", "exact", "bleu")}
+    by = {best_by: valid_scores(model, corpus, pairs, best_by) for best_by in (None, "token_error", "exact", "bleu")}
     # One edit from either reference of four and three symbols: the nearest is of four.
-    assert told["exact"]["error"] == told[None]["exact"] == 0.5
-    assert told["token_error"]["error"] == told[None]["error"] == told["exact"]["token_error"] == pytest.approx(1 / 5)
-    assert told["bleu"]["error"] == 1 - told["bleu"]["bleu"] / 100
-    assert "bleu" not in told[None]
+    assert by["exact"]["error"] == by[None]["exact"] == 0.5
+    assert by["token_error"]["error"] == by[None]["error"] == by["exact"]["token_error"] == pytest.approx(1 / 5)
+    assert by["bleu"]["error"] == 1 - by["bleu"]["bleu"] / 100
+    assert "bleu" not in by[None]
     monkeypatch.setattr(model, "outputs", None)
     alone = valid_scores(model, corpus, pairs, "loss")
-    assert alone == {"loss": told[None]["loss"]}
+    assert alone == {"loss": by[None]["loss"]}
     assert TranslatorObjective(model, corpus, corpus, pairs, BatchOptions(best_by="loss")).score_part() == 1
 
 

@@ -9,7 +9,7 @@ from recurra.data import open_pairs
 from recurra.errors import InputError
 from recurra.tasks.translator.options import PairOptions
 from recurra.tasks.translator.train_overlap import TrainSources, digest
-from recurra.tasks.translator.vocabulary import END, FILES, Vocabulary, build_vocabulary, load_vocabulary
+from recurra.tasks.translator.vocabulary import EOS, FILES, Vocabulary, build_vocabulary, load_vocabulary
 
 LINES = [
     ("Ein Hund läuft.", "D IH N"),
@@ -41,13 +41,13 @@ def test_sentences_come_back_from_their_ids(pairs, source):
     for text, phonemes in LINES:
         ids = vocabulary.source.encode(text)
         assert ids.dtype == np.int64
-        assert (ids > END).all()
+        assert (ids > EOS).all()
         assert (ids < vocabulary.source.size).all()
         assert vocabulary.source.decode(ids) == text
-        assert vocabulary.source.decode([*ids, END, 1, 2, END]) == text
+        assert vocabulary.source.decode([*ids, EOS, 1, 2, EOS]) == text
         assert vocabulary.target.decode(vocabulary.target.encode(phonemes).tolist()) == phonemes
     assert len(vocabulary.target.encode("K AH Z AH")) == 4
-    assert vocabulary.source.decode([]) == vocabulary.source.decode([END]) == ""
+    assert vocabulary.source.decode([]) == vocabulary.source.decode([EOS]) == ""
     assert len(vocabulary.source.encode("")) == 0
 
 
@@ -56,7 +56,7 @@ def test_ids_are_those_of_the_unit_one_further_on(pairs):
     assert side.size == side.tokenizer.size + 1
     assert side.encode("AH Z").tolist() == (side.tokenizer.encode("AH Z") + 1).tolist()
     assert [side.symbol(number) for number in side.encode("AH Z")] == ["AH", "Z"]
-    assert side.symbol(END) == ""
+    assert side.symbol(EOS) == ""
 
 
 def test_symbols_never_seen_are_unknown_and_told(pairs):
@@ -79,9 +79,9 @@ def test_symbols_that_are_too_rare_are_unknown(pairs):
 def test_no_sentence_holds_a_line_end_and_ids_of_one_are_told(pairs, source):
     side = built(pairs, source, "word").source
     for text in ("Ein\nHund", "Hund <eos> Ein", "\n"):
-        assert not set(side.encode(text).tolist()) & set(side.never)
-    assert all("\n" in side.decode([number]) for number in side.never)
-    others = np.setdiff1d(np.arange(1, side.size), side.never)
+        assert not set(side.encode(text).tolist()) & set(side.line_break_ids)
+    assert all("\n" in side.decode([number]) for number in side.line_break_ids)
+    others = np.setdiff1d(np.arange(1, side.size), side.line_break_ids)
     assert not any("\n" in side.decode([number]) for number in others)
     assert side.encode("Ein\nHund").tolist() == side.encode("Ein Hund").tolist()
 
@@ -106,7 +106,7 @@ def test_line_ends_are_no_characters(pairs):
     vocabulary = built(pairs, "char", "char")
     assert "\n" not in vocabulary.source.tokenizer.symbols
     assert vocabulary.target.tokenizer.symbols == tuple(" ADHIKNZ")
-    assert vocabulary.source.never == ()
+    assert vocabulary.source.line_break_ids == ()
 
 
 @pytest.mark.parametrize("tokenizer", ["char", "word", "bpe"])
@@ -155,7 +155,7 @@ def test_a_hundred_thousand_sources_take_less_than_a_megabyte():
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("vocabulary.json", None, "no such file"),
         ("vocabulary.json", "{", "cannot be read as JSON"),
@@ -169,16 +169,16 @@ def test_a_hundred_thousand_sources_take_less_than_a_megabyte():
         ("target.tokenizer.json", "{}", "not a tokenizer"),
     ],
 )
-def test_what_is_lost_or_damaged_is_told_in_one_line(pairs, tmp_path, name, content, said):
+def test_what_is_lost_or_damaged_is_told_in_one_line(pairs, tmp_path, name, content, message):
     write(built(pairs, "char", "bpe"), tmp_path)
     if content is None:
         (tmp_path / name).unlink()
     else:
         (tmp_path / name).write_text(content)
-    with pytest.raises(InputError, match=said) as told:
+    with pytest.raises(InputError, match=message) as caught:
         load_vocabulary(tmp_path)
-    assert name in str(told.value)
-    assert "\n" not in str(told.value)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_file_of_a_joint_vocabulary_tells_so(pairs):

@@ -4,9 +4,8 @@ import pytest
 import small_translators as small
 import torch
 
-from recurra.tasks.translator.batch import pad_sources
-from recurra.tasks.translator.decoder import DecoderState
-from recurra.tasks.translator.network import Step
+from recurra.tasks.translator.corpus import pad_sources
+from recurra.tasks.translator.decoder import DecoderState, DecoderStep
 
 KINDS = [
     {"attention": "none", "num_layers": 2},
@@ -58,10 +57,10 @@ def test_step_by_step_equals_the_whole(options):
 def test_hypotheses_side_by_side_equal_each_alone(options):
     net, batch = small.network(**options), small.batch([(6, 1), (2, 1), (4, 1)])
     state = net.encode(batch.sources)
-    K, told = 3, torch.tensor([[1, 2, 3, 4, 5, 6, 7, 8, 1], [2, 2, 1, 3, 4, 4, 8, 7, 6]])
-    together, _ = written(net, told, state.select(torch.arange(3).repeat_interleave(K)))
+    K, tokens = 3, torch.tensor([[1, 2, 3, 4, 5, 6, 7, 8, 1], [2, 2, 1, 3, 4, 4, 8, 7, 6]])
+    together, _ = written(net, tokens, state.select(torch.arange(3).repeat_interleave(K)))
     for place in range(3 * K):
-        alone, _ = written(net, told[:, [place]], state.select(torch.tensor([place // K])))
+        alone, _ = written(net, tokens[:, [place]], state.select(torch.tensor([place // K])))
         torch.testing.assert_close(together[:, [place]], alone, atol=1e-12, rtol=0)
 
 
@@ -106,7 +105,7 @@ def dropped(net, batch, **options):
     o = net.decoder(batch.inputs, net.encode(batch.sources), lengths=batch.lengths, **options).o
     for hook in hooks:
         hook.remove()
-    return {**{name: torch.cat(found) for name, found in seen.items() if found}, "o": o == 0}
+    return {**{name: torch.cat(masks) for name, masks in seen.items() if masks}, "o": o == 0}
 
 
 @pytest.mark.parametrize("sampling", [0.0, 0.5])
@@ -114,15 +113,15 @@ def dropped(net, batch, **options):
 def test_one_draw_of_dropout_serves_all_steps_of_a_sentence(feeding, sampling):
     net = small.network(hidden_size=64, embedding_size=32, num_layers=2, input_feeding=feeding, dropout=0.5).train()
     batch = small.batch([(4, 5)] * 6)
-    found = dropped(net, batch, sampling=sampling)
-    assert found.keys() == ({"x", "o"} if feeding else {"x", "above", "o"})
-    for name, zeros in found.items():
+    masks = dropped(net, batch, sampling=sampling)
+    assert masks.keys() == ({"x", "o"} if feeding else {"x", "above", "o"})
+    for name, zeros in masks.items():
         assert len(zeros) == 6, name
         assert (zeros == zeros[:1]).all(), name
         assert (zeros[0, 0] != zeros[0, 1]).any(), name
         assert 0.35 < zeros[0].double().mean() < 0.65, name
     again = dropped(net, batch, sampling=sampling)
-    assert (found["o"] != again["o"]).any()
+    assert (masks["o"] != again["o"]).any()
     assert not dropped(net.eval(), batch)["o"].any()
 
 
@@ -131,9 +130,9 @@ def test_without_locked_dropout_each_step_drops_other_units(feeding):
     sizes = {"hidden_size": 64, "embedding_size": 32, "num_layers": 2, "input_feeding": feeding}
     net = small.network(dropout=0.5, locked_dropout=False, **sizes).train()
     batch = small.batch([(4, 5)] * 6)
-    found = dropped(net, batch)
-    assert found.keys() == ({"x", "o"} if feeding else {"x", "above", "o"})
-    for name, zeros in found.items():
+    masks = dropped(net, batch)
+    assert masks.keys() == ({"x", "o"} if feeding else {"x", "above", "o"})
+    for name, zeros in masks.items():
         assert len(zeros) == 6, name
         assert all((zeros[t] != zeros[0]).any() for t in range(1, 6)), name
         assert 0.35 < zeros.double().mean() < 0.65, name
@@ -145,8 +144,8 @@ def test_without_locked_dropout_each_step_drops_other_units(feeding):
 def test_dropout_is_the_same_in_both_ways_of_running(monkeypatch):
     net = small.network(num_layers=3, input_feeding=False, dropout=0.4, recurrent_dropout=0.3).train()
     batch = small.batch([(4, 5)] * 3)
-    drawn = net.decoder._draw(3)
-    monkeypatch.setattr(net.decoder, "_draw", lambda rows: drawn)
+    drawn = net.decoder._draw_masks(3)
+    monkeypatch.setattr(net.decoder, "_draw_masks", lambda rows: drawn)
     net.drop.eval()
     net.drop_embedding.eval()
     net.encoder.eval()
@@ -171,12 +170,12 @@ def test_scheduled_sampling_of_nothing_is_off_and_of_all_reads_its_own_outputs(o
     state = net.encode(batch.sources)
     forced = net.decoder(batch.inputs, state).o
     torch.testing.assert_close(net.decoder(batch.inputs, state, sampling=1e-12).o, forced, atol=1e-12, rtol=0)
-    tokens, told, after = batch.inputs[0], [], state
+    tokens, outputs, after = batch.inputs[0], [], state
     for _ in range(len(batch.inputs)):
         one = net.decoder(tokens[None], after)
-        told.append(one.o)
+        outputs.append(one.o)
         after, tokens = one.state, net.decoder.scores(one.o[0]).argmax(-1)
-    own = torch.cat(told)
+    own = torch.cat(outputs)
     torch.testing.assert_close(net.decoder(batch.inputs, state, sampling=1 - 1e-12).o, own, atol=1e-12, rtol=0)
     assert (own - forced).abs().max() > 1e-3
 
@@ -184,13 +183,13 @@ def test_scheduled_sampling_of_nothing_is_off_and_of_all_reads_its_own_outputs(o
 def test_scheduled_sampling_replaces_the_share_asked_for_and_learns_through_no_choice():
     net, batch = small.network(), small.batch([(3, 30)] * 40)
     read = []
-    net.decoder.embedding.register_forward_pre_hook(lambda _, given: read.append(given[0]))
+    net.decoder.embedding.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
     kept = []
 
     def watched(scores):
         kept.append(scores.requires_grad)
 
-    net.decoder.readout.register_forward_hook(lambda _, given, scores: watched(scores))
+    net.decoder.readout.register_forward_hook(lambda _, inputs, scores: watched(scores))
     net(batch, sampling=0.25).sum().backward()
     assert kept == [False] * 30 + [True]
     tokens = torch.stack(read)
@@ -203,8 +202,8 @@ def test_scheduled_sampling_replaces_the_share_asked_for_and_learns_through_no_c
 def test_a_step_of_decoding_tells_log_probabilities(options):
     net = small.network(dtype=torch.float32, **options)
     state = net.encode(pad_sources([pair[0] for pair in small.pairs()]))
-    told, after = Step(net)(torch.tensor([0, 3, 4, 5]), state)
-    torch.testing.assert_close(told.exp().sum(-1), torch.ones(4))
+    log_probs, after = DecoderStep(net.decoder)(torch.tensor([0, 3, 4, 5]), state)
+    torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(4))
     wanted = net.decoder.scores(net.decoder(torch.tensor([[0, 3, 4, 5]]), state).o[0])
-    torch.testing.assert_close(told, wanted.log_softmax(-1))
+    torch.testing.assert_close(log_probs, wanted.log_softmax(-1))
     assert len(after.recurrent) == net.bridge.h.__len__()

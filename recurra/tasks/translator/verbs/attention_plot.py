@@ -1,4 +1,4 @@
-"""`--attention-plot`: a picture of where a translator looked while it wrote the first line."""
+"""`--attention-plot`: a plot of the attention weights of the first line that is not empty."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recurra.data import is_empty
+from recurra.diagnosis.attention import draw_attention
+from recurra.diagnosis.plots import check_plots
 from recurra.errors import InputError
 from recurra.files import check_place
 
 if TYPE_CHECKING:
     from recurra.tasks.translator.model import Translator
 
-_KINDS = (".png", ".svg", ".pdf")
+_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 class AttentionPlot:
-    """Draws the first source that is not empty, with its target; nothing where no file is named.
+    """Plots the first source that is not empty, with its target.
 
     Args:
-        path: the file; None for none.
-        translator: whose attention is drawn.
+        path: the file; None for no plot.
+        translator: whose attention is plotted.
 
     Raises:
-        InputError: a name that is no picture's, a folder that is not there, a translator without attention.
+        InputError: the file name has an unknown suffix, the folder does not exist, or the translator has no attention.
         RecurraError: matplotlib is not installed.
     """
 
@@ -32,30 +34,26 @@ class AttentionPlot:
         self._path, self._translator, self._drawn = path, translator, False
         if path is None:
             return
-        if path.suffix.lower() not in _KINDS:
-            raise InputError(f"--attention-plot {path}: expected a name that ends in {', '.join(_KINDS)}")
+        if path.suffix.lower() not in _SUFFIXES:
+            raise InputError(f"--attention-plot {path}: expected a name that ends in {', '.join(_SUFFIXES)}")
         check_place(path)
         translator.check_attention()
-        from recurra.diagnosis.plots import check_plots
-
         check_plots()
 
-    def see(self, source: str, target: str, *, finished: bool = True) -> None:
-        """A source and its target as they go by; one that is not finished has no row for its end."""
+    def add(self, source: str, target: str, *, finished: bool = True) -> None:
+        """Passes a source and its target, in order; a target that is not finished has no row for its end symbol."""
         if self._path is None or self._drawn or is_empty(source):
             return
-        from recurra.diagnosis.attention import draw_attention
-
         self._drawn = True
         missing = draw_attention(self._path, *self._translator.attention(source, target, finished=finished))
         if missing:
             print(
-                f"recurra: {self._path}: no font here has {' '.join(missing[:10])}: install one that has, such as the "
-                "package fonts-noto-cjk or fonts-noto-core (google-noto-… on Fedora)",
+                f"recurra: {self._path}: no installed font has {' '.join(missing[:10])}: install one that has, such as "
+                "the package fonts-noto-cjk or fonts-noto-core (google-noto-… on Fedora)",
                 file=sys.stderr,
             )
 
     def close(self) -> None:
-        """Says so where no line was drawn."""
+        """Reports that there is no plot, if every line was empty."""
         if self._path is not None and not self._drawn:
-            print(f"recurra: {self._path}: not drawn, for every line is empty", file=sys.stderr)
+            print(f"recurra: {self._path}: not drawn, because every line is empty", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`recurra translate DIR [FILE]`: a line in, a line out."""
+"""`recurra translate DIR [FILE]`: translates line by line."""
 
 from __future__ import annotations
 
@@ -23,9 +23,6 @@ from recurra.tasks.translator.model import Translator
 from recurra.tasks.translator.verbs import translations
 from recurra.tasks.translator.verbs.attention_plot import AttentionPlot
 
-# Nothing, or how many lines are held: who types wants an answer a line, not one a window.
-Window = dict[str, int]
-
 
 def _translate(
     model: Annotated[Path, Parameter(name="DIR")],
@@ -41,12 +38,13 @@ def _translate(
     cell: str | None = None,
     **options: Any,
 ) -> None:
-    """Translate the lines of a file, or of stdin, with a translator: a line in, a line out, in order.
+    """Translate the lines of a file or of stdin with a translator: one line of output per line of input, in order.
 
-    Files of any size: some thousand lines are held at once. An empty line is answered by an empty line, a typed one at
-    once. With --nbest N, 2 or more, each line gives its N best, best first, a line each: the number of the line, the
-    score, the text, apart by tabs. An output that reaches the most symbols that its source allows is cut there: stderr
-    says how many were; a line with a score ends in a tab and "cut", and in JSON "finished" is false.
+    Files may have any size: about a thousand lines are read ahead. The output for an empty line is an empty line; a
+    typed line is answered at once. With --nbest N, 2 or more, the output has N lines per line of input, best first: the
+    number of the line, the score and the text, separated by tabs. An output that reaches the largest number of symbols
+    that its source allows is cut there: the number of these is reported on stderr; a line with a score ends in a tab
+    and "cut", and in JSON "finished" is false.
 
     ```sh
     recurra translate german-english test.de > test.out
@@ -60,86 +58,90 @@ def _translate(
     model
         The folder of a trained translator.
     file
-        Sources, UTF-8, one a line; stdin where it is left out.
+        Sources, UTF-8, one per line; stdin if it is left out.
     scores
-        Put before each text what it was ranked by, and a tab: log p in nats after the penalties.
+        Print before each text its score and a tab: log p in nats after the penalties.
     as_json
-        Print a JSON object a line: its number, its source, its outputs with score and log-probability.
+        Print one JSON object per line: its number, its source, its outputs with score and log-probability.
     forced
-        A file of targets, line by line: print log p of each in nats, its end counted, in place of translating.
+        A file of targets, line by line: print log p of each in nats, its end symbol included, in place of translating.
     sample
-        Draw a translation from the model's distribution, in place of the most probable.
+        Sample a translation from the model's distribution, in place of searching for the most probable one.
     seed
-        For --sample: the same seed draws the same translations. Default: another one each time, told on stderr.
+        For --sample: the same seed gives the same translations. Default: a new seed each time, which is printed to
+        stderr.
     attention_plot
-        A picture (.png, .svg or .pdf) of where the model looked while it wrote the first line that is not empty.
+        Plot the attention weights of the first line that is not empty to this file (.png, .svg or .pdf).
     cell
-        module:Class, for a model that was trained with a cell of your own.
+        module:Class, for a model that was trained with a user-defined cell.
     """
     _check(options, forced, sample, seed, scores)
-    searching, drawing = _divided(options)
-    search, sampling = BeamOptions(**searching), SamplingOptions(**drawing)
+    search_options, sampling_options = _split(options)
+    search, sampling = BeamOptions(**search_options), SamplingOptions(**sampling_options)
     translator = open_model(model, cell, needs=Translator, does="translate")
     plot = AttentionPlot(attention_plot, translator)
     if sample and seed is None:
         seed = 0 if sampling.greedy else fresh_seed("these translations")
+    # A person who types expects an answer to each line, not one per window of a thousand.
     window = {"window": 1} if file is None and is_interactive() else {}
     with opened(file) as (source, name):
-        lines = _telling_unknown(read_lines(source, name), translator)
+        lines = _report_unknown(read_lines(source, name), translator)
         if forced is not None:
-            write_pair = translations.forced_as_object if as_json else translations.forced_as_text
-            for line, target, total in translations.forced(translator, lines, name, forced, window=window):
-                put(write_pair(line, target, total), as_json=as_json)
-                plot.see(line.text, target)
+            scored = translations.score_lines(translator, lines, name, forced, window=window)
+            write_score = translations.score_as_object if as_json else translations.score_as_text
+            for line, target, log_probability in scored:
+                put(write_score(line, target, log_probability), as_json=as_json)
+                plot.add(line.text, target)
         else:
-            plain = partial(translations.as_text, scores=scores, numbered=search.nbest > 1)
-            write = translations.as_object if as_json else plain
             drawn = partial(translator.sample, options=sampling, seed=seed or 0, **window)
-            find = drawn if sample else partial(translator.outputs, options=search, **window)
-            cut = translations.Cut()
-            for line, found in translations.translated(find, lines):
-                put(write(line, found), as_json=as_json)
-                cut.see(line, found)
-                plot.see(line.text, found[0].text, finished=found[0].finished)
+            searched = partial(translator.outputs, options=search, **window)
+            as_text = partial(translations.as_text, scores=scores, numbered=search.nbest > 1)
+            write = translations.as_object if as_json else as_text
+            cut = translations.CutCounter()
+            for line, n_best in translations.translate_lines(drawn if sample else searched, lines):
+                put(write(line, n_best), as_json=as_json)
+                cut.add(line, n_best)
+                plot.add(line.text, n_best[0].text, finished=n_best[0].finished)
             cut.report()
     plot.close()
 
 
-def _divided(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The options of a search, and those of drawing."""
-    searching = {name: value for name, value in options.items() if name in field_names(BeamOptions)}
-    return searching, {name: value for name, value in options.items() if name not in searching}
+def _split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the options of the search and those of the sampling."""
+    search = {name: value for name, value in options.items() if name in field_names(BeamOptions)}
+    return search, {name: value for name, value in options.items() if name not in search}
 
 
 def _check(options: dict[str, Any], forced: Path | None, sample: bool, seed: int | None, scores: bool) -> None:
-    """Refuses what would have no effect."""
+    """Refuses options that would have no effect."""
     check_seed(seed)
-    searching, drawing = _divided(options)
-    given = [*drawing, *(["seed"] if seed is not None else [])]
+    search, sampling = _split(options)
+    of_sampling = [*sampling, *(["seed"] if seed is not None else [])]
     if forced is not None:
-        idle = [*searching, *given, *(["sample"] if sample else []), *(["scores"] if scores else [])]
+        idle = [*search, *of_sampling, *(["sample"] if sample else []), *(["scores"] if scores else [])]
         if idle:
-            raise InputError(f"--forced looks for no translations: leave out {_flags(idle)}")
-    if given and not sample:
-        raise InputError(f"{_flags(given)}: only for translations that are drawn: add --sample")
-    if searching and sample:
-        raise InputError(f"--sample draws and searches for nothing: leave out {_flags(searching)}")
+            raise InputError(f"--forced translates nothing: leave out {_flags(idle)}")
+    if of_sampling and not sample:
+        raise InputError(f"{_flags(of_sampling)}: only for sampled translations: add --sample")
+    if search and sample:
+        raise InputError(f"--sample searches for nothing: leave out {_flags(search)}")
 
 
 def _flags(names: Iterable[str]) -> str:
     return ", ".join("--" + name.replace("_", "-") for name in names)
 
 
-def _telling_unknown(lines: Iterable[Line], translator: Translator) -> Iterator[Line]:
-    """The lines; the first with symbols outside the vocabulary is reported on stderr."""
-    told = False
+def _report_unknown(lines: Iterable[Line], translator: Translator) -> Iterator[Line]:
+    """Yields the lines, and reports the first one with symbols outside the vocabulary on stderr."""
+    reported = False
     for line in lines:
-        unknown = [] if told else list(dict.fromkeys(translator.vocabulary.source.missing(line.text)))
+        unknown = [] if reported else list(dict.fromkeys(translator.vocabulary.source.missing(line.text)))
         if unknown:
-            told = True
+            reported = True
             shown = ", ".join(map(repr, unknown[:5]))
             print(
-                f"recurra: line {line.number} has symbols outside the vocabulary ({shown}): read as <unk>, as all such",
+                f"recurra: line {line.number} has symbols outside the vocabulary ({shown}): read as <unk>; later lines "
+                "are not reported",
                 file=sys.stderr,
             )
         yield line

@@ -1,4 +1,4 @@
-"""Translations as lines of stdout."""
+"""Translations and scores of lines as lines of stdout."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from recurra.data.lines import Line, open_bytes, read_lines
 from recurra.errors import InputError
 
 if TYPE_CHECKING:
-    from recurra.tasks.translator.inference import Translation
     from recurra.tasks.translator.model import Translator
+    from recurra.tasks.translator.predict import Translation
 
-Find = Callable[[Iterator[str]], Iterable[list["Translation"]]]
+Translate = Callable[[Iterator[str]], Iterable[list["Translation"]]]
 
 
-def translated(find: Find, lines: Iterable[Line]) -> Iterator[tuple[Line, list[Translation]]]:
-    """Lines with their translations.
+def translate_lines(translate: Translate, lines: Iterable[Line]) -> Iterator[tuple[Line, list[Translation]]]:
+    """Yields lines with their translations.
 
     Args:
-        find: from sources to the translations of each, in order; it may read ahead.
+        translate: converts sources to the translations of each, in order; it may read ahead.
         lines: the sources.
     """
     waiting = deque[Line]()
@@ -34,38 +34,44 @@ def translated(find: Find, lines: Iterable[Line]) -> Iterator[tuple[Line, list[T
             waiting.append(line)
             yield line.text
 
-    for found in find(sources()):
-        yield waiting.popleft(), found
+    for translations in translate(sources()):
+        yield waiting.popleft(), translations
 
 
-def as_text(line: Line, found: list[Translation], *, scores: bool, numbered: bool) -> str:
-    """The translations of a line, a line each: its number and the score where they are wanted, the text.
+def as_text(line: Line, translations: list[Translation], *, scores: bool, numbered: bool) -> str:
+    """Returns the translations of a line, one per line: on request the number of the line and the score, then the text.
 
-    After a score, a text that was cut is followed by a field "cut".
+    After a score, a translation that was cut is followed by a field "cut".
     """
     written = []
-    for one in found:
+    for translation in translations:
         fields = [str(line.number)] if numbered else []
-        fields += [f"{one.score:.4f}"] if scores or numbered else []
-        fields += [one.text, "cut"] if fields and not one.finished else [one.text]
+        fields += [f"{translation.score:.4f}"] if scores or numbered else []
+        fields += [translation.text, "cut"] if fields and not translation.finished else [translation.text]
         written.append("\t".join(fields) + "\n")
     return "".join(written)
 
 
-class Cut:
-    """Counts the lines whose best translation was cut before its end."""
+def as_object(line: Line, translations: list[Translation]) -> str:
+    """Returns the translations of a line as one JSON object."""
+    outputs = [translation._asdict() for translation in translations]
+    return _json({"line": line.number, "source": line.text, "outputs": outputs})
+
+
+class CutCounter:
+    """Counts the lines whose best translation was cut at the length limit."""
 
     def __init__(self) -> None:
         self._lines, self._first = 0, 0
 
-    def see(self, line: Line, found: list[Translation]) -> None:
-        """A line and its translations as they go by."""
-        if not found[0].finished:
+    def add(self, line: Line, translations: list[Translation]) -> None:
+        """Counts a line, in order."""
+        if not translations[0].finished:
             self._first = self._first or line.number
             self._lines += 1
 
     def report(self) -> None:
-        """One notice on stderr, where there were any."""
+        """Reports the count on stderr, if it is not 0."""
         if self._lines:
             what = "translation was" if self._lines == 1 else "translations were"
             print(
@@ -75,18 +81,20 @@ class Cut:
             )
 
 
-def as_object(line: Line, found: list[Translation]) -> str:
-    """The translations of a line as one JSON object."""
-    return _json({"line": line.number, "source": line.text, "outputs": [one._asdict() for one in found]})
-
-
-def forced(
+def score_lines(
     translator: Translator, lines: Iterable[Line], name: str, targets: Path, *, window: dict[str, int]
 ) -> Iterator[tuple[Line, str, float]]:
-    """Lines with their given targets and log p(target | source) in nats.
+    """Yields lines with their given targets and log p(target | source) in nats.
+
+    Args:
+        translator: the model.
+        lines: the sources.
+        name: of their file, for messages.
+        targets: the file of the targets, line by line.
+        window: arguments of `Translator.score`.
 
     Raises:
-        InputError: the files have not as many lines, or cannot be read.
+        InputError: the files differ in the number of lines, or cannot be read.
     """
     waiting = deque[tuple[Line, str]]()
 
@@ -106,13 +114,13 @@ def forced(
             yield *waiting.popleft(), log_probability
 
 
-def forced_as_text(line: Line, target: str, log_probability: float) -> str:
-    """The log-probability of a given target."""
+def score_as_text(line: Line, target: str, log_probability: float) -> str:
+    """Returns the log-probability of a given target as a line."""
     return f"{log_probability:.4f}\n"
 
 
-def forced_as_object(line: Line, target: str, log_probability: float) -> str:
-    """A given pair as one JSON object."""
+def score_as_object(line: Line, target: str, log_probability: float) -> str:
+    """Returns a given pair and its log-probability as one JSON object."""
     return _json({"line": line.number, "source": line.text, "target": target, "log_probability": log_probability})
 
 
