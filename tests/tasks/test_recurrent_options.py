@@ -173,12 +173,12 @@ def test_a_bundle_of_before_these_options_is_as_it_was(task, files, plain, tmp_p
 )
 def test_what_a_task_has_no_use_for_is_refused_by_its_options(task, options, message):
     with pytest.raises(InputError, match=re.escape(message)) as caught:
-        read_fields(TASKS[task].options["network"], options, where="here")
+        read_fields(TASKS[task].implementation.options["network"], options, where="here")
     assert len(str(caught.value).splitlines()) == 1
 
 
 def test_what_is_refused_of_one_translator_may_be_chosen_for_another():
-    kind = TASKS["translator"].options["network"]
+    kind = TASKS["translator"].implementation.options["network"]
     odd = read_fields(kind, {"hidden_size": 7, "bidirectional": False}, where="here")
     assert odd.recurrent.hidden_size == 7
     for options in ({"input_feeding": True}, {"input_feeding": False, "attention": "none"}):
