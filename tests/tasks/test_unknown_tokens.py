@@ -13,12 +13,12 @@ from recurra.data import WordTokenizer, build_tokenizer, encode, open_text
 from recurra.errors import InputError
 from recurra.tasks.fields import read_fields
 from recurra.tasks.job import Job
-from recurra.tasks.language_model.evaluation import nats_in_order, nats_in_parts
+from recurra.tasks.language_model.data import prepare
+from recurra.tasks.language_model.evaluation import Nats, nats_in_order, nats_in_parts
 from recurra.tasks.language_model.implementation import IMPLEMENTATION
 from recurra.tasks.language_model.model import LanguageModel
 from recurra.tasks.language_model.options import NetworkOptions, TextOptions, WindowOptions
-from recurra.tasks.language_model.scores import Nats, Predicted, report, scores_of
-from recurra.tasks.language_model.text import prepare
+from recurra.tasks.language_model.report import PredictedText, report, scores_of
 from recurra.tasks.language_model.verbs.score import score as score_verb
 from recurra.training import TrainingOptions
 
@@ -157,7 +157,7 @@ def test_losses_on_unknown_tokens_are_the_same_in_parts(models, sentences, tmp_p
 
 def test_a_text_encoded_by_an_earlier_version_leaves_out_what_it_did_not_count():
     tokenizer = WordTokenizer(["<unk>", "<eos>", "a"])
-    found = scores_of(Nats(10.0, 0.0, 10), Predicted(20, 4, None), tokenizer)
+    found = scores_of(Nats(10.0, 0.0, 10), PredictedText(20, 4, None), tokenizer)
     assert found.keys() == {"loss", "perplexity", "unknown_share"}
 
 
