@@ -11,7 +11,7 @@ from recurra.decoding.options import SamplingOptions
 from recurra.errors import InputError
 
 # Range of temperatures and repetition penalties for which float32 log-probabilities neither overflow nor underflow.
-_FLOAT32_RANGE = (1e-4, 1e4)
+FLOAT32_RANGE = (1e-4, 1e4)
 
 
 def filter_logits(logits: Tensor, options: SamplingOptions, seen: Tensor | None = None) -> Tensor:
@@ -43,7 +43,7 @@ def filter_logits(logits: Tensor, options: SamplingOptions, seen: Tensor | None 
     """
     scores = logits.log_softmax(-1)
     # Outside this range float32 overflows or underflows to zero, so that the steps below run in float64.
-    low, high = _FLOAT32_RANGE
+    low, high = FLOAT32_RANGE
     if not (low <= options.temperature <= high and low <= options.repetition_penalty <= high):
         scores = scores.double()
     if options.repetition_penalty != 1:

@@ -14,6 +14,8 @@ from recurra.errors import InputError, RecurraError
 
 S = TypeVar("S")
 
+NO_DISTRIBUTION = "the model returns no distribution for the next token (NaN or all zero). Check its weights."
+
 
 def row_seed(seed: int, row: int) -> int:
     """Returns the seed of one row of a batch: `seed` itself for row 0, else a hash of both, in [0, 2⁶³)."""
@@ -45,7 +47,7 @@ def choose(log_probs: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
     cumulative = log_probs.double().exp().cumsum(-1)  # (B, V)
     mass = cumulative[:, -1:]
     if not bool(((mass > 0) & mass.isfinite()).all()):
-        raise RecurraError("the model returns no distribution for the next token (NaN or all zero). Check its weights.")
+        raise RecurraError(NO_DISTRIBUTION)
     uniform = torch.stack([torch.rand(1, generator=generator, dtype=torch.float64) for generator in generators])
     # uniform < 1 keeps the product below the mass, and right=True skips tokens of probability zero.
     return torch.searchsorted(cumulative, uniform.to(mass.device) * mass, right=True).squeeze(-1)

@@ -19,9 +19,14 @@ from torch import Tensor
 
 from recurra.cells import States, select
 from recurra.data import Tokenizer
-from recurra.decoding import BeamOptions, StopFilter, beam_search, row_generators, sample
+from recurra.decoding import BeamOptions, SamplingOptions, StopFilter, beam_search, row_generators, sample
+from recurra.decoding.stream_sampling import draws_itself, sample_stream
+from recurra.engine.stream.tokens import TokenStream, can_draw
 from recurra.tasks.language_model.network import Network
 from recurra.tasks.language_model.options import GenerationOptions
+
+# Texts at a time up to which a compiled step is faster than torch's matrix products for a batch.
+_MOST_ROWS = 16
 
 
 def stream_text(network: Network, tokenizer: Tokenizer, prompt: str, options: GenerationOptions) -> Iterator[list[str]]:
@@ -63,6 +68,16 @@ def _sampled(network: Network, tokenizer: Tokenizer, ids: Tensor, options: Gener
     rows = torch.zeros(options.samples, dtype=torch.int64, device=log_probs.device)
     seen = torch.zeros_like(log_probs, dtype=torch.bool).index_fill(1, ids.to(log_probs.device), True)  # (1, V)
     seed = secrets.randbelow(2**63) if options.seed is None else options.seed
+    stream = _token_stream(network, select(state, rows), options, _forbidden(tokenizer))
+    if stream is not None:
+        return sample_stream(
+            log_probs[rows],
+            stream,
+            length=options.length,
+            generators=row_generators(seed, options.samples),
+            options=options.sampling or SamplingOptions(),
+            forbidden=_forbidden(tokenizer),
+        )
     return sample(
         log_probs[rows],
         select(state, rows),
@@ -73,6 +88,20 @@ def _sampled(network: Network, tokenizer: Tokenizer, ids: Tensor, options: Gener
         forbidden=_forbidden(tokenizer),
         seen=seen[rows],
     )
+
+
+def _token_stream(
+    network: Network, state: States, options: GenerationOptions, forbidden: list[int]
+) -> TokenStream | None:
+    """Returns the network with the draw in compiled code, in this state; None where it has no such form."""
+    if options.samples > _MOST_ROWS or not draws_itself(options.sampling or SamplingOptions()):
+        return None
+    stream = network.recurrent.stream(options.samples)
+    if not can_draw(stream):
+        return None
+    stream.restore(state)
+    embedding, readout = network.embedding, network.readout
+    return TokenStream(stream, lambda: embedding.weight, lambda: (readout.weight, readout.bias), forbidden)
 
 
 def _most_probable(network: Network, tokenizer: Tokenizer, ids: Tensor, options: GenerationOptions) -> Iterator[Tensor]:
