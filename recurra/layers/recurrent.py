@@ -294,9 +294,9 @@ class Recurrent(NotScriptable, nn.Module):
             explained[position.suffix.removeprefix("_")] = explain(request, self.engine)
         return Explanation(explained)
 
-    def stream(self, rows: int = 1) -> Stream:
-        """Prepares the stack to run one step at a time, from the initial state of `rows` sequences."""
-        return stream_of(self, rows)
+    def stream(self, rows: int = 1, *, weights: str = "float32") -> Stream:
+        """Prepares the stack to run `rows` sequences one step at a time; see `recurra.engine.stream.Stream`."""
+        return stream_of(self, rows, weights)
 
     def extra_repr(self) -> str:
         """The arguments that are not at their defaults, as torch.nn prints them."""

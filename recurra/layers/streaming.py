@@ -13,12 +13,13 @@ from recurra.errors import InputError
 from recurra.layers.parameters import LayerPosition, initial_state
 
 
-def stream_of(layer: Any, rows: int) -> Stream:
+def stream_of(layer: Any, rows: int, weights: str) -> Stream:
     """A stream of the layers of a stack.
 
     Args:
         layer: a `Recurrent`.
         rows: sequences that run at the same time, B.
+        weights: how the matrices are stored; see `Stream`.
 
     Raises:
         InputError: the stack reads sequences from both ends.
@@ -29,7 +30,7 @@ def stream_of(layer: Any, rows: int) -> Stream:
             "a stream does not have. Use a layer with one direction"
         )
     sources = [_source(layer, position) for position in layer._positions]
-    return Stream(sources, rows, layer._recurrent_weights[0])
+    return Stream(sources, rows, layer._recurrent_weights[0], weights=weights)
 
 
 def _source(layer: Any, position: LayerPosition) -> LayerSource:

@@ -4,6 +4,7 @@ import copy
 import threading
 
 import pytest
+import table
 import torch
 from table import MADE
 from torch import nn
@@ -308,3 +309,58 @@ def test_a_copied_layer_has_its_own_parameters():
     stream = twin.stream()
     in_place(layer)
     torch.testing.assert_close(stream.run(x), whole(twin, x)[0])
+
+
+@pytest.mark.parametrize(("weights", "least", "most"), [("float16", 1e-6, 1e-3), ("int8", 1e-4, 2e-2)])
+@pytest.mark.parametrize("wrapper", ["plain", "layer_norm", "projection", "highway", "all"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "Odd"])
+def test_smaller_weights_lose_a_little_accuracy_and_report_it(cell, wrapper, weights, least, most):
+    layer = stack(table.Odd() if cell == "Odd" else cell, torch.float32, **WRAPPERS[wrapper])
+    x = torch.randn(20, 3, 7)
+    exact, y = layer.stream(3).run(x), layer.stream(3, weights=weights).run(x)
+    error = float((y - exact).abs().max() / exact.abs().max())
+    assert 0 < error < (100 if "layer_norm" in WRAPPERS[wrapper] else 1) * most  # normalising enlarges errors
+    stream = layer.stream(3, weights=weights)
+    assert f"matrices stored as {weights}" in stream.explain().why
+    assert least < stream.compiled.weight_error < most
+    torch.testing.assert_close(stream.fork().run(x), y, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("weights", ["float16", "int8"])
+def test_smaller_weights_follow_the_parameters(weights):
+    layer, x = stack("lstm", torch.float32), torch.randn(5, 2, 7)
+    stream = layer.stream(2, weights=weights)
+    stream.run(x)
+    for change in (in_place, new_data, new_parameters, state_dict):
+        change(layer)
+        with torch.no_grad():
+            layer.weight_ih_l1.mul_(1.5)
+        stream.reset()
+        assert torch.equal(stream.run(x), layer.stream(2, weights=weights).run(x))
+    through_data(layer)
+    stream.refresh()
+    stream.reset()
+    assert torch.equal(stream.run(x), layer.stream(2, weights=weights).run(x))
+
+
+def test_numbers_that_are_not_finite_reach_the_output_with_every_storage():
+    layer = recurra.GRU(4, 6).eval()
+    for weights in ("float32", "float16", "int8"):
+        for value in (float("nan"), float("inf")):
+            stream = layer.stream(2, weights=weights)
+            x = torch.ones(2, 4)
+            x[1, 2] = value
+            y = stream.step(x)
+            assert y[0].isfinite().all()
+            assert weights != "int8" or not y[1].isfinite().all()
+
+
+def test_what_has_no_smaller_weights():
+    for layer, message in (
+        (stack("lstm"), "needs a compiled step in float32: the layer is in torch.float64"),
+        (stack(own_cell(), torch.float32), "layer 1 has no compiled step"),
+    ):
+        with pytest.raises(InputError, match=message):
+            layer.stream(weights="int8")
+    with pytest.raises(InputError, match="weights='int4': expected float32, float16, int8"):
+        recurra.LSTM(3, 4).stream(weights="int4")

@@ -17,6 +17,10 @@ from recurra.engine.cpu import code_cache
 from recurra.engine.cpu.tile_shape import TileShape
 
 
+# The folders of the source that writes code.
+_WRITERS = (Path(__file__).parent, Path(__file__).parents[1] / "stream")
+
+
 @functools.cache
 def _initialise() -> None:
     llvm.initialize_native_target()
@@ -101,9 +105,9 @@ def _key(source: str) -> str:
 
 @functools.cache
 def _own_source() -> str:
-    """A hash of this folder's source: a version number does not change during development."""
-    folder = Path(__file__).parent
+    """A hash of the source that writes code: a version number does not change during development."""
     total = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
-        total.update(path.read_bytes())
+    for folder in _WRITERS:
+        for path in sorted(folder.glob("*.py")):
+            total.update(path.read_bytes())
     return total.hexdigest()

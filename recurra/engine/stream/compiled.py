@@ -18,13 +18,14 @@ from recurra.engine.cpu.memory import Memory
 from recurra.engine.cpu.operands import norm_operands
 from recurra.engine.cpu.support import traced_for
 from recurra.engine.stream.kernel import layer_kernel, stack_kernel
-from recurra.engine.stream.layer_code import TENSORS, LayerShape
+from recurra.engine.stream.layer_code import MATRICES, TENSORS, LayerShape
 from recurra.engine.stream.source import LayerSource
 from recurra.engine.stream.stack_code import ARGUMENTS
+from recurra.engine.stream.storage import Storage, padded, relative_error, store
 from recurra.engine.trace import Kind, Operand, Outline
 from recurra.errors import InputError
 
-_X, _Y = TENSORS.index("x"), TENSORS.index("y")
+_X, _Y, _SPACE = (TENSORS.index(name) for name in ("x", "y", "space"))
 
 
 class CompiledLayer:
@@ -33,14 +34,15 @@ class CompiledLayer:
     Args:
         source: the layer.
         state: its state (B, width), which is copied.
+        storage: how the matrices are stored.
     """
 
-    def __init__(self, source: LayerSource, state: State) -> None:
-        self.source = source
+    def __init__(self, source: LayerSource, state: State, storage: Storage) -> None:
+        self.source, self.storage = source, storage
         like, rows = state.h, len(state.h)
         formula, variant = traced_for(source.request(like.new_empty(1, rows, source.inputs), state))
         reads_h = formula.outline.formula.reads_h
-        shape = LayerShape(variant, source.inputs, source.connection, reads_h)
+        shape = LayerShape(variant, source.inputs, source.connection, storage, reads_h)
         self.kernel = kernel = layer_kernel(formula, shape, like.dtype)
         self._arrays = list(kernel.memory.arrays)
         self.buffers = {
@@ -54,6 +56,9 @@ class CompiledLayer:
             like.new_zeros(rows, shape.emitted) if shape.has_output else self.buffers[Operand(Kind.STATE, "h")]
         )
         self._order = torch.arange(rows)
+        widest = padded(max(source.inputs, *(size for _, size, _ in kernel.memory.arrays.values())))
+        # A row of numbers in 16 bits and its scale in 32, for each row of the batch.
+        self._space = torch.zeros(rows * (widest + 2) if storage is Storage.INT8 else 0, dtype=torch.int16)
         self._sizes: list[torch.Size] | None = None
         # Space for the arrays, the tensors, and the two tables; the compiled code reads it by its address.
         self.arguments = array.array("q", [0] * (len(self._arrays) + len(TENSORS) + 2))
@@ -62,7 +67,9 @@ class CompiledLayer:
             if name in self.buffers:
                 self.arguments[place] = self.buffers[name].data_ptr()
         self.arguments[len(self._arrays) + _Y] = self.output.data_ptr()
-        self._take_parameters()
+        self.arguments[len(self._arrays) + _SPACE] = self._space.data_ptr()
+        self.errors = 0.0, 0.0
+        self.take_parameters()
 
     @property
     def x_place(self) -> int:
@@ -77,15 +84,21 @@ class CompiledLayer:
     def refresh(self) -> None:
         """Takes the addresses of the parameters again if one was replaced, moved, or is computed at each use."""
         if self._computed:
-            self._take_parameters()
+            self.take_parameters()
             return
         held = self.source.held
         for name, tensor, address in self._watched:
             if held[name] is not tensor or tensor.data_ptr() != address:
-                self._take_parameters()
+                self.take_parameters()
                 return
+        # A stored copy does not change with the parameter.
+        if self.storage is not Storage.PLAIN and any(
+            _version(tensor) != version for (_, tensor, _), version in zip(self._watched, self._versions, strict=True)
+        ):
+            self.take_parameters()
 
-    def _take_parameters(self) -> None:
+    def take_parameters(self) -> None:
+        """Takes the addresses of the parameters, and copies of what is not stored as it is."""
         source, cell = self.source, self.source.cell
         with torch.no_grad():
             weights = source.weights()
@@ -101,15 +114,34 @@ class CompiledLayer:
         # torch.nn.utils.parametrize makes them, are computed at each step.
         watched = {id(tensor) for _, tensor, _ in self._watched}
         self._computed = matrix is not weights.hh or any(id(tensor) not in watched for tensor in tensors)
+        self._versions = [_version(tensor) for _, tensor, _ in self._watched]
         # Copies, such as the rates of zoneout and matrices that are not contiguous, live as long as their addresses.
         kernel = self.kernel
         operands = _operands(weights._replace(hh=matrix), highway, kernel.cell, source.zoneout, kernel.memory)
-        self._alive = [tensor.detach().contiguous() for tensor in operands.values()]
+        held = {name: tensor.detach().contiguous() for name, tensor in operands.items()}
+        if self.storage is not Storage.PLAIN:
+            held |= self._store(held)
+        self._alive = held
         self._computed |= any(not tensor.is_contiguous() for tensor in tensors)
-        addresses = {name: tensor.data_ptr() for name, tensor in zip(operands, self._alive, strict=True)}
+        addresses = {name: tensor.data_ptr() for name, tensor in held.items()}
         for place, name in enumerate([*self._arrays, *TENSORS]):
             if name in addresses:
                 self.arguments[place] = addresses[name]
+
+    def _store(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Stores the matrices, and adds up their errors."""
+        copies: dict[str, Tensor] = {}
+        error = norm = 0.0
+        for name in MATRICES:
+            if name in tensors:
+                stored = store(tensors[name], self.storage)
+                copies[name] = stored.matrix
+                if stored.scale is not None:
+                    copies[f"{name}_scale"] = stored.scale
+                squares = relative_error(tensors[name], stored)
+                error, norm = error + squares[0], norm + squares[1]
+        self.errors = error, norm
+        return copies
 
     def _checked(self, tensors: list[Tensor]) -> list[Tensor]:
         """The tensors, if the compiled code fits them.
@@ -131,10 +163,11 @@ class CompiledStack:
     Args:
         layers: the layers from the bottom to the top.
         states: the state of each layer, which is copied.
+        storage: how the matrices are stored.
     """
 
-    def __init__(self, layers: Sequence[LayerSource], states: Sequence[State]) -> None:
-        self.layers = [CompiledLayer(source, state) for source, state in zip(layers, states, strict=True)]
+    def __init__(self, layers: Sequence[LayerSource], states: Sequence[State], storage: Storage) -> None:
+        self.layers = [CompiledLayer(source, state, storage) for source, state in zip(layers, states, strict=True)]
         for below, layer in zip(self.layers, self.layers[1:], strict=False):
             layer.arguments[layer.x_place] = below.output.data_ptr()
         kernel = stack_kernel()
@@ -154,9 +187,20 @@ class CompiledStack:
         self._address = self._arguments.buffer_info()[0]
 
     @property
+    def weight_error(self) -> float:
+        """The root mean square error of the stored matrices, relative to the matrices."""
+        error, norm = (sum(part) for part in zip(*(layer.errors for layer in self.layers), strict=True))
+        return float((error / norm) ** 0.5) if norm else 0.0
+
+    @property
     def states(self) -> list[State]:
         """The state of each layer, (B, width): the buffers themselves."""
         return [layer.state for layer in self.layers]
+
+    def refresh(self) -> None:
+        """Takes all parameters again."""
+        for layer in self.layers:
+            layer.take_parameters()
 
     def prepare(self, x: Tensor) -> int:
         """Makes x (B, I) the input of the layers; returns the address of their functions and arguments."""
@@ -176,6 +220,11 @@ class CompiledStack:
 
 
 _STEPS, _INPUT, _OUTPUT = (ARGUMENTS.index(name) for name in ("steps", "x", "y"))
+
+
+def _version(tensor: Tensor) -> int:
+    """Changes with every change in place that PyTorch counts."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def _tensors(weights: Weights) -> list[Tensor]:

@@ -15,11 +15,19 @@ from recurra.engine.cpu.memory import INPUT_PART, Memory, Place
 from recurra.engine.cpu.tile_shape import TileShape
 from recurra.engine.cpu.vectors import LoopStep, RowValues
 from recurra.engine.stream.product import ProductShape, product_function
+from recurra.engine.stream.storage import Storage
 from recurra.engine.trace import Kind, Operand, Outline, Pass, Product, Program, Variant
 from recurra.engine.wrappers import EPSILON
 
-TENSORS = ("x", "ih", "b_ih", "hh", "b_hh", "hr", "gain_ih", "weight_highway", "bias_highway", "y")
-"""Arguments after the arrays of `Memory`: tensors that enter products, and the output."""
+MATRICES = ("ih", "hh", "hr", "weight_highway")
+TENSORS = (
+    *("x", "y", "b_ih", "b_hh", "gain_ih", "bias_highway"),
+    *MATRICES,
+    *(f"{name}_scale" for name in MATRICES),
+    "space",
+)
+"""Arguments after the arrays of `Memory`: the input and the output, tensors that enter products, with the scales of
+stored matrices, and space for the inputs of products in 16 bits."""
 TABLES = ("order", "rows")
 """Arguments after the tensors: 0 to B - 1 as int64 (B,), and B itself."""
 
@@ -33,6 +41,8 @@ class LayerShape:
     """I, features of x."""
     connection: str = ""
     """"residual", "highway", or "" for none."""
+    storage: Storage = Storage.PLAIN
+    """How the matrices are stored."""
     reads_h: bool = False
     """Whether the formula reads h itself, so that a projection follows the step."""
 
@@ -102,16 +112,29 @@ class LayerStep:
 
     # -- products
 
-    def _call_product(self, shape: ProductShape, a: Any, stride: int, w: Any, bias: Any, c: Any, c_stride: int) -> None:
-        function, index = product_function(self.module, self.code.shape, shape), self.code.index
-        self.code.b.call(function, [a, index(stride), w, bias, c, index(c_stride), self.rows])
+    def _call_product(
+        self, matrix: str, shape: ProductShape, a: Any, stride: int, bias: Any, c: Any, c_stride: int, first: int = 0
+    ) -> None:
+        """Calls the product with the rows of a matrix from the row `first` on."""
+        code, b = self.code, self.code.b
+        function = product_function(self.module, code.shape, shape)
+        w = b.bitcast(self.tensor[matrix], function.function_type.args[2])
+        w = b.gep(w, [code.index(first * shape.stride)])
+        arguments = [a, code.index(stride), w, bias, c, code.index(c_stride), self.rows]
+        if shape.storage is Storage.INT8:
+            space = b.bitcast(self.tensor["space"], function.function_type.args[8])
+            arguments += [code.at(self.tensor[f"{matrix}_scale"], first), space]
+        b.call(function, arguments)
+
+    def _product(self, outputs: int, inputs: int, *, biased: bool, adds: bool = False) -> ProductShape:
+        return ProductShape(outputs, inputs, biased, adds, self.layer.storage)
 
     def _write_input_part(self) -> None:
         """Z = W_ih x + b_ih, normalised by gate with layer normalisation."""
         variant, I, size = self.layer.variant, self.layer.inputs, self.memory.arrays[INPUT_PART].size
         biased = variant.bias and not variant.normalised
-        shape, t = ProductShape(size, I, biased, adds=False), self.tensor
-        self._call_product(shape, t["x"], I, t["ih"], t["b_ih"], self.array[INPUT_PART], size)
+        shape, t = self._product(size, I, biased=biased), self.tensor
+        self._call_product("ih", shape, t["x"], I, t["b_ih"], self.array[INPUT_PART], size)
         if variant.normalised:
             for gate in range(len(self.cell.gates)):
                 self._over_rows(partial(self._normalise, gate * variant.hidden))
@@ -160,11 +183,11 @@ class LayerStep:
         a, inputs = self.memory.places[read], self.memory.widths[read]
         biased = is_hh and variant.bias and not variant.normalised
         for first, count, place in self._runs(product, width, is_hh=is_hh):
-            shape = ProductShape(count * width, inputs, biased, adds=place.array == INPUT_PART)
-            w = self.code.at(self.tensor["hh" if is_hh else "hr"], first * width * inputs)
+            shape = self._product(count * width, inputs, biased=biased, adds=place.array == INPUT_PART)
             bias = self.code.at(self.tensor["b_hh"], first * width)
-            source, target = self.memory.arrays[a.array], self.memory.arrays[place.array]
-            self._call_product(shape, self._at(a), source.size, w, bias, self._at(place), target.size)
+            source, target = self.memory.arrays[a.array].size, self.memory.arrays[place.array].size
+            matrix = "hh" if is_hh else "hr"
+            self._call_product(matrix, shape, self._at(a), source, bias, self._at(place), target, first * width)
 
     def _runs(self, product: Product, width: int, *, is_hh: bool) -> list[tuple[int, int, Place]]:
         """The first block of the matrix, the number of blocks and the place of each run of adjacent outputs."""
@@ -210,15 +233,15 @@ class LayerStep:
         layer, t, h = self.layer, self.tensor, self.array[Operand(Kind.STATE, "h")]
         size = layer.emitted
         if layer.projects_output:
-            shape = ProductShape(size, layer.variant.hidden, biased=False, adds=False)
-            self._call_product(shape, h, layer.variant.hidden, t["hr"], t["y"], t["y"], size)
+            shape = self._product(size, layer.variant.hidden, biased=False)
+            self._call_product("hr", shape, h, layer.variant.hidden, t["y"], t["y"], size)
         out = t["y"] if layer.projects_output else h
         if layer.connection == "residual":
             self._over_rows(lambda i: self._combine(i, out, None))
         if layer.connection == "highway":
             # Its gate is in Z, which has room for it: the cell has at least one gate of H ≥ P units.
-            gate, shape = self.array[INPUT_PART], ProductShape(size, size, biased=True, adds=False)
-            self._call_product(shape, t["x"], size, t["weight_highway"], t["bias_highway"], gate, size)
+            gate, shape = self.array[INPUT_PART], self._product(size, size, biased=True)
+            self._call_product("weight_highway", shape, t["x"], size, t["bias_highway"], gate, size)
             self._over_rows(lambda i: self._combine(i, out, gate))
 
     def _combine(self, i: Any, out: Any, gate: Any) -> None:

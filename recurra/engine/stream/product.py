@@ -1,184 +1,36 @@
-"""Matrix products of one step: C = A Wᵀ + b with W as the parameter stores it, one dot product per output.
-
-A step of few rows is as fast as its weights can be read. Each weight is read once, in the order of memory, and the
-parameter itself is read rather than a packed copy: a changed parameter has effect at the next step, however it was
-changed. Eight outputs are summed at the same time, so that the latency of the additions is hidden.
-"""
+"""The functions of matrix products, one per size and form of W."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-
 from llvmlite import ir
 
-from recurra.engine.cpu.code import I32, I64, Code, number_type
+from recurra.engine.cpu.code import I64, Code, number_type
 from recurra.engine.cpu.tile_shape import TileShape
+from recurra.engine.stream.float_product import FloatProduct, ProductShape
+from recurra.engine.stream.int8_product import Int8Product
+from recurra.engine.stream.storage import Storage
 
-# Outputs that are summed at the same time: the latency of an addition is 4 cycles, and two are started per cycle.
-_OUTPUTS = 8
-# Bytes of a line of the caches.
-_LINE = 64
-# Rows of the batch that share the loads of the weights: with 8 outputs each, 24 of 32 registers are accumulators.
-_ROWS_OF_32_REGISTERS = 3
-
-
-@dataclass(frozen=True)
-class ProductShape:
-    """The sizes of a product, which are constants of its code."""
-
-    outputs: int
-    """Rows of W, N."""
-    inputs: int
-    """Columns of W, K."""
-    biased: bool
-    """Whether b is added."""
-    adds: bool
-    """Whether the product is added to C, in place of C being overwritten."""
-
-    @property
-    def name(self) -> str:
-        """The name of the function."""
-        return f"product_{self.outputs}_{self.inputs}{'_biased' * self.biased}{'_adds' * self.adds}"
+__all__ = ["ProductShape", "product_function"]
 
 
 def product_function(module: ir.Module, shape: TileShape, product: ProductShape) -> ir.Function:
     """The function C (+)= A Wᵀ (+ b), written at the first call for a module, then reused.
 
     Its arguments: A (B, K) and the distance between its rows in numbers, W (N, K) contiguous, b (N,), C (B, N) and the
-    distance between its rows, B.
+    distance between its rows, B; for int8 the scales of the rows of W (N,), and space for B rows of A in 16 bits.
     """
     existing = module.globals.get(product.name)
     if existing is not None:
         return existing
     pointer = number_type(shape).as_pointer()
-    kinds = [pointer, I64, pointer, pointer, pointer, I64, I64]
+    weights = {Storage.FLOAT16: ir.HalfType().as_pointer(), Storage.INT8: ir.IntType(8).as_pointer()}
+    kinds = [pointer, I64, weights.get(product.storage, pointer), pointer, pointer, I64, I64]
+    if product.storage is Storage.INT8:
+        kinds += [pointer, ir.IntType(16).as_pointer()]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), product.name)
     function.linkage = "internal"
     function.attributes.add("noinline")
-    _Product(Code(ir.IRBuilder(function.append_basic_block("entry")), shape), product, function.args).write()
+    code = Code(ir.IRBuilder(function.append_basic_block("entry")), shape)
+    writer = Int8Product if product.storage is Storage.INT8 else FloatProduct
+    writer(code, product, function.args).write()
     return function
-
-
-class _Product:
-    """Writes the body of one product."""
-
-    def __init__(self, code: Code, product: ProductShape, arguments: Sequence[Any]) -> None:
-        self.code, self.product = code, product
-        self.a, self.a_stride, self.w, self.bias, self.c, self.c_stride, self.rows = arguments
-
-    def write(self) -> None:
-        """Writes the loop over blocks of outputs, and in each the loop over the rows of the batch."""
-        code, whole = self.code, self.product.outputs - self.product.outputs % _OUTPUTS
-        code.loop(code.index(0), code.index(whole), _OUTPUTS, lambda j: self._over_rows(j, _OUTPUTS))
-        if whole < self.product.outputs:
-            self._over_rows(code.index(whole), self.product.outputs - whole)
-        code.b.ret_void()
-
-    def _over_rows(self, j: Any, outputs: int) -> None:
-        code, b = self.code, self.code.b
-        # AVX2 has 16 registers, which one row's accumulators and operands fill.
-        together = _ROWS_OF_32_REGISTERS if code.shape.width * code.shape.bits == 512 else 1
-        grouped = b.sub(self.rows, b.srem(self.rows, code.index(together)))
-        if together > 1:
-            code.loop(code.index(0), grouped, together, lambda i: self._block(i, together, j, outputs))
-        code.loop(grouped if together > 1 else code.index(0), self.rows, 1, lambda i: self._block(i, 1, j, outputs))
-
-    def _block(self, i: Any, rows: int, j: Any, outputs: int) -> None:
-        """Some outputs of some rows. The order of additions of an output does not depend on the size of the block."""
-        code, b, K = self.code, self.code.b, self.product.inputs
-        width = code.shape.width
-        sources = [code.at(self.a, b.mul(b.add(i, code.index(row)), self.a_stride)) for row in range(rows)]
-        weights = [code.at(self.w, b.mul(b.add(j, code.index(output)), code.index(K))) for output in range(outputs)]
-
-        def add(k: Any, sums: Sequence[Any], lanes: int | None) -> list[Any]:
-            columns = [code.load(code.at(source, k), lanes) for source in sources]
-            new = list(sums)
-            for output, pointer in enumerate(weights):
-                vector = code.load(code.at(pointer, k), lanes)
-                for row, column in enumerate(columns):
-                    new[row * outputs + output] = code.fma(vector, column, new[row * outputs + output])
-            return new
-
-        def line(k: Any, *sums: Any) -> list[Any]:
-            for pointer in weights:
-                self._prefetch(code.at(pointer, k, _OUTPUTS * K))
-            current = list(sums)
-            for offset in range(0, numbers, width):
-                current = add(b.add(k, code.index(offset)), current, None)
-            return current
-
-        numbers = max(width, _LINE * 8 // code.shape.bits)
-        lines, whole = K - K % numbers, K - K % width
-        sums = [code.const(0.0)] * (rows * outputs)
-        sums = code.loop(code.index(0), code.index(lines), numbers, line, sums)
-        for k in range(lines, whole, width):
-            sums = add(code.index(k), sums, None)
-        if whole < K:
-            sums = add(code.index(whole), sums, K - whole)
-        for row in range(rows):
-            target = code.at(self.c, b.mul(b.add(i, code.index(row)), self.c_stride), j)
-            self._store(sums[row * outputs : (row + 1) * outputs], target, j)
-
-    def _prefetch(self, pointer: Any) -> None:
-        """Requests a line of weights before it is read: the processor's own prefetcher restarts with every row."""
-        b = self.code.b
-        name, kind = "llvm.prefetch.p0", ir.FunctionType(ir.VoidType(), [pointer.type, I32, I32, I32])
-        function = b.module.globals.get(name) or ir.Function(b.module, kind, name)
-        b.call(function, [pointer, *(ir.Constant(I32, value) for value in (0, 3, 1))])  # read, all caches, data
-
-    def _store(self, sums: list[Any], target: Any, j: Any) -> None:
-        """Stores the totals of vectors, one number each."""
-        code, width = self.code, self.code.shape.width
-        if len(sums) == _OUTPUTS:
-            for number, vector in enumerate(totals(code, sums)):
-                lanes, offset = min(width, _OUTPUTS), number * width
-                vector = self._started(vector, code.at(target, offset), code.at(self.bias, j, offset), lanes)
-                code.store(vector, code.at(target, offset), lanes)
-            return
-        for number, vector in enumerate(sums):
-            total, place = code.total(vector), code.at(target, number)
-            if self.product.biased:
-                total = code.b.fadd(total, code.b.load(code.at(self.bias, j, number)))
-            if self.product.adds:
-                total = code.b.fadd(total, code.b.load(place))
-            code.b.store(total, place)
-
-    def _started(self, vector: Any, target: Any, bias: Any, lanes: int) -> Any:
-        if self.product.biased:
-            vector = self.code.b.fadd(vector, self.code.load(bias, lanes))
-        return self.code.b.fadd(vector, self.code.load(target, lanes)) if self.product.adds else vector
-
-
-def totals(code: Code, vectors: list[Any]) -> list[Any]:
-    """The totals of vectors (a power of two of them), one number each, in the first lanes of as few vectors as hold
-    them.
-
-    Pairs of vectors are merged until a vector holds one number of each of its totals: half as many shuffles as with a
-    reduction of every vector by itself.
-    """
-    width, group = code.shape.width, code.shape.width
-    while len(vectors) > 1 and group > 1:
-        group //= 2
-        # Two vectors of groups become one: the lower and the upper halves of all groups, added.
-        lower = [start + lane for start in range(0, 2 * width, 2 * group) for lane in range(group)]
-        upper = [lane + group for lane in lower]
-        vectors = [
-            code.b.fadd(_shuffle(code, one, other, lower), _shuffle(code, one, other, upper))
-            for one, other in zip(vectors[::2], vectors[1::2], strict=True)
-        ]
-    # One vector is left, with more than one number of each total: its groups are halved in place.
-    count = width // group
-    while group > 1:
-        group //= 2
-        lower = [start * 2 * group + lane for start in range(count) for lane in range(group)]
-        padding = [0] * (width - len(lower))
-        (vector,) = vectors
-        halves = [_shuffle(code, vector, vector, [*lanes, *padding]) for lanes in (lower, [n + group for n in lower])]
-        vectors = [code.b.fadd(*halves)]
-    return vectors
-
-
-def _shuffle(code: Code, one: Any, other: Any, lanes: Sequence[int]) -> Any:
-    return code.b.shuffle_vector(one, other, ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes)))

@@ -12,6 +12,7 @@ from recurra.cells import State, States, select
 from recurra.engine.cpu import support
 from recurra.engine.stream.reference import ReferenceStack
 from recurra.engine.stream.source import LayerSource
+from recurra.engine.stream.storage import Storage
 from recurra.errors import InputError, InputShapeError, InputTypeError
 
 
@@ -38,19 +39,40 @@ class Stream:
         rows: B.
         like: a tensor with the dtype and on the device of the parameters.
         state: the state to start from; the initial state if None.
+        weights: "float32" for the parameters as they are; "float16" or "int8" for smaller copies of the matrices of a
+            float32 layer, which are read faster. `explain` reports the loss of accuracy. A copy is made again when a
+            parameter is replaced, or changed in place; `refresh` after a change through `.data`, which PyTorch does
+            not count.
+
+    Raises:
+        InputError: an argument is invalid, or the layers have no compiled step for such copies.
     """
 
-    def __init__(self, layers: Sequence[LayerSource], rows: int, like: Tensor, state: States | None = None) -> None:
+    def __init__(
+        self,
+        layers: Sequence[LayerSource],
+        rows: int,
+        like: Tensor,
+        state: States | None = None,
+        *,
+        weights: str = "float32",
+    ) -> None:
         if rows < 1:
             raise InputError(f"stream: rows={rows}: expected 1 or more")
+        if weights not in list(Storage):
+            raise InputError(f"stream: weights={weights!r}: expected {', '.join(Storage)}")
+        self._storage = Storage(weights)
         self._layers, self._like = list(layers), like.detach()
         states = list(self._initial(rows) if state is None else state)
         self.rows, self.plan = rows, self._choose(states)
+        if self._storage is not Storage.PLAIN and (self.plan.engine != "compiled" or like.dtype != torch.float32):
+            reason = f"the layer is in {like.dtype}" if self.plan.engine == "compiled" else self.plan.why
+            raise InputError(f"stream: weights={weights!r} needs a compiled step in float32: {reason}")
         with torch.no_grad():
             if self.plan.engine == "compiled":
                 from recurra.engine.stream.compiled import CompiledStack  # imports the compiler
 
-                self._stack: Any = CompiledStack(self._layers, states)
+                self._stack: Any = CompiledStack(self._layers, states, self._storage)
             else:
                 self._stack = ReferenceStack(self._layers, states)
         self._y = self._like.new_empty(rows, self._layers[-1].emitted)
@@ -177,7 +199,7 @@ class Stream:
         if len(numbers) == self.rows:
             self._set(states)
         else:
-            self.__init__(self._layers, len(numbers), self._like, states)  # type: ignore[misc]
+            self.__init__(self._layers, len(numbers), self._like, states, weights=self._storage)  # type: ignore[misc]
 
     def _check_rows(self, numbers: Tensor) -> None:
         if not len(numbers) or int(numbers.min()) < 0 or int(numbers.max()) >= self.rows:
@@ -185,8 +207,17 @@ class Stream:
 
     def fork(self) -> Stream:
         """Returns an independent stream of the same layers that continues from the present state."""
-        return Stream(self._layers, self.rows, self._like, self.state)
+        return Stream(self._layers, self.rows, self._like, self.state, weights=self._storage)
 
     def explain(self) -> StreamPlan:
         """Reports how the steps are computed, and why."""
-        return self.plan
+        if self._storage is Storage.PLAIN:
+            return self.plan
+        error = f"{100 * self._stack.weight_error:.2f} %"
+        loss = f"matrices stored as {self._storage}, with a root mean square error of {error} of their own"
+        return self.plan._replace(why=f"{self.plan.why}; {loss}")
+
+    def refresh(self) -> None:
+        """Copies the matrices again; only needed with `weights` after a change through `.data`."""
+        if self.compiled is not None:
+            self.compiled.refresh()
