@@ -1,7 +1,7 @@
 """`recurra.train` and `recurra.load`, on which the command line is built.
 
-A run in order: the options are checked, then the files; these are encoded into `DIR/training`; the loop trains, saves
-the best model so far into `DIR` and checkpoints into `DIR/training`; the best is scored once more, its card written.
+A run checks the options, then the files, which it encodes into `DIR/training`. The training loop saves the best model
+so far into `DIR` and checkpoints into `DIR/training`. At the end the best model is scored, and its card is written.
 """
 
 from __future__ import annotations
@@ -69,21 +69,21 @@ def train(
     row, paths = TASKS[task], [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
     if resume:
         if paths or options or recipe or init_from or overwrite or seeds is not None:
-            raise InputError(f"a resumed run keeps its files and options: give only {out} and --resume")
+            raise InputError(f"a resumed run keeps its files and options: set only {out} and --resume")
         with interruptible(task, out, progress) as interruption:
             return resume_run(row, out, progress, interruption).checked()
     with interruptible(task, out, progress) as interruption:
-        chosen = Recipe() if recipe is None else read_recipe(recipe, row)
-        from_recipe = _from_recipe(chosen, {**options, "seeds": seeds, "init_from": init_from})
-        with naming_keys(recipe, row, from_recipe), naming_values({**chosen.options, **options}):
+        settings = Recipe() if recipe is None else read_recipe(recipe, row)
+        from_recipe = _from_recipe(settings, {**options, "seeds": seeds, "init_from": init_from})
+        with naming_keys(recipe, row, from_recipe), naming_values({**settings.options, **options}):
             with interruption.giving_up(after=0):
-                chosen = chosen._replace(
-                    files=paths or chosen.files,
-                    seeds=chosen.seeds if seeds is None else seeds,
-                    init_from=chosen.init_from if init_from is None else Path(init_from),
+                settings = settings._replace(
+                    files=paths or settings.files,
+                    seeds=settings.seeds if seeds is None else seeds,
+                    init_from=settings.init_from if init_from is None else Path(init_from),
                 )
-                run = _new_run(row, chosen, options, out, overwrite, progress, interruption, started)
-            return (train_one(run) if chosen.seeds == 1 else train_seeds(run)).checked()
+                run = _new_run(row, settings, options, out, overwrite, progress, interruption, started)
+            return (train_one(run) if settings.seeds == 1 else train_seeds(run)).checked()
 
 
 def _new_run(
@@ -96,7 +96,7 @@ def _new_run(
     interruption: Interruption,
     started: float,
 ) -> Run:
-    """Returns the run with its options by group, those of the recipe overridden by `options`.
+    """Returns the run with its options by group; `options` override those of the recipe.
 
     Raises:
         InputError: an option or the model to start from cannot be used, or the folder is not free.

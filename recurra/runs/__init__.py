@@ -1,1 +1,1 @@
-"""One run of `recurra.train`: options and files to a trained, saved and scored model."""
+"""A run of `recurra.train`: from options and files to a trained, saved and scored model, or one per seed."""

@@ -29,5 +29,5 @@ def divergence(run: Run, loss: float, uniform: float) -> list[str]:
     advice = "Try a lower --learning-rate, --clip 1 or more --warmup-steps"
     if loss > _DIVERGED * uniform:
         return [f"{run.out}: training diverged; the best model is saved, but {comparison}. {advice}"]
-    run.progress.note(f"the model learned nothing of use: {comparison}. {advice}")
+    run.progress.note(f"the model learned nothing useful: {comparison}. {advice}")
     return []

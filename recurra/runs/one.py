@@ -1,7 +1,7 @@
-"""One model, from its files to its card: prepare, train, score.
+"""A run of one model: prepare the files, train, score.
 
-The best model so far is saved into the folder and checkpoints into its `training/`. At the end the best is scored once
-more, as `recurra evaluate` would, and its card is written.
+During training the best model so far is saved into the folder of the run, and checkpoints into its `training/`. At the
+end the best model is scored as `recurra evaluate` would, and its card is written.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A run: what was chosen, and the folder that holds its files."""
+"""A run: its settings, and the folder of its files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from recurra.training import Progress
 
 @dataclass(frozen=True)
 class Run:
-    """The choices of one run."""
+    """The settings of one run."""
 
     task: Task
     recipe: Recipe
@@ -32,10 +32,13 @@ class Run:
     place: Path
     """The folder of its files: `out`, or one inside it as long as an older model stays there."""
     overwrite: bool
+    """Whether the model in `out`, if there is one, is replaced."""
     source: Any
     """The loaded model from which it starts; None for random weights."""
     progress: Progress
+    """Receives the progress and notes."""
     interruption: Interruption
+    """Handles Ctrl-C and SIGTERM."""
     started: float
     """`time.monotonic()` at the start."""
 

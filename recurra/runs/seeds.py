@@ -1,4 +1,4 @@
-"""Several models that differ in their seeds, and the mean and spread of their scores; and the resumption of runs."""
+"""Runs of several seeds, with the mean and spread of their scores, and the resumption of any run."""
 
 from __future__ import annotations
 
@@ -54,24 +54,27 @@ def _written_recipe(run: Run) -> Recipe:
 
 
 def _each_seed(run: Run) -> Trained:
-    """Trains the seeds in turn; one that was interrupted continues."""
+    """Trains the models of all seeds in turn; an interrupted one continues."""
     first, trained, scores = run.options["training"].seed, list[Trained](), list[dict[str, Any]]()
     for number in range(first, first + run.recipe.seeds):
         run.progress.note(f"seed {number}, {number - first + 1} of {run.recipe.seeds}")
-        one = _of_seed(run, number)
-        has_checkpoint = (one.out / bundle.TRAINING / bundle.CHECKPOINT).exists()
-        trained.append(resume(run.task, one.out, run.progress, run.interruption) if has_checkpoint else train_one(one))
-        scores.append(bundle.read_metrics(one.out))
-    statistic = mean_and_spread(scores)
-    replace_file(run.place / bundle.SEEDS, to_json({"seeds": scores, **statistic}))
-    for name, value in statistic["mean"].items():
-        spread = statistic["spread"][name]
+        seed_run = _run_of_seed(run, number)
+        out = seed_run.out
+        if (out / bundle.TRAINING / bundle.CHECKPOINT).exists():
+            trained.append(resume(run.task, out, run.progress, run.interruption))
+        else:
+            trained.append(train_one(seed_run))
+        scores.append(bundle.read_metrics(out))
+    statistics_of_scores = mean_and_spread(scores)
+    replace_file(run.place / bundle.SEEDS, to_json({"seeds": scores, **statistics_of_scores}))
+    for name, value in statistics_of_scores["mean"].items():
+        spread = statistics_of_scores["spread"][name]
         run.progress.note(f"{name.replace('_', ' ')} {figure(value)} ± {figure(spread)} over {run.recipe.seeds} seeds")
     return Trained([one.model for one in trained], [line for one in trained for line in one.divergences])
 
 
-def _of_seed(run: Run, number: int) -> Run:
-    """Returns the run of one seed, in a folder of its own."""
+def _run_of_seed(run: Run, number: int) -> Run:
+    """Returns the run of one seed, in the folder seed-N inside that of all."""
     options = {**run.options, "training": replace(run.options["training"], seed=number)}
     recipe, out = run.recipe._replace(options=options, seeds=1), run.place / f"seed-{number}"
     return replace(run, recipe=recipe, out=out, place=out, overwrite=False, started=time.monotonic())

@@ -1,4 +1,4 @@
-"""The tasks by name. Adding a task is one folder and one line here."""
+"""The table of tasks. To add a task, add a folder with its parts and its row to the tuple below."""
 
 from recurra.tasks.capabilities import Probe, has_capability
 from recurra.tasks.language_model.task import TASK as LANGUAGE_MODEL
@@ -10,7 +10,7 @@ TASKS: dict[str, Task] = {task.name: task for task in (LANGUAGE_MODEL, TAGGER, T
 
 
 def tasks_with(capability: type) -> list[Task]:
-    """The tasks whose models have a capability: a class of `recurra.tasks.capabilities`, or that of the models."""
+    """Returns the tasks whose models have a capability: a protocol of `recurra.tasks.capabilities`, or a class."""
     return [task for task in TASKS.values() if has_capability(task.implementation.model, capability)]
 
 

@@ -1,7 +1,7 @@
 """What models can do beyond training, each as a protocol that the class of a task's models derives from.
 
-A command asks for the capability that it needs. Deriving is what counts, not having a method of that name: `score` of
-a language model takes lines and that of a translator pairs.
+A command requires the capability that it needs. A class has a capability if it derives from the protocol; methods of
+the same name are not enough, because `score` of a language model takes lines and that of a translator takes pairs.
 """
 
 from __future__ import annotations
@@ -17,15 +17,20 @@ if TYPE_CHECKING:
 
 
 def has_capability(kind: type, capability: type) -> bool:
-    """Whether a class of models derives from a capability, or is that of `capability`."""
+    """Whether a class of models derives from a capability, or is that class itself."""
     return capability in kind.__mro__
 
 
 class Evaluates(Protocol):
-    """Scores on files: `recurra evaluate`."""
+    """Computes scores on files, for `recurra evaluate`."""
 
     def evaluate(self, files: Any, folder: Any = None) -> dict[str, Any]:
-        """Every score on files; `folder` is for what is written meanwhile. A task may add options as keywords."""
+        """Returns all scores on files, by name.
+
+        Args:
+            files: the files; their type depends on the task, which may add options as keywords.
+            folder: where temporary files are written; None for a temporary folder.
+        """
         ...
 
 
@@ -33,60 +38,60 @@ class Probe(NamedTuple):
     """A batch on which a network is examined."""
 
     batch: tuple[Any, ...]
-    """What the network is called with."""
+    """The arguments of the network."""
     loss: Callable[[Any], Tensor]
-    """From its output to the losses, nats, one a step and row; their sum where they cannot be told apart."""
+    """Takes the output of the network; returns the losses in nats, (T, B), or their sum if they are not separable."""
 
 
 class Probes(Protocol):
-    """Yields batches to examine the network on: `recurra diagnose`."""
+    """Provides a batch on which the network is examined, for `recurra diagnose`."""
 
     def probe(self, files: Sequence[Path], prepared: Path, *, rows: int, steps: int) -> Probe:
-        """A batch and its losses.
+        """Returns a batch and its losses.
 
         Args:
-            files: the data; none for what was held out when the model was trained.
-            prepared: the folder in which training left that.
-            rows: sequences at most.
-            steps: of each at most.
+            files: the data; none for the validation data of training.
+            prepared: the folder in which training keeps its data.
+            rows: largest number of sequences.
+            steps: largest number of steps of a sequence.
 
         Raises:
-            InputError: a file that cannot be read, or none while training left nothing.
+            InputError: a file cannot be read, or there are no files and no validation data.
         """
         ...
 
 
 class Generates(Protocol):
-    """Writes text from a prompt: `recurra generate`."""
+    """Generates text from a prompt, for `recurra generate`."""
 
     def stream(self, prompt: str = "", **options: Any) -> Iterator[list[str]]:
-        """Writes on from a prompt, piece by piece."""
+        """Continues a prompt; returns an iterator over the next piece of each text."""
         ...
 
     def generate_many(self, prompt: str = "", *, samples: int, **options: Any) -> list[str]:
-        """Several texts that continue a prompt, without the prompt."""
+        """Returns several texts that continue a prompt, without the prompt."""
         ...
 
     def unknown_in(self, text: str) -> list[str]:
-        """The symbols of a text outside the vocabulary, each once."""
+        """Returns the different symbols of a text that are outside the vocabulary."""
         ...
 
 
 class ScoresLines(Protocol):
-    """Scores each line of a text by itself: `recurra score`."""
+    """Scores each line of a text separately, for `recurra score`."""
 
     def score(self, lines: Iterable[str]) -> Iterator[Any]:
-        """The surprisal of each line, in order, read as they are needed."""
+        """Returns an iterator over the surprisal of each line, in order; lines are read as they are needed."""
         ...
 
 
 class ReadsText(Protocol):
-    """Reads plain text token by token, called with ids and a state: `recurra units` and `recurra study truncation`."""
+    """Reads plain text token by token, for `recurra units` and `recurra study truncation`."""
 
     network: Any
-    """Called with ids (T, B) and a state, returns scores, the new state and what each layer emitted."""
+    """Takes ids (T, B) and a state; returns scores (T, B, V), the next state, and outputs of the last layer."""
     tokenizer: Tokenizer
 
     def held_out_text(self, prepared: Path) -> str | None:
-        """The text that was held out in training; None where the folder that training left has it no more."""
+        """Returns the validation text from the folder in which training keeps its data; None if it is not there."""
         ...

@@ -1,4 +1,4 @@
-"""A cell as options hold it: by a name that another process can import, and back."""
+"""The cell of a network as an option: a cell to a name that another process can import, and back."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from recurra.errors import InputError
 
 
 class CellOptions(Protocol):
-    """Options of a network that name its cell."""
+    """The options of a network that describe its cell."""
 
     @property
     def cell(self) -> str:
-        """A name of the table, or module:Class."""
+        """A name of the table of cells, or module:Class."""
         ...
 
     @property
@@ -26,7 +26,7 @@ class CellOptions(Protocol):
 
     @property
     def cell_options(self) -> list[str] | None:
-        """Its further options, each as name=value."""
+        """Further options of the cell, each as name=value."""
         ...
 
 
@@ -36,14 +36,14 @@ def is_cell(value: Any) -> TypeGuard[Cell | type[Cell]]:
 
 
 def name_of(cell: Cell | type[Cell], *, where: str) -> str:
-    """The name that finds the cell again, as in `recurra train lm --cell NAME`.
+    """Returns the name of a cell, as in `recurra train lm --cell NAME`.
 
     Args:
-        cell: a class, or a cell with the options of its class.
-        where: begins the message of an error.
+        cell: a class, or a cell whose options are the defaults of its class.
+        where: the start of error messages.
 
     Raises:
-        InputError: a class that no name imports, or a cell with options of its own.
+        InputError: the class cannot be imported by a name, or the cell has options that are not the defaults.
     """
     kind = cell if isinstance(cell, type) else type(cell)
     name = cell_name(kind)
@@ -60,31 +60,32 @@ def _check_importable(kind: type[Cell], name: str, where: str) -> None:
     place = "a function" if "<locals>" in kind.__qualname__ else kind.__module__
     raise InputError(
         f"{where}: cell: {kind.__name__} is defined in {place}, and {name!r} cannot be imported to load the model "
-        f"again. Put the class into a module of its own, and give it or 'module:{kind.__name__}'"
+        f"again. Put the class into a module, and use it or 'module:{kind.__name__}'"
     )
 
 
 def _check_default(cell: Cell, name: str, where: str) -> None:
-    changed = _changed(cell)
+    changed = _changed_options(cell)
     if changed:
         activation = changed.pop("activation", None)
-        ways = [] if activation is None else [f"activation={activation!r}"]
-        ways += [f"cell_options={[f'{option}={value}' for option, value in changed.items()]}"] if changed else []
+        arguments = [] if activation is None else [f"activation={activation!r}"]
+        if changed:
+            arguments.append(f"cell_options={[f'{option}={value}' for option, value in changed.items()]}")
         raise InputError(
-            f"{where}: cell={cell!r} has options of its own, expected a name or a class: "
-            f"give cell={name!r} with {' and '.join(ways)}"
+            f"{where}: cell={cell!r} has options that are not the defaults, expected a name or a class: "
+            f"use cell={name!r} with {' and '.join(arguments)}"
         )
 
 
-def _changed(cell: Cell) -> dict[str, Any]:
-    """What a cell has otherwise than its class: options of a dataclass, or attributes of a plain class."""
-    given = {name: getattr(cell, name) for name in _fields(type(cell))} or vars(cell)
+def _changed_options(cell: Cell) -> dict[str, Any]:
+    """Returns the options that differ from the defaults: fields of a dataclass, or attributes of another class."""
+    values = {name: getattr(cell, name) for name in _fields(type(cell))} or vars(cell)
     defaults = _fields(type(cell)) or vars(type(cell)())
-    return {name: value for name, value in given.items() if name not in defaults or value != defaults[name]}
+    return {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
 
 
 def _fields(kind: type[Cell]) -> dict[str, Any]:
-    """The options of a cell and their defaults; `MISSING`, which equals nothing, where there is none."""
+    """Returns the options of a cell with their defaults; `MISSING`, which equals no value, if there is none."""
     return {
         name: field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
         for name, field in getattr(kind, "__dataclass_fields__", {}).items()
@@ -92,37 +93,37 @@ def _fields(kind: type[Cell]) -> dict[str, Any]:
 
 
 def make_cell(options: CellOptions) -> Cell:
-    """The cell that the options name.
+    """Returns the cell that the options describe.
 
     Raises:
-        InputError: no such cell, or one without the option.
+        InputError: there is no such cell, or it does not have an option.
     """
-    chosen: dict[str, Any] = {} if options.activation is None else {"activation": options.activation}
+    arguments: dict[str, Any] = {} if options.activation is None else {"activation": options.activation}
     for option in options.cell_options or ():
         name, equals, value = option.partition("=")
         if not equals:
             raise InputError(f"cell_options={option!r}: expected NAME=VALUE")
-        chosen[name] = _number(value)
-    return find_cell(options.cell, **chosen)
+        arguments[name] = _number_or_text(value)
+    return find_cell(options.cell, **arguments)
 
 
-def _number(value: str) -> Any:
-    """A number where the text is one."""
+def _number_or_text(value: str) -> Any:
+    """Returns the number that a text represents, or else the text."""
     try:
         return float(value)
     except ValueError:
         return value
 
 
-def stored_cell(options: CellOptions, folder: Path, given: Cell | None) -> Cell:
-    """The cell of a model in a folder: the one given, or the one that its options name.
+def stored_cell(options: CellOptions, folder: Path, cell: Cell | None) -> Cell:
+    """Returns the cell of a saved model: the argument, or if it is None, the cell that the options describe.
 
     Raises:
-        InputError: the options name somebody's own cell and none is given.
+        InputError: the options name a user-defined cell and the argument is None.
     """
-    if given is None and ":" in options.cell:
+    if cell is None and ":" in options.cell:
         raise InputError(
-            f"{folder}: was trained with a cell of somebody's own, {options.cell}. Loading runs no code by itself: "
-            f"pass --cell {options.cell} (cell=… in Python)"
+            f"{folder}: was trained with a user-defined cell, {options.cell}. Loading runs no code by itself: pass "
+            f"--cell {options.cell} (cell=… in Python)"
         )
-    return given or make_cell(options)
+    return cell or make_cell(options)

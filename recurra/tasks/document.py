@@ -1,4 +1,4 @@
-"""What the table of tasks says of each, as rows for a terminal and as the page docs/tasks.md."""
+"""The table of tasks as text: summaries for the terminal, and the page docs/tasks.md."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import textwrap
 from recurra.tasks import TASKS, Task, capabilities
 from recurra.tasks.capabilities import has_capability
 
-# The commands that work with the models of every task that has a capability.
+# The commands that work with the models of every task with a capability.
 _COMMANDS = {
     capabilities.Evaluates: ("evaluate",),
     capabilities.Probes: ("diagnose",),
@@ -16,20 +16,20 @@ _COMMANDS = {
 
 
 def summary(task: Task) -> str:
-    """The first line of the task's help."""
+    """Returns the first line of the task's help."""
     return task.train_help.partition("\n")[0]
 
 
 def commands(task: Task) -> list[str]:
-    """The commands that work with a model of the task: its own, then those of its capabilities."""
+    """Returns the commands that work with a model of the task: its verbs, then those of its capabilities."""
     model = task.implementation.model
     shared = [name for capability, names in _COMMANDS.items() if has_capability(model, capability) for name in names]
     return [*(verb.name for verb in task.verbs), *shared, "info"]
 
 
 def page() -> str:
-    """The page docs/tasks.md: a table of all tasks, then each with its help."""
-    heads = ["task", "learns from", "its loss", "commands"]
+    """Returns the page docs/tasks.md: a table of all tasks, then a section per task with its help."""
+    heads = ["task", "training files", "unit of the loss", "commands"]
     lines = [_HEAD, f"| {' | '.join(heads)} |", "|" + len(heads) * "---|"]
     for task in TASKS.values():
         listed = ", ".join(f"`{name}`" for name in commands(task))
@@ -48,5 +48,5 @@ _HEAD = """# Tasks
 
 <!-- Generated: `recurra tasks --markdown > docs/tasks.md`. Change the rows in recurra/tasks/*/task.py instead. -->
 
-What `recurra train` can learn, and which commands work with the model. `recurra train TASK --help` lists the options.
+The tasks of `recurra train`, and the commands for their models. `recurra train TASK --help` lists the options.
 """

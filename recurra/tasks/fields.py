@@ -1,7 +1,7 @@
-"""Options out of files and keywords: each field known by name, each value of its kind.
+"""Options from plain values (JSON, TOML, keywords) and back, with checks of names and types.
 
 A field of an options class may itself be an options class, such as `RecurrentOptions` in a task's network options. Its
-fields count as those of the class that holds it: options are flat wherever a user meets them.
+fields count as fields of the outer class: for users, options are flat.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ T = TypeVar("T")
 
 
 def read_fields(kind: type[T], values: Mapping[str, Any], *, where: str) -> T:
-    """The options class `kind` made from plain values, as JSON, TOML or keywords give them.
+    """Returns an instance of the options class `kind` from plain values, as they come from JSON, TOML or keywords.
 
     Args:
         kind: a dataclass.
-        values: by field name; fields left out keep their defaults, if they have some. One value will do for a list of
-            one, and a class of cells for its name.
-        where: begins the message of an error, such as a file name.
+        values: values by field name; missing fields keep their defaults. A single path or string may replace a list
+            with one item, and a cell or a class of cells may replace its name.
+        where: the start of error messages, such as a file name.
 
     Raises:
-        InputError: a name that is no field, a field that is missing, a value of another kind, or one that the class
-            refuses.
+        InputError: a name is not a field, a field without default is missing, a value has a wrong type, or the class
+            does not accept it.
     """
     fields = option_fields(kind)
     check_names(values, fields, where=where)
@@ -52,38 +52,38 @@ class OptionField(NamedTuple):
 
     hint: Any
     default: Any
-    """`dataclasses.MISSING` where there is none."""
+    """`dataclasses.MISSING` if there is none."""
     owner: type
-    """The class whose docstrings describe it."""
+    """The class that defines the field; its docstrings are the help."""
     group: str | None = None
-    """The field of the outer class that holds `owner`; None for the outer class itself."""
+    """The field of the outer class whose type is `owner`; None if the outer class itself is the owner."""
     help: str | None = None
-    """The text that replaces the owner's docstring: of the outer field's metadata, under "help" and the name."""
+    """Help that replaces the owner's docstring: the entry metadata["help"][name] of the outer field."""
 
 
 def option_fields(kind: type) -> dict[str, OptionField]:
-    """The options of a class by name, those of classes that it holds in their place."""
-    hints, found = typing.get_type_hints(kind), dict[str, OptionField]()
+    """Returns the options of a class by name; a field that is an options class is replaced by its own options."""
+    hints, options = typing.get_type_hints(kind), dict[str, OptionField]()
     for field in dataclasses.fields(kind):
         hint = hints[field.name]
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):
             default, texts = _default(kind, field.name), field.metadata.get("help", {})
             for name, inner in option_fields(hint).items():
                 text = texts.get(name, inner.help)
-                found[name] = inner._replace(default=getattr(default, name), group=field.name, help=text)
+                options[name] = inner._replace(default=getattr(default, name), group=field.name, help=text)
         else:
-            found[field.name] = OptionField(hint, _default(kind, field.name), kind)
-    return found
+            options[field.name] = OptionField(hint, _default(kind, field.name), kind)
+    return options
 
 
 def _default(kind: type, name: str) -> Any:
-    """The default of a field; `dataclasses.MISSING` where it has none."""
+    """Returns the default of a field; `dataclasses.MISSING` if it has none."""
     field: dataclasses.Field[Any] = kind.__dataclass_fields__[name]  # type: ignore[attr-defined]
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def to_plain(options: Any) -> dict[str, Any]:
-    """The values of options by name, flat, as `read_fields` takes them."""
+    """Returns the values of options by name, flat, as `read_fields` expects them."""
     fields = option_fields(type(options))
     return {
         name: getattr(options if field.group is None else getattr(options, field.group), name)
@@ -91,25 +91,25 @@ def to_plain(options: Any) -> dict[str, Any]:
     }
 
 
-def check_names(given: Iterable[str], known: Iterable[str], *, where: str) -> None:
-    """Refuses a name that is not known, offering its neighbours.
+def check_names(names: Iterable[str], known: Iterable[str], *, where: str) -> None:
+    """Checks that all names are known.
 
     Raises:
-        InputError: the first such name.
+        InputError: a name is unknown; the message suggests the nearest known ones.
     """
     known = list(known)
-    for name in given:
+    for name in names:
         if name not in known:
             raise InputError(f"{where}: there is no option {name!r}. {nearest(name, known)}")
 
 
 def field_names(kind: type) -> list[str]:
-    """The names of the options of a class, in order."""
+    """Returns the names of the options of a class, in order."""
     return list(option_fields(kind))
 
 
 def optional_names(kind: type) -> frozenset[str]:
-    """The names of the options that may hold nothing."""
+    """Returns the names of the options whose value may be None."""
     return frozenset(name for name, field in option_fields(kind).items() if type(None) in typing.get_args(field.hint))
 
 
@@ -122,30 +122,30 @@ def _value(name: str, value: Any, hint: Any, where: str) -> Any:
             return _list(name, value, kind, kinds, where)
         if kind is Path and isinstance(value, str | Path):
             return Path(value)
-        # A whole number will do for a real one; True is no number.
+        # An int is accepted for a float; bool, although a subclass of int, is not.
         if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
         if kind is str and is_cell(value):
             return name_of(value, where=where)
         if isinstance(kind, type) and type(value) is kind:
             return value
-    raise InputError(f"{where}: {name}={value!r}, expected {_spelt(kinds)}")
+    raise InputError(f"{where}: {name}={value!r}, expected {_names_of(kinds)}")
 
 
 def _list(name: str, value: Any, hint: Any, kinds: Iterable[Any], where: str) -> list[Any]:
-    """A list whose items are all of their kind; a path or word alone is a list of one."""
+    """Returns a list with items of the right type; a single path or string is a list with one item."""
     items = [value] if isinstance(value, str | Path) else value
     (kind,) = typing.get_args(hint)
     if isinstance(items, list | tuple):
         try:
             return [_value(name, item, kind, where) for item in items]
         except InputError:
-            # The message below shows the whole list, as it was given.
+            # The message below shows the whole list in place of one item.
             pass
-    raise InputError(f"{where}: {name}={value!r}, expected {_spelt(kinds)}")
+    raise InputError(f"{where}: {name}={value!r}, expected {_names_of(kinds)}")
 
 
-_NAMES = {
+_TYPE_NAMES = {
     int: "a whole number",
     float: "a number",
     str: "a word",
@@ -157,5 +157,5 @@ _NAMES = {
 }
 
 
-def _spelt(kinds: Iterable[Any]) -> str:
-    return " or ".join(_NAMES.get(kind, str(kind)) for kind in kinds)
+def _names_of(kinds: Iterable[Any]) -> str:
+    return " or ".join(_TYPE_NAMES.get(kind, str(kind)) for kind in kinds)

@@ -1,4 +1,4 @@
-"""What a task runs: the contracts between a task and everything that trains, saves, loads and evaluates its models.
+"""The contracts between a task and everything that trains, saves, loads and evaluates its models.
 
 A task reads files into `Data`, creates a `Model` for them, and defines an `Objective`: the batches, the loss and the
 scores. What every task does in the same way with these three is in `recurra.tasks.job`.
@@ -165,7 +165,7 @@ class MakeObjective(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Implementation:
-    """What a task runs.
+    """The implementation of a task, which `recurra.tasks.task.Task` names.
 
     Args:
         model: the class of its models; which capabilities they have is decided by the protocols it derives from.

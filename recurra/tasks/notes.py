@@ -1,4 +1,4 @@
-"""Parts of the lines that tasks show before training."""
+"""Text for the lines that tasks show before training."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""The options of a recurrent stack, which the network options of every task hold.
+"""The options of a stack of recurrent layers, which are a field of the network options of every task.
 
-A task sets its own defaults in its field, and in the field's metadata the help of options that mean something else
-there:
+That field sets the defaults of the task; its metadata replaces the help of options that mean something else there:
 
     recurrent: RecurrentOptions = field(
         default_factory=lambda: RecurrentOptions(hidden_size=384),
@@ -27,7 +26,7 @@ class RecurrentOptions:
     """A stack of recurrent layers.
 
     Raises:
-        InputError: how the weights begin is unknown or contradictory. The other options are checked by `stack`.
+        InputError: the initialisation is unknown or contradictory. The other options are checked by `stack`.
     """
 
     cell: str = "lstm"
@@ -37,37 +36,37 @@ class RecurrentOptions:
     cell_options: list[str] | None = None
     """Further options of the cell (see recurra cells NAME), each as name=value."""
     hidden_size: int = 256
-    """Units of each recurrent layer."""
+    """Hidden units of each recurrent layer."""
     num_layers: int = 1
     """Recurrent layers on top of each other."""
     bidirectional: bool = False
-    """Read sequences from both ends; without it, outputs can be computed as the input arrives."""
+    """Also read sequences backwards; without it, outputs can be computed as the input arrives."""
     dropout: float = 0.0
-    """Share of what each recurrent layer reads and emits that is dropped while training."""
+    """Share of the inputs and outputs of each recurrent layer that is dropped in training."""
     locked_dropout: bool = False
-    """Drop the same units at all steps of a sequence or window, in place of others at each step."""
+    """Drop the same hidden units at all steps of a sequence or window, in place of different ones at each step."""
     recurrent_dropout: float = 0.0
-    """Share of h that is dropped before the recurrent product while training, the same units at all steps."""
+    """Share of h that is dropped before the recurrent product in training, the same hidden units at all steps."""
     weight_drop: float = 0.0
-    """Share of W_hh that is dropped while training."""
+    """Share of W_hh that is dropped in training."""
     zoneout: float = 0.0
-    """Share of units that keep their last state while training."""
+    """Share of hidden units that keep their previous state in training."""
     layer_norm: bool = False
-    """Normalise the input's and the recurrent part of every gate over its units."""
+    """Layer normalisation of the input part and of the recurrent part of every gate."""
     residual: bool = False
     """Add each upper layer's input to its output."""
     learn_initial_state: bool = False
-    """Learn the state that a sequence starts from, in place of zeros."""
+    """Learn the initial state of a sequence, in place of zeros."""
     recurrent_init: str = "torch"
-    """How W_hh begins: torch, orthogonal, identity or normal (with init_variance)."""
+    """Initialisation of W_hh: torch, orthogonal, identity or normal (with init_variance)."""
     init_variance: float | None = None
     """s of W_hh ~ N(0, s/hidden_size), for recurrent_init normal."""
     input_init: str = "torch"
-    """How W_ih begins: torch or xavier."""
+    """Initialisation of W_ih: torch or xavier."""
     forget_bias: float | None = None
-    """The bias at the start of the gates that keep the state."""
+    """Initial bias of the gates that keep the state."""
     chrono: int | None = None
-    """Chrono initialisation: the longest time to remember, in steps."""
+    """Chrono initialisation: longest time to remember, in steps."""
     engine: str = "auto"
     """The engine that runs the cell through time: auto, cpu, native or unroll."""
 
@@ -75,7 +74,7 @@ class RecurrentOptions:
         self.initialisation()
 
     def initialisation(self) -> Initialisation:
-        """How the weights begin."""
+        """Returns the initialisation of the weights."""
         with options_named(recurrent="recurrent_init", variance="init_variance", input="input_init"):
             return Initialisation(
                 recurrent=self.recurrent_init,
@@ -86,15 +85,15 @@ class RecurrentOptions:
             )
 
     def stack(self, input_size: int, *, cell: Cell | None = None, **changed: Any) -> Recurrent:
-        """The stack of layers.
+        """Returns the stack of layers.
 
         Args:
-            input_size: features of a step.
-            cell: the recurrent cell; the one that the options name where None.
+            input_size: number of features per step.
+            cell: the recurrent cell; None for the one that the options describe.
             **changed: arguments of `Recurrent` that differ from the options.
 
         Raises:
-            InputError: an option that cannot be used.
+            InputError: an option is invalid.
         """
         arguments: dict[str, Any] = {
             "hidden_size": self.hidden_size,
@@ -114,10 +113,10 @@ class RecurrentOptions:
         return Recurrent(cell or make_cell(self), input_size, **{**arguments, **changed})
 
     def dropout_layer(self, rate: float | None = None) -> nn.Module:
-        """Dropout of what enters or leaves the stack, at its rate where None; locked where that of the stack is."""
+        """Returns dropout for inputs or outputs of the stack, locked as in it; a rate of None is that of the stack."""
         rate = self.dropout if rate is None else rate
         return LockedDropout(rate) if self.locked_dropout else nn.Dropout(rate)
 
 
-# May be chosen anew when training goes on from a trained model: no weight depends on them.
+# These may change when training starts from a trained model: no weight depends on them.
 FREE = frozenset({"dropout", "locked_dropout", "recurrent_dropout", "weight_drop", "zoneout", "engine"})

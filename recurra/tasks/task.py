@@ -1,7 +1,7 @@
 """The row of a task in the table of tasks: its names, texts and commands.
 
-A row is importable without torch, so that `recurra --help` lists the commands of all tasks at once. What the task runs
-is in `Task.implementation`, which is imported at its first use.
+A row is importable without torch, so that `recurra --help` lists the commands of all tasks at once. What runs is in
+`Task.implementation`, which is imported at its first use.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Verb:
 
     Args:
         name: `tag` for `recurra tag`.
-        function: where it is, as module:function. The module is imported when the command is called.
-        help: a sentence for the list of commands; the function's docstring is the help of the command itself.
+        function: the function, as module:function. The module is imported when the command is called.
+        help: one sentence for the list of commands. The docstring of the function is the help of the command itself.
     """
 
     name: str
@@ -31,21 +31,21 @@ class Verb:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One row of the table of tasks: all that a user meets of a task.
+    """One row of the table of tasks: the names, texts and commands that users see.
 
     Args:
-        name: as on the command line.
-        title: a few words, for cards and help.
+        name: the name on the command line.
+        title: the kind of model in a few words, for cards and help, such as "language model".
         loss_per: what a loss counts: "token", "word", "frame".
         train_help: the help of `recurra train NAME`: a sentence, then paragraphs and examples.
-        files_name: what its training files are called in the usage, such as TEXT.
-        files_help: what they are.
+        files_name: the name of its training files in the usage line, such as TEXT.
+        files_help: the format of these files, in one sentence.
         evaluate_help: what `recurra evaluate` does with a model of this task, a sentence or two.
-        evaluate_files: what it is evaluated on.
-        evaluate_example: command lines that evaluate one.
+        evaluate_files: the files on which it is evaluated, in a few words.
+        evaluate_example: command lines that evaluate a model.
         usage: command lines that use a trained model, for its card, with DIR for its folder.
-        verbs: commands of the task's own.
-        implement: imports and returns what the task runs.
+        verbs: the commands that only this task has.
+        implement: imports and returns the implementation.
     """
 
     name: str
@@ -63,5 +63,5 @@ class Task:
 
     @property
     def implementation(self) -> Implementation:
-        """What the task runs; imports torch."""
+        """The implementation; its first use imports torch."""
         return self.implement()

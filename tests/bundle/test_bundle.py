@@ -85,7 +85,7 @@ def test_one_bit_changed_in_the_weights_is_noticed(copied):
         (lambda c: c["model"]["network"].update(hidden_size="24"), "hidden_size='24', expected a whole number"),
         (lambda c: c["model"]["network"].update(hiden_size=24), "no option 'hiden_size'. Did you mean 'hidden_size'"),
         (lambda c: c["model"]["network"].update(cell="lsmt"), "no cell 'lsmt'"),
-        (lambda c: c["model"]["network"].update(cell="os:system"), "a cell of somebody's own, os:system"),
+        (lambda c: c["model"]["network"].update(cell="os:system"), "a user-defined cell, os:system"),
     ],
 )
 def test_an_edited_config_is_refused_and_runs_nothing(copied, change, message):

@@ -79,7 +79,7 @@ def test_a_model_for_another_task_is_named_with_the_one_that_is_needed(
     check(recurra_command, [
         (["tag", trained], "holds a model for 'lm', which does not tag: expected a model for 'tagger' (a tagger)"),
         (["translate", trained], "which does not translate: expected a model for 'translator' (a translator)"),
-        (["generate", reverser], "holds a model for 'translator', which does not write: expected a model for 'lm'"),
+        (["generate", reverser], "holds a model for 'translator', which does not generate: expected a model for 'lm'"),
         (["score", reverser], "which does not score lines: expected a model for 'lm' (a language model)"),
         (["units", reverser, text, "--out", page], "expected a model for 'lm' (a language model)"),
         (["diagnose", reverser], "holds a model for 'translator', expected one for 'lm' or 'tagger'"),

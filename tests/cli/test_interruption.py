@@ -105,8 +105,8 @@ elif where == "validation":
 elif where == "scoring":
     Job.final_scores = slow(Job.final_scores)
 elif where == "reading":
-    import recurra.tasks.language_model.text as text
-    text.build_tokenizer = slow(text.build_tokenizer)
+    import recurra.tasks.language_model.data as data
+    data.build_tokenizer = slow(data.build_tokenizer)
 elif where == "trial":
     Training.loss = slow(Training.loss)
 main()

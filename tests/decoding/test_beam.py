@@ -10,7 +10,8 @@ from recurra.cells import select as select_states
 from recurra.decoding import BeamOptions, Hypothesis, SamplingOptions, beam_search, length_penalty, sample
 from recurra.decoding.active_hypotheses import ActiveHypotheses
 from recurra.errors import InputError, RecurraError
-from recurra.tasks.language_model.network import Network, Step
+from recurra.tasks.language_model.generation import GenerationStep
+from recurra.tasks.language_model.network import Network
 from recurra.tasks.language_model.options import NetworkOptions
 from recurra.tasks.recurrent_options import RecurrentOptions
 
@@ -115,7 +116,7 @@ def test_a_wide_beam_over_a_network_tries_every_sequence():
     )
     for parameter in network.parameters():
         parameter.data.mul_(3)
-    step, starts = Step(network), network.initial_state(2)
+    step, starts = GenerationStep(network), network.initial_state(2)
     rows = beam_search(
         step,
         starts,

@@ -54,11 +54,10 @@ class WithTargets:
     def __init__(self, model, text, *, rows, steps):
         import numpy as np
 
-        from recurra.tasks.language_model.probing import probe
+        from recurra.tasks.language_model.model import probe_windows
 
         ids = np.asarray(model.tokenizer.encode(text))
-        made = probe(model.network, ids, rows=rows, steps=steps)
-        self.batch, self.loss = made
+        self.batch, self.loss = probe_windows(model.network, ids, rows=rows, steps=steps)
         starts = np.linspace(0, len(ids) - 1 - len(self.batch[0]), self.batch[0].shape[1]).astype(int)
         self.targets = torch.stack([torch.tensor(ids[s + 1 : s + 1 + len(self.batch[0])]) for s in starts], 1).long()
 

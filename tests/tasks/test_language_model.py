@@ -17,8 +17,9 @@ from recurra.tasks import job as job_module
 from recurra.tasks.job import Job, Training
 from recurra.tasks.language_model import training as training_module
 from recurra.tasks.language_model.evaluation import loss_by_position, nats_in_order, nats_in_parts
+from recurra.tasks.language_model.generation import GenerationStep
 from recurra.tasks.language_model.model import LanguageModel
-from recurra.tasks.language_model.network import Network, Step
+from recurra.tasks.language_model.network import Network
 from recurra.tasks.language_model.options import NetworkOptions, WindowOptions
 from recurra.tasks.language_model.training import LanguageModelObjective
 from recurra.tasks.recurrent_options import RecurrentOptions
@@ -57,9 +58,9 @@ def test_evaluation_carries_the_state_through_the_whole_text(network):
 @pytest.mark.parametrize(("parts", "context"), [(1, 0), (3, 400), (5, 100), (32, 8)])
 def test_evaluation_in_parts_counts_every_token_once(network, parts, context):
     tokens = ramp(401)
-    found = nats_in_parts(network, tokens, vocabulary=7, parts=parts, context=context).loss
+    loss = nats_in_parts(network, tokens, vocabulary=7, parts=parts, context=context).loss
     # After a few steps nothing is left of the start in so small a network: parts differ by rounding alone.
-    assert found == pytest.approx(nats_in_order(network, tokens, vocabulary=7).loss, abs=1e-4)
+    assert loss == pytest.approx(nats_in_order(network, tokens, vocabulary=7).loss, abs=1e-4)
 
 
 @torch.no_grad()
@@ -244,7 +245,7 @@ def test_a_search_finds_the_most_probable_text(trained):
     with torch.inference_mode():
         scores, state, *_ = network(torch.from_numpy(tokenizer.encode("the c"))[:, None], network.initial_state(1))
         first = scores[-1, 0].log_softmax(-1)
-        second, _ = Step(network)(
+        second, _ = GenerationStep(network)(
             torch.arange(tokenizer.size), select(state, torch.zeros(tokenizer.size, dtype=torch.int64))
         )
     totals = first[:, None] + second
@@ -267,9 +268,9 @@ def test_a_search_with_one_hypothesis_is_greedy(trained):
     [
         ({"beam": 0}, "beam=0: expected a whole number of 1 or more"),
         ({"beam": 2.0}, "beam=2.0: expected a whole number"),
-        ({"beam": 2, "length": None}, "beam=2: the most probable text is one of a certain length"),
-        ({"beam": 2, "seed": 0, "top_k": 3}, "draws nothing: leave out seed, sampling"),
-        ({"beam": 2, "samples": 2}, "draws nothing: leave out samples"),
+        ({"beam": 2, "length": None}, "beam=2: beam search requires a length, which is None"),
+        ({"beam": 2, "seed": 0, "top_k": 3}, "samples nothing: leave out seed, sampling"),
+        ({"beam": 2, "samples": 2}, "samples nothing: leave out samples"),
     ],
 )
 def test_a_search_with_what_it_cannot_use_is_refused(trained, options, message):
@@ -343,8 +344,8 @@ def test_text_too_short_for_a_window_is_refused_before_anything_is_written(tmp_p
 
 
 def test_tinyshakespeare_is_divided_as_its_users_do(data):
+    from recurra.tasks.language_model.data import divide
     from recurra.tasks.language_model.options import TextOptions
-    from recurra.tasks.language_model.text import divide
 
     train, valid = divide([data / "tinyshakespeare" / "input.txt"], TextOptions())
     assert (len(train), len(valid)) == (1_003_854, 111_540)

@@ -203,5 +203,5 @@ def test_the_help_of_training_shows_each_option_once(task, capsys, monkeypatch):
         assert len(rows) == 1, field.name
     words = " ".join(shown.split())
     assert words.count("The engine that runs the cell through time: auto, cpu, native or unroll.") == 1
-    assert words.count("Share of units that keep their last state while training.") == 1
+    assert words.count("Share of hidden units that keep their previous state in training.") == 1
     assert words.count("half of them") == (task == "translator")

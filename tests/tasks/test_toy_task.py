@@ -171,7 +171,7 @@ def test_each_command_names_the_tasks_that_have_it(command, model, trained, digi
     assert [task.name for task in tasks_with(Generates)] == ["lm"]
     assert [task.name for task in tasks_with(Probes)] == ["lm", "tagger", "toy"]
     for arguments, message in (
-        (["generate", model], "holds a model for 'toy', which does not write: expected a model for 'lm'"),
+        (["generate", model], "holds a model for 'toy', which does not generate: expected a model for 'lm'"),
         (["units", model, text, "--out", tmp_path / "u.html"], "expected a model for 'lm' (a language model)"),
         (["guess", trained, "12"], "does not guess digits: expected a model for 'toy' (a guesser of digits)"),
         (["evaluate", model, digits, "--beam", 3], "--beam is for a translator, but"),

@@ -1,1 +1,1 @@
-"""Language models: a text in, a network that predicts, scores and writes."""
+"""Language models: networks that predict the next token of a text; they generate text and score it."""

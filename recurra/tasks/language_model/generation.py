@@ -1,186 +1,160 @@
-"""Text out of a language model, piece by piece as it is drawn."""
+"""Text from a language model: the prompt is read, then tokens are sampled or searched and decoded piece by piece.
+
+`stream_text` returns an iterator, so that text can be shown while it is generated. In order:
+
+1. `_prompt_ids` and `_read_prompt`: the prompt to ids and to the state after them.
+2. `_sampled` or `_most_probable`: an iterator over the next token of each text, from `recurra.decoding`, to which
+   `GenerationStep` is the model.
+3. `_TextDecoder`: the tokens of one text to the pieces that can be shown.
+"""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from recurra.cells import States, select
 from recurra.data import Tokenizer
-from recurra.decoding import BeamOptions, SamplingOptions, StopFilter, beam_search, row_generators, sample
-from recurra.errors import InputError
-from recurra.tasks.fields import check_names, field_names, read_fields
-from recurra.tasks.language_model.network import Network, Step
+from recurra.decoding import BeamOptions, StopFilter, beam_search, row_generators, sample
+from recurra.tasks.language_model.network import Network
+from recurra.tasks.language_model.options import GenerationOptions
 
 
-@dataclass(frozen=True, kw_only=True)
-class GenerationOptions:
-    """What is to be written.
+def stream_text(network: Network, tokenizer: Tokenizer, prompt: str, options: GenerationOptions) -> Iterator[list[str]]:
+    """Continues a prompt with `options.samples` texts.
 
-    Raises:
-        InputError: a number out of range.
+    Args:
+        network: the network; it is switched to evaluation mode.
+        tokenizer: its tokenizer.
+        prompt: read before the first token is generated; not part of the output.
+        options: length, sampling or beam search, stop strings.
+
+    Returns:
+        An iterator over the next piece of each text. The last item is what was held back as the possible beginning of
+        a stop string or of a character.
     """
-
-    length: int | None = 500
-    """How many tokens to write; None for without end."""
-    sampling: SamplingOptions | None = None
-    """How each is drawn; plain sampling where None."""
-    stop: str | Sequence[str] = ()
-    """A string or several that end a text; they are not shown."""
-    seed: int | None = None
-    """The same seed gives the same texts, text i the same whatever `samples` is. A fresh one each time where None."""
-    samples: int = 1
-    """How many texts to write side by side."""
-    beam: int | None = None
-    """In place of a draw, the most probable text of `length` that a search of so many hypotheses finds."""
-
-    def __post_init__(self) -> None:
-        if not _whole(self.samples) or self.samples < 1:
-            raise InputError(f"samples={self.samples!r}: expected a whole number of 1 or more")
-        if self.length is not None and (not _whole(self.length) or self.length < 0):
-            raise InputError(f"length={self.length!r}: expected a whole number of 0 or more, or None for without end")
-        if self.seed is not None and not (_whole(self.seed) and 0 <= self.seed < 2**63):
-            raise InputError(f"seed={self.seed!r}: expected a whole number from 0 to 2**63 - 1")
-        if self.beam is not None:
-            self._check_search(self.beam)
-
-    def _check_search(self, beam: Any) -> None:
-        if not _whole(beam) or beam < 1:
-            raise InputError(f"beam={beam!r}: expected a whole number of 1 or more")
-        if self.length is None:
-            raise InputError(f"beam={beam}: the most probable text is one of a certain length: give a length")
-        idle = {"samples": self.samples != 1, "seed": self.seed is not None, "sampling": self.sampling is not None}
-        if any(idle.values()):
-            names = ", ".join(name for name, given in idle.items() if given)
-            raise InputError(f"beam={beam} looks for one most probable text and draws nothing: leave out {names}")
-
-    @property
-    def stops(self) -> Sequence[str]:
-        """The strings that end a text; one alone is one, not its letters."""
-        return [self.stop] if isinstance(self.stop, str) else self.stop
+    decoders = [_TextDecoder(tokenizer, prompt, options.stops) for _ in range(options.samples)]
+    ids = _prompt_ids(tokenizer, prompt)
+    return _pieces(network, tokenizer, ids, options, decoders)
 
 
-def make_generation_options(options: Mapping[str, Any]) -> GenerationOptions:
-    """A wish of its own fields and those of `SamplingOptions`, given side by side.
-
-    Raises:
-        InputError: an unknown option, one that cannot be used, or `sampling` beside one of its fields.
-    """
-    of_sampling = field_names(SamplingOptions)
-    check_names(options, [*field_names(GenerationOptions), *of_sampling], where="generate")
-    sampling = {name: value for name, value in options.items() if name in of_sampling}
-    rest = {name: value for name, value in options.items() if name not in sampling}
-    if sampling:
-        if rest.get("sampling") is not None:
-            raise InputError(f"sampling and {', '.join(sampling)}: give one or the other")
-        rest["sampling"] = read_fields(SamplingOptions, sampling, where="generate")
-    return GenerationOptions(**rest)
-
-
-def write(network: Network, tokenizer: Tokenizer, prompt: str, options: GenerationOptions) -> Iterator[list[str]]:
-    """Yields the next piece of each text that continues a prompt; the last pieces are what their end sets free."""
-    texts = [_Text(tokenizer, prompt, options.stops) for _ in range(options.samples)]
-    return _write(network, tokenizer, _ids(tokenizer, prompt), options, texts)
-
-
-# As a decorator it holds while the generator runs only; a `with` would reach into the caller's code between pieces.
+# As a decorator, inference mode is active only while this generator runs. A `with` block around the `yield` would
+# leave it active in the caller's code between two pieces.
 @torch.inference_mode()
-def _write(
-    network: Network, tokenizer: Tokenizer, ids: Tensor, options: GenerationOptions, texts: list[_Text]
+def _pieces(
+    network: Network, tokenizer: Tokenizer, ids: Tensor, options: GenerationOptions, decoders: Sequence[_TextDecoder]
 ) -> Iterator[list[str]]:
-    for tokens in _drawn(network, tokenizer, ids, options):
-        yield [text.push(token) for text, token in zip(texts, tokens.tolist(), strict=True)]
-        if not any(text.running for text in texts):
+    generated = _sampled if options.beam is None else _most_probable
+    for tokens in generated(network.eval(), tokenizer, ids, options):  # (samples,)
+        yield [decoder.push(token) for decoder, token in zip(decoders, tokens.tolist(), strict=True)]
+        if all(decoder.stopped for decoder in decoders):
             return
-    yield [text.flush() for text in texts]
+    yield [decoder.flush() for decoder in decoders]
 
 
-def _drawn(network: Network, tokenizer: Tokenizer, ids: Tensor, options: GenerationOptions) -> Iterator[Tensor]:
-    """The tokens (B,) as they are drawn, from the state after the prompt's ids."""
-    if options.beam is not None:
-        return _searched(network, tokenizer, ids, options)
-    log_probs, state = _prime(network, ids)
+def _sampled(network: Network, tokenizer: Tokenizer, ids: Tensor, options: GenerationOptions) -> Iterator[Tensor]:
+    """Returns an iterator over the sampled tokens, (samples,) per step."""
+    log_probs, state = _read_prompt(network, ids)
+    # The prompt is read once; its state is copied for every text.
     rows = torch.zeros(options.samples, dtype=torch.int64, device=log_probs.device)
-    seen = torch.zeros_like(log_probs, dtype=torch.bool).index_fill(1, ids.to(log_probs.device), True)
+    seen = torch.zeros_like(log_probs, dtype=torch.bool).index_fill(1, ids.to(log_probs.device), True)  # (1, V)
     seed = secrets.randbelow(2**63) if options.seed is None else options.seed
     return sample(
         log_probs[rows],
         select(state, rows),
-        step=Step(network),
+        step=GenerationStep(network),
         length=options.length,
         generators=row_generators(seed, options.samples),
         options=options.sampling,
-        forbidden=_never(tokenizer),
+        forbidden=_forbidden(tokenizer),
         seen=seen[rows],
     )
 
 
-def _searched(network: Network, tokenizer: Tokenizer, ids: Tensor, options: GenerationOptions) -> Iterator[Tensor]:
-    """The tokens (1,) of the most probable text, once it is found."""
+def _most_probable(network: Network, tokenizer: Tokenizer, ids: Tensor, options: GenerationOptions) -> Iterator[Tensor]:
+    """Returns an iterator over the tokens of the most probable text of the length, (1,) per step, once it is found."""
     if not options.length:
         return iter(())
-    ids = ids.to(network.embedding.weight.device)
-    state = network.initial_state(1) if len(ids) == 1 else _prime(network, ids[:-1])[1]
+    # The search itself reads the last token of the prompt.
+    start = ids[-1:].to(network.embedding.weight.device)  # (1,)
+    state = network.initial_state(1) if len(ids) == 1 else _read_prompt(network, ids[:-1])[1]
     [[best]] = beam_search(
-        Step(network.eval()),
+        GenerationStep(network),
         state,
-        start=ids[-1:],
+        start=start,
         end=None,
+        # All texts have the same length, so that a length penalty would change no ranking.
         options=BeamOptions(beam=options.beam or 1, length_penalty=0.0),
-        longest=torch.full_like(ids[-1:], options.length),
+        longest=torch.full_like(start, options.length),
         select=select,
-        forbidden=_never(tokenizer),
+        forbidden=_forbidden(tokenizer),
     )
-    return iter(ids.new_tensor(best.tokens).unsqueeze(1))
+    return iter(start.new_tensor(best.tokens).unsqueeze(1))  # (length, 1)
 
 
-def _never(tokenizer: Tokenizer) -> list[int]:
-    """The ids that no text may have."""
-    return [] if tokenizer.unknown_id is None else [tokenizer.unknown_id]
+@dataclass(frozen=True)
+class GenerationStep:
+    """One step of a language model, in the form that `recurra.decoding` expects.
+
+    Args:
+        network: in evaluation mode.
+    """
+
+    network: Network
+
+    def __call__(self, tokens: Tensor, state: States) -> tuple[Tensor, States]:
+        """Returns the log-probabilities (B, V) of the token after `tokens` (B,), and the next state."""
+        scores, state, *_ = self.network(tokens[None], state)  # (1, B, V)
+        # In float32 also if the network computes in less.
+        return scores[0].float().log_softmax(-1), state
 
 
-def _ids(tokenizer: Tokenizer, prompt: str) -> Tensor:
-    """The prompt's ids (N,), at least one: a text begins after a line's end."""
+def _prompt_ids(tokenizer: Tokenizer, prompt: str) -> Tensor:
+    """Returns the ids of the prompt, (N,) int64 with N ≥ 1: an empty prompt is read as the end of a line."""
     ids = tokenizer.encode(prompt)
     return torch.from_numpy(ids if len(ids) else tokenizer.encode("\n"))
 
 
-def _prime(network: Network, ids: Tensor) -> tuple[Tensor, States]:
-    """Log-probabilities (1, V) of what follows the ids, and the state after them."""
-    network.eval()
+def _read_prompt(network: Network, ids: Tensor) -> tuple[Tensor, States]:
+    """Returns the log-probabilities (1, V) of the token after the ids (N,), and the state."""
     device = network.embedding.weight.device
-    scores, state, *_ = network(ids[:, None].to(device), network.initial_state(1), counted=1)
+    scores, state, *_ = network(ids[:, None].to(device), network.initial_state(1), counted=1)  # (1, 1, V)
     return scores[-1].float().log_softmax(-1), state
 
 
-class _Text:
-    """One text as it grows, shown up to a stop string."""
+def _forbidden(tokenizer: Tokenizer) -> list[int]:
+    """Returns the ids that are never generated: `<unk>` stands for no text."""
+    return [] if tokenizer.unknown_id is None else [tokenizer.unknown_id]
+
+
+class _TextDecoder:
+    """The tokens of one text to pieces of text, up to a stop string.
+
+    Args:
+        tokenizer: the tokenizer.
+        prompt: the text before the first token: it may end within a character, and a word after it needs a space.
+        stops: the strings that end the text.
+    """
 
     def __init__(self, tokenizer: Tokenizer, prompt: str, stops: Sequence[str]) -> None:
-        self._decoder, self._filter, self.running = tokenizer.decoder(), StopFilter(stops), True
+        self._decoder, self._filter, self.stopped = tokenizer.decoder(), StopFilter(stops), False
         for token in tokenizer.encode(prompt):
             self._decoder.push(int(token))
 
     def push(self, token: int) -> str:
-        """What one more token lets be shown."""
-        if not self.running:
+        """Returns the piece of text that can be shown after one more token; empty after a stop string."""
+        if self.stopped:
             return ""
-        shown, stopped = self._filter.push(self._decoder.push(token))
-        self.running = not stopped
-        return shown
+        piece, self.stopped = self._filter.push(self._decoder.push(token))
+        return piece
 
     def flush(self) -> str:
-        """What the end of a text sets free."""
-        if not self.running:
+        """Returns the rest of a text that has ended."""
+        if self.stopped:
             return ""
-        shown, stopped = self._filter.push(self._decoder.flush())
-        return shown if stopped else shown + self._filter.flush()
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+        piece, self.stopped = self._filter.push(self._decoder.flush())
+        return piece if self.stopped else piece + self._filter.flush()

@@ -9,10 +9,10 @@ from recurra.tasks.task import Task, Verb
 if TYPE_CHECKING:
     from recurra.tasks.implementation import Implementation
 
-_TRAIN = """Train a language model on text files, to write, to score and to predict text.
+_TRAIN = """Train a language model on text files, to generate and score text.
 
-Without TEXT it learns from the Python source files of the interpreter that runs it. The best model so far is always
-in the folder; Ctrl-C loses nothing.
+Without TEXT, the training text is the Python source of the standard library. The folder always contains the best model
+so far, and training interrupted with Ctrl-C continues with --resume.
 
 ```sh
 recurra train lm plays.txt --out plays --max-minutes 5
@@ -34,10 +34,10 @@ TASK = Task(
     loss_per="token",
     train_help=_TRAIN,
     files_name="TEXT",
-    files_help="Text files, UTF-8 (any bytes with --unit byte), read one after the other.",
+    files_help="Text files in UTF-8 (any bytes with --unit byte), read one after the other.",
     evaluate_help=(
-        "A language model predicts the files, read as one text with the state carried through; bits per char count the "
-        "spelling of unknown words, perplexity counts `<unk>` as one word."
+        "A language model predicts the files, which are read as one text with the state carried from start to end; "
+        "bits per char include the spelling of unknown words, perplexity counts `<unk>` as one word."
     ),
     evaluate_files="text files",
     evaluate_example="recurra evaluate plays more-plays.txt",
@@ -46,12 +46,12 @@ TASK = Task(
         Verb(
             name="generate",
             function="recurra.tasks.language_model.verbs.generate:generate",
-            help="Write on from a prompt with a language model.",
+            help="Continue a prompt with a language model.",
         ),
         Verb(
             name="score",
             function="recurra.tasks.language_model.verbs.score:score",
-            help="Tell how surprising each line is to a language model.",
+            help="Report how surprising each line is to a language model.",
         ),
     ),
     implement=_implement,

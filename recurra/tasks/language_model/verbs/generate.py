@@ -1,8 +1,9 @@
-"""`recurra generate DIR`: text from a language model."""
+"""`recurra generate DIR`: text from a language model, printed while it is generated."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,7 +32,7 @@ def _generate(
     cell: str | None = None,
     **options: Any,
 ) -> None:
-    """Write on from a prompt with a language model; the text streams to stdout as it is made.
+    """Continue a prompt with a language model; the text is printed while it is generated.
 
     ```sh
     recurra generate plays --prompt "ROMEO:" --length 400 --temperature 0.8
@@ -44,41 +45,42 @@ def _generate(
     model
         The folder of a trained language model.
     prompt
-        The beginning of the text; it primes the state, and is shown first.
+        The beginning of the text, which is printed first.
     length
-        How many characters, bytes, words or subwords to write.
+        Number of characters, bytes, words or subwords to generate.
     stop
-        End a text before this string; may be given several times.
+        End a text before this string; may be used several times.
     beam
-        Write the most probable text of this length, found with so many hypotheses side by side, in place of one that is
-        drawn. It is shown once it is found. None of the options of sampling goes with it.
+        In place of sampling, print the most probable text of this length that beam search with this number of
+        hypotheses finds. It is printed at the end of the search. Sampling options cannot be used with it.
     samples
-        How many texts to write.
+        Number of texts to generate.
     seed
-        The same seed gives the same text. Default: another one each time, told on stderr.
+        The same seed gives the same text. Default: a new seed each time, which is printed to stderr.
     cell
-        module:Class, for a model that was trained with a cell of your own.
+        module:Class, for a model that was trained with a user-defined cell.
     """
-    _check(length, samples, seed, beam)
+    _check_values(length, samples, seed, beam)
     if beam is not None:
-        _check_search(samples, seed, options)
+        _check_beam(samples, seed, options)
     sampling = SamplingOptions(**options)
-    language_model = open_model(model, cell, needs=Generates, does="write")
+    language_model = open_model(model, cell, needs=Generates, does="generate")
     if seed is None and beam is None:
         seed = 0 if sampling.greedy else fresh_seed("this text")
-    unknown = language_model.unknown_in(prompt)
-    if unknown:
-        shown = ", ".join(repr(symbol) for symbol in unknown[:5])
-        print(f"recurra: the prompt has symbols outside the vocabulary ({shown}): read as <unk>", file=sys.stderr)
-    how = {"sampling": sampling, "seed": seed} if beam is None else {"beam": beam}
-    chosen = {"length": length, "stop": stop or (), **how}
+    _report_unknown(language_model.unknown_in(prompt))
+    method = {"sampling": sampling, "seed": seed} if beam is None else {"beam": beam}
+    arguments = {"length": length, "stop": stop or (), **method}
     if samples > 1:
-        for number, text in enumerate(language_model.generate_many(prompt, samples=samples, **chosen), start=1):
+        texts = language_model.generate_many(prompt, samples=samples, **arguments)
+        for number, text in enumerate(texts, start=1):
             put(f"── {number} " + "─" * 40 + "\n")
             put(prompt + text + "\n")
-        return
-    pieces = language_model.stream(prompt, **chosen)
-    first = next(pieces)  # whatever is wrong with the options is told before anything is written
+    else:
+        _print_pieces(prompt, language_model.stream(prompt, **arguments))
+
+
+def _print_pieces(prompt: str, pieces: Iterator[list[str]]) -> None:
+    first = next(pieces)  # invalid options raise here, before anything is printed
     put(prompt)
     for (piece,) in chain([first], pieces):
         put(piece)
@@ -86,18 +88,24 @@ def _generate(
     put("\n")
 
 
-def _check(length: int, samples: int, seed: int | None, beam: int | None) -> None:
+def _report_unknown(symbols: list[str]) -> None:
+    if symbols:
+        shown = ", ".join(repr(symbol) for symbol in symbols[:5])
+        print(f"recurra: the prompt has symbols outside the vocabulary ({shown}): read as <unk>", file=sys.stderr)
+
+
+def _check_values(length: int, samples: int, seed: int | None, beam: int | None) -> None:
     for name, value, least in (("length", length, 0), ("samples", samples, 1), ("beam", beam, 1)):
         if value is not None and value < least:
             raise InputError(f"--{name} {value}: expected {least} or more")
     check_seed(seed)
 
 
-def _check_search(samples: int, seed: int | None, options: dict[str, Any]) -> None:
-    given = [*options, *(["samples"] if samples != 1 else []), *(["seed"] if seed is not None else [])]
-    if given:
-        flags = ", ".join("--" + name.replace("_", "-") for name in given)
-        raise InputError(f"--beam looks for one most probable text and draws nothing: leave out {flags}")
+def _check_beam(samples: int, seed: int | None, options: dict[str, Any]) -> None:
+    idle = [*options, *(["samples"] if samples != 1 else []), *(["seed"] if seed is not None else [])]
+    if idle:
+        flags = ", ".join("--" + name.replace("_", "-") for name in idle)
+        raise InputError(f"--beam finds one most probable text and samples nothing: leave out {flags}")
 
 
 generate = with_options(_generate, {"sampling": SamplingOptions}, {})

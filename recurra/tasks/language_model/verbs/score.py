@@ -1,14 +1,13 @@
-"""`recurra score DIR [FILE]`: how surprising each line is."""
+"""`recurra score DIR [FILE]`: how surprising each line of a text is to a language model."""
 
 from __future__ import annotations
 
 import codecs
 import json
-import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 from cyclopts import Parameter
 
@@ -18,7 +17,9 @@ from recurra.cli.streams import opened
 from recurra.data.formats import refuse_foreign
 from recurra.data.lines import head_of
 from recurra.errors import InputError
+from recurra.metrics import bits
 from recurra.tasks.capabilities import ScoresLines
+from recurra.tasks.language_model.evaluation import LineScore
 from recurra.training import figure, percent
 
 
@@ -30,10 +31,10 @@ def score(
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
     cell: str | None = None,
 ) -> None:
-    """Tell how surprising each line of a file, or of stdin, is to a language model, in order, for ranking.
+    """Report how surprising each line of a file or of stdin is to a language model, in order, for ranking.
 
-    Each line gives its surprisal in bits (-log₂ p of the line and its end), its perplexity a token, and the line,
-    separated by tabs. The bits of a word outside the vocabulary are those of <unk> and of its spelling.
+    For each line the output has its surprisal in bits (-log₂ p of the line and its end), its perplexity per token, and
+    the line itself, separated by tabs. The bits of a word outside the vocabulary are those of <unk> and its spelling.
 
     ```sh
     recurra score plays lines.txt | sort -k2 -n
@@ -44,24 +45,21 @@ def score(
     model
         The folder of a trained language model.
     file
-        Lines of text; stdin where it is left out.
+        Lines of text; stdin if it is left out.
     as_json
-        Print a JSON object a line.
+        Print one JSON object per line.
     cell
-        module:Class, for a model that was trained with a cell of your own.
+        module:Class, for a model that was trained with a user-defined cell.
     """
     language_model = open_model(model, cell, needs=ScoresLines, does="score lines")
     unknown = tokens = 0
     with opened(file) as (source, name):
-        for scored in language_model.score(_decoded(source, name, language_model.tokenizer.raw)):
-            unknown, tokens = unknown + scored.unknown, tokens + scored.tokens
-            bits = scored.nats / math.log(2)
+        for line in language_model.score(_decoded_lines(source, name, raw=language_model.tokenizer.raw)):
+            unknown, tokens = unknown + line.unknown, tokens + line.tokens
             if as_json:
-                fields = {"text": scored.text, "bits": bits, "tokens": scored.tokens, "perplexity": scored.perplexity}
-                fields |= {"unknown": scored.unknown, "spelling_bits": scored.spelling / math.log(2)}
-                put(json.dumps(fields, ensure_ascii=False) + "\n", as_json=True)
+                put(json.dumps(_fields(line), ensure_ascii=False) + "\n", as_json=True)
             else:
-                put(f"{bits:.3f}\t{figure(scored.perplexity, 3)}\t{scored.text}\n")
+                put(f"{bits(line.nats):.3f}\t{figure(line.perplexity, 3)}\t{line.text}\n")
     if unknown:
         print(
             f"recurra: {unknown:,} of {tokens:,} tokens ({percent(unknown / tokens)}) are outside the vocabulary: bits "
@@ -70,8 +68,23 @@ def score(
         )
 
 
-def _decoded(file: BinaryIO, name: str, raw: bool) -> Iterator[str]:
-    """Lines as training reads them: without a byte order mark, or every byte as it is."""
+def _fields(line: LineScore) -> dict[str, Any]:
+    return {
+        "text": line.text,
+        "bits": bits(line.nats),
+        "tokens": line.tokens,
+        "perplexity": line.perplexity,
+        "unknown": line.unknown,
+        "spelling_bits": bits(line.spelling),
+    }
+
+
+def _decoded_lines(file: BinaryIO, name: str, *, raw: bool) -> Iterator[str]:
+    """Yields lines as training reads them: UTF-8 without a byte order mark, or if `raw`, every byte unchanged.
+
+    Raises:
+        InputError: a line is not UTF-8; raised when that line is reached.
+    """
     for number, line in enumerate(file, start=1):
         if raw:
             yield line.decode("utf-8", "surrogateescape")

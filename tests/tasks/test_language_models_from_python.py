@@ -1,4 +1,4 @@
-"""A language model from Python: how a text is asked for, evaluated and scored, and what is refused."""
+"""A language model in Python: generation, evaluation and scoring, and the errors of invalid arguments."""
 
 import math
 
@@ -10,12 +10,13 @@ from recurra.data import build_tokenizer, encode, open_text
 from recurra.decoding import SamplingOptions
 from recurra.errors import InputError
 from recurra.tasks.job import Job
-from recurra.tasks.language_model import scoring
+from recurra.tasks.language_model import evaluation
+from recurra.tasks.language_model.data import prepare
+from recurra.tasks.language_model.evaluation import Nats, line_batches
 from recurra.tasks.language_model.implementation import IMPLEMENTATION
 from recurra.tasks.language_model.model import LanguageModel
 from recurra.tasks.language_model.options import NetworkOptions, TextOptions, WindowOptions
-from recurra.tasks.language_model.scores import Nats, Predicted, predicted_characters, scores_of
-from recurra.tasks.language_model.text import prepare
+from recurra.tasks.language_model.report import PredictedText, predicted_characters, scores_of
 from recurra.tasks.recurrent_options import RecurrentOptions
 from recurra.training import TrainingOptions
 
@@ -43,10 +44,10 @@ def test_without_a_seed_every_text_is_another(model):
 
 def test_sampling_may_be_given_as_keywords(model):
     options = {"temperature": 0.8, "top_p": 0.9}
-    told = model.generate("the", length=60, seed=1, sampling=SamplingOptions(**options))
-    assert model.generate("the", length=60, seed=1, **options) == told
-    assert model.generate_many("the", samples=2, length=60, seed=1, **options)[0] == told
-    assert "".join(piece for (piece,) in model.stream("the", length=60, seed=1, **options)) == told
+    text = model.generate("the", length=60, seed=1, sampling=SamplingOptions(**options))
+    assert model.generate("the", length=60, seed=1, **options) == text
+    assert model.generate_many("the", samples=2, length=60, seed=1, **options)[0] == text
+    assert "".join(piece for (piece,) in model.stream("the", length=60, seed=1, **options)) == text
     assert model.generate("the", length=60, seed=1, greedy=True) == model.generate("the", length=60, greedy=True)
 
 
@@ -61,7 +62,7 @@ def test_sampling_may_be_given_as_keywords(model):
         ({"temprature": 1.0}, "no option 'temprature'. Did you mean 'temperature'"),
         ({"lenght": 3}, "Did you mean 'length'"),
         ({"top_k": 0}, "top_k=0"),
-        ({"sampling": SamplingOptions(), "greedy": True}, "sampling and greedy: give one or the other"),
+        ({"sampling": SamplingOptions(), "greedy": True}, "sampling and greedy: set either sampling or its fields"),
     ],
 )
 def test_what_cannot_be_written_is_refused_at_once(model, options, message):
@@ -140,8 +141,8 @@ def test_every_unit_predicts_all_characters_but_the_first_token(words, model, te
     corpus = encode(open_text(text), words.tokenizer, tmp_path / "word.bin")
     first = words.tokenizer.characters(corpus.tokens[:1])
     assert predicted_characters(corpus, words.tokenizer) == len(text.read_text()) - first
-    found = scores_of(Nats(10.0, 0.0, 10), Predicted(20, 0, 0.0), words.tokenizer)
-    assert found["bits_per_char"] == pytest.approx(0.5 / math.log(2))
+    scores = scores_of(Nats(10.0, 0.0, 10), PredictedText(20, 0, 0.0), words.tokenizer)
+    assert scores["bits_per_char"] == pytest.approx(0.5 / math.log(2))
 
 
 LINES = ["the cat sees a dog.", "a", "", "my fox likes the cat. " * 20, "dog cat the zz", "my fox"]
@@ -150,8 +151,8 @@ LINES = ["the cat sees a dog.", "a", "", "my fox likes the cat. " * 20, "dog cat
 def test_long_lines_score_the_same_in_windows(model, monkeypatch):
     whole = list(model.score(LINES))
     steps, forward = [], model.network.forward
-    monkeypatch.setattr(scoring, "_STEPS", 24)
-    monkeypatch.setattr(scoring, "_PADDED", 100)
+    monkeypatch.setattr(evaluation, "_MAX_STEPS", 24)
+    monkeypatch.setattr(evaluation, "_MAX_PADDED", 100)
 
     def counted(tokens, state, **options):
         steps.append(tokens.shape[0] * tokens.shape[1])
@@ -165,12 +166,12 @@ def test_long_lines_score_the_same_in_windows(model, monkeypatch):
 
 
 def test_a_batch_is_no_larger_than_its_padding_allows(model, monkeypatch):
-    monkeypatch.setattr(scoring, "_PADDED", 100)
-    batches = list(scoring.batches(model.tokenizer, LINES, size=4))
+    monkeypatch.setattr(evaluation, "_MAX_PADDED", 100)
+    batches = list(line_batches(model.tokenizer, LINES, batch_size=4))
     assert [line.text for batch in batches for line in batch] == LINES
     assert all(len(batch) * max(len(line.tokens) for line in batch) <= 100 or len(batch) == 1 for batch in batches)
     assert max(map(len, batches)) > 1
-    assert [len(batch) for batch in scoring.batches(model.tokenizer, ["a"] * 9, size=4)] == [4, 4, 1]
+    assert [len(batch) for batch in line_batches(model.tokenizer, ["a"] * 9, batch_size=4)] == [4, 4, 1]
 
 
 def test_a_batch_of_no_lines_is_refused(model):
