@@ -63,7 +63,7 @@ def test_the_longest_sentences_of_so_many_words_are_chosen(folders, files):
     for most in (100, 6):
         (batch,) = model.probe([files / "train.conllu"], folders, rows=5, steps=most).batch
         assert sorted(batch.lengths.tolist(), reverse=True) == [one for one in lengths if one <= most][:5]
-    with pytest.raises(InputError, match=r"train\.conllu: no sentence of at most 2 words: give more --steps"):
+    with pytest.raises(InputError, match=r"train\.conllu: no sentence of at most 2 words. Increase --steps"):
         model.probe([files / "train.conllu"], folders, rows=5, steps=2)
     with pytest.raises(InputError, match=r"rows=0"):
         model.probe([files / "train.conllu"], folders, rows=0, steps=9)

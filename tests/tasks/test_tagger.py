@@ -11,6 +11,7 @@ import torch
 import recurra
 from recurra.cli.app import main
 from recurra.errors import InputError
+from recurra.tasks.tagger.batch import Forms
 from recurra.training import Silent
 
 
@@ -79,7 +80,7 @@ def test_spans_are_recognised_tagged_and_scored(namer, files):
 def test_a_sentence_is_tagged_alike_alone_in_a_batch_and_in_another_order(which, request):
     model = recurra.load(request.getfixturevalue(which))
     sentences = [[word for word, *_ in words] for words in tagging.drawn(60, seed=5)]
-    given = [model.given(words, place=0) for words in sentences]
+    given = [model.sentence(words) for words in sentences]
     together = list(model.annotate(given, probabilities=True))
     order = random.Random(0).sample(range(60), 60)
     turned = dict(zip(order, model.annotate([given[place] for place in order], probabilities=True), strict=True))
@@ -93,7 +94,7 @@ def test_a_sentence_is_tagged_alike_alone_in_a_batch_and_in_another_order(which,
 
 def test_probabilities_of_a_bio_label_are_those_of_all_its_codes(namer):
     model = recurra.load(namer)
-    (tagged,) = model.annotate([model.given(["the", "cat", "sees", "Rome", "."], place=0)], probabilities=True)
+    (tagged,) = model.annotate([model.sentence(["the", "cat", "sees", "Rome", "."])], probabilities=True)
     assert tagged.labels["label"][3] == "B-LOC"
     assert tagged.probabilities["label"][3] > 0.5
     assert all(share <= 1.0001 for share in tagged.probabilities["label"])
@@ -103,7 +104,7 @@ def test_probabilities_of_a_bio_label_are_those_of_all_its_codes(namer):
 def test_saved_and_loaded_it_says_the_same(files, tmp_path, options):
     model = trained(files, "train.conllu", tmp_path / "m", **options, epochs=2)
     again = recurra.load(tmp_path / "m")
-    given = [model.given(words, place=0) for words in SENTENCES]
+    given = [model.sentence(words) for words in SENTENCES]
     first, second = ([one.labels for one in made.annotate(given, probabilities=True)] for made in (model, again))
     assert first == second
 
@@ -122,12 +123,12 @@ def test_features_are_read_beside_the_word(files, tmp_path):
 
 def test_of_long_words_the_first_and_last_characters_are_read(tagger):
     model = recurra.load(tagger)
-    forms = model.forms(["the" * 14, "t" + "#" * 500 + "e", "the"])
+    forms = Forms(["the" * 14, "t" + "#" * 500 + "e", "the"], model.codec)
     assert forms.lengths.tolist() == [40, 40, 3]
-    spelt, _ = forms.spell(torch.tensor([1, 2]).numpy())
+    characters, _ = forms.characters(torch.tensor([1, 2]).numpy())
     known = model.vocabulary.character_ids
-    assert [spelt[0, 0], spelt[1, 0], spelt[39, 0]] == [known["t"], 0, known["e"]]
-    assert spelt[:3, 1].tolist() == [known[letter] for letter in "the"]
+    assert [characters[0, 0], characters[1, 0], characters[39, 0]] == [known["t"], 0, known["e"]]
+    assert characters[:3, 1].tolist() == [known[letter] for letter in "the"]
 
 
 def test_it_overfits_eight_sentences(files, tmp_path):
@@ -199,7 +200,7 @@ def test_a_language_model_is_read_beside_and_kept_with_the_tagger(files, trained
     for name, tensor in recurra.load(tmp_path / "m").network.language_model.state_dict().items():
         assert torch.equal(tensor, before[name])
     again = recurra.load(tmp_path / "m")
-    given = [model.given(words, place=0) for words in SENTENCES]
+    given = [model.sentence(words) for words in SENTENCES]
     told = list(again.annotate(given, probabilities=True))
     for one, sentence in zip(told, given, strict=True):
         (alone,) = again.annotate([sentence], probabilities=True)

@@ -13,9 +13,7 @@ from recurra.cli.opening import open_model
 from recurra.cli.output import is_interactive, put
 from recurra.cli.streams import opened
 from recurra.tasks.tagger.model import Tagger
-from recurra.tasks.tagger.reading import Reading, format_for
-from recurra.tasks.tagger.streaming import read_words
-from recurra.tasks.tagger.writing import writer
+from recurra.tasks.tagger.tagging_formats import SentenceReader, input_format, read_words, writer
 
 
 def tag(
@@ -67,17 +65,17 @@ def tag(
     tagger = open_model(model, cell, needs=Tagger, does="tag")
     # What is loaded stays: looking through all of it for garbage, again and again, took a tenth of the time.
     gc.freeze()
-    chosen = "columns" if word_by_word else came_as or format_for(file, tagger.layout)
+    chosen = "columns" if word_by_word else came_as or input_format(file, tagger.layout)
     with opened(file) as (source, name):
         if word_by_word:
             _tag_word_by_word(tagger, source, name)
             return
-        reading = Reading(tagger.layout, chosen, tokenize)
+        reader = SentenceReader(tagger.layout, chosen, tokenize)
         target = to or (chosen if chosen != "text" else "terminal" if sys.stdout.isatty() else "columns")
         write = writer(target, chosen, tagger.layout, scheme=tagger.scheme)
         # Somebody who types wants an answer a line, not one a window.
         window = {"window": 0} if file is None and is_interactive() else {}
-        for tagged in tagger.annotate(reading.checked(source, name), probabilities=probabilities, **window):
+        for tagged in tagger.annotate(reader.checked_sentences(source, name), probabilities=probabilities, **window):
             put(write(tagged), as_json=target == "json")
 
 
