@@ -50,8 +50,8 @@ def main(folder: Path, files: list[Path]) -> None:
             starts.append(seconds(folder, paths["start"]))
             rates.append(words / (seconds(folder, paths["all"]) - starts[-1]))
             sgemm.append(sgemm_rate())
-    told = ", ".join(f"{rate:,.0f}" for rate in rates)
-    print(f"{words:,} words: {told} words/s from file to file, beside start-up ({statistics.mean(starts):.1f} s)")
+    shown = ", ".join(f"{rate:,.0f}" for rate in rates)
+    print(f"{words:,} words: {shown} words/s from file to file, beside start-up ({statistics.mean(starts):.1f} s)")
     print(f"sgemm before, between and after: {', '.join(f'{rate:.0f}' for rate in sgemm)} GFLOP/s")
 
 

@@ -23,7 +23,7 @@ Numbers = TypeVar("Numbers", Tensor, npt.NDArray[Any])
 UNSEEN = -1
 # No label, or padding: no loss and no score.
 MISSING = -2
-# OPEN - n is one of several labels: row n of `possible_labels`.
+# OPEN - n is an ambiguous label, one of several: row n of `possible_labels`.
 OPEN = -3
 
 
@@ -53,11 +53,11 @@ class LabelNumbers:
     def __init__(self, values: Sequence[str], scheme: str | None) -> None:
         self._values, self._scheme = values, scheme
         self._numbers: dict[str | None, int] = {value: number for number, value in enumerate(values)}
-        # A label with several possibilities, of which training had none, is not in this table: it is unseen.
+        # An ambiguous label without a possibility among the values is not in this table: it is unseen.
         for place, value in enumerate(_open_labels(values) if scheme is not None else ()):
             self._numbers[value] = OPEN - place
         self._numbers[None] = MISSING
-        # Each label as files spell it, and all numbers that may stand for it.
+        # From each label as files spell it to all numbers that represent it.
         self._numbers_of: dict[str, list[int]] = {}
         for number, value in enumerate(values):
             self._numbers_of.setdefault(self._spelling(value), []).append(number)
@@ -100,7 +100,7 @@ class LabelNumbers:
         return self._spelling(self._values[number])
 
     def numbers_of(self, label: str) -> list[int]:
-        """Returns all numbers that may stand for a label of a file; none for a label that training never had.
+        """Returns all numbers that represent a label of a file; none if it is not in the training data.
 
         In IOB1, where this depends on the word before, I-X is any word of a span of X, and B-X any first one.
         """
@@ -115,11 +115,11 @@ class LabelNumbers:
 
 
 def possible_labels(values: Sequence[str], *, spans: bool) -> Tensor:
-    """Returns the possibilities of each label that stands for several, bool (N, K): row n is that of OPEN - n.
+    """Returns the possibilities of ambiguous labels, bool (N, K): row n is that of number OPEN - n.
 
     Args:
         values: the K values.
-        spans: whether they mark spans, in BIOES; otherwise no label stands for several, and N = 0.
+        spans: whether they mark spans, in BIOES; otherwise no label is ambiguous, and N = 0.
     """
     labels = _open_labels(values) if spans else []
     rows = [[value in members(label) for value in values] for label in labels]
@@ -127,7 +127,7 @@ def possible_labels(values: Sequence[str], *, spans: bool) -> Tensor:
 
 
 def _open_labels(values: Sequence[str]) -> list[str]:
-    """The labels that stand for several of these values, such as BS-PER."""
+    """The ambiguous labels, such as BS-PER, with at least one of these values among their possibilities."""
     kinds = sorted({divide_label(value)[1] for value in values} - {""})
     known = set(values)
     labels = [f"{letters}-{kind}" for kind in kinds for letters in OPEN_LETTERS]

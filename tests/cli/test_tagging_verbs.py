@@ -212,7 +212,12 @@ TAB = "\t"
         ("a.conllu", conllu(), ["--labels", "pos"], "there is no label 'pos' in CoNLL-U. Did you mean"),
         ("a.conllu", conllu(), ["--label-column", 4], "is CoNLL-U, whose columns have names: choose with --labels"),
         ("a.tsv", NAMES, ["--decoder", "crff"], "there is no decoder 'crff'. Did you mean 'crf'"),
-        ("a.tsv", NAMES, ["--feature-columns", 2], "--feature-columns 2: expected columns other than 1 (word) and 2 (label)"),
+        (
+            "a.tsv",
+            NAMES,
+            ["--feature-columns", 2],
+            "--feature-columns 2: expected columns other than 1 (word) and 2 (label)",
+        ),
     ],
 )
 def test_a_bad_file_gets_one_line_and_nothing_is_left(command, tmp_path, name, text, options, message):
@@ -394,7 +399,11 @@ def test_missing_labels_are_said_before_training_and_in_the_report(command, tmp_
             [],
             "no word of the training data has a label: column 3 is empty. Name the",
         ),
-        ("Bo\tPER-B\nLee\tPER-I\nsaw\tO\n\n" * 3, [], "labels such as PER-B, PER-I look like spans, but fit no known scheme"),
+        (
+            "Bo\tPER-B\nLee\tPER-I\nsaw\tO\n\n" * 3,
+            [],
+            "labels such as PER-B, PER-I look like spans, but fit no known scheme",
+        ),
         ("Bo\tB\nLee\tI\nsaw\tO\n\n" * 3, [], "treat labels as independent by --scheme off"),
         ("Bo\tB-X\nLee\tL-X\n\nBo\tL-X\n\n" * 3, [], "a.tsv:4: L-X begins the sentence, expected well-formed BILOU"),
         ("Bo\tB-X\nLee\tL-X\n\n" * 3, ["--scheme", "bio"], "a.tsv:2: label 'L-X' is not a BIO label"),

@@ -79,13 +79,12 @@ def test_spans_are_recognised_tagged_and_scored(namer, files):
 @pytest.mark.parametrize("which", ["tagger", "namer"])
 def test_a_sentence_is_tagged_alike_alone_in_a_batch_and_in_another_order(which, request):
     model = recurra.load(request.getfixturevalue(which))
-    sentences = [[word for word, *_ in words] for words in tagging.drawn(60, seed=5)]
-    given = [model.sentence(words) for words in sentences]
-    together = list(model.annotate(given, probabilities=True))
+    sentences = [model.sentence([word for word, *_ in words]) for words in tagging.drawn(60, seed=5)]
+    together = list(model.annotate(sentences, probabilities=True))
     order = random.Random(0).sample(range(60), 60)
-    turned = dict(zip(order, model.annotate([given[place] for place in order], probabilities=True), strict=True))
+    turned = dict(zip(order, model.annotate([sentences[place] for place in order], probabilities=True), strict=True))
     for place, one in enumerate(together):
-        (alone,) = model.annotate([given[place]], probabilities=True, window=0)
+        (alone,) = model.annotate([sentences[place]], probabilities=True, window=0)
         for other in (alone, turned[place]):
             assert other.labels == one.labels
             for name, shares in one.probabilities.items():
@@ -104,8 +103,8 @@ def test_probabilities_of_a_bio_label_are_those_of_all_its_codes(namer):
 def test_saved_and_loaded_it_says_the_same(files, tmp_path, options):
     model = trained(files, "train.conllu", tmp_path / "m", **options, epochs=2)
     again = recurra.load(tmp_path / "m")
-    given = [model.sentence(words) for words in SENTENCES]
-    first, second = ([one.labels for one in made.annotate(given, probabilities=True)] for made in (model, again))
+    sentences = [model.sentence(words) for words in SENTENCES]
+    first, second = ([one.labels for one in each.annotate(sentences, probabilities=True)] for each in (model, again))
     assert first == second
 
 
@@ -152,9 +151,9 @@ def test_with_one_direction_words_are_tagged_as_they_arrive(files, tmp_path):
     model = trained(files, "train.conllu", tmp_path / "m", labels=["upos", "xpos"], bidirectional=False)
     stream = model.stream()
     for words, upos, xpos in zip(SENTENCES, model.tag(SENTENCES), model.tag(SENTENCES, label="xpos"), strict=True):
-        told = [stream.push(word) for word in words]
-        assert [one["upos"] for one in told] == upos
-        assert [one["xpos"] for one in told] == xpos
+        labels = [stream.push(word) for word in words]
+        assert [one["upos"] for one in labels] == upos
+        assert [one["xpos"] for one in labels] == xpos
         stream.end()
 
 
@@ -200,9 +199,9 @@ def test_a_language_model_is_read_beside_and_kept_with_the_tagger(files, trained
     for name, tensor in recurra.load(tmp_path / "m").network.language_model.state_dict().items():
         assert torch.equal(tensor, before[name])
     again = recurra.load(tmp_path / "m")
-    given = [model.sentence(words) for words in SENTENCES]
-    told = list(again.annotate(given, probabilities=True))
-    for one, sentence in zip(told, given, strict=True):
+    sentences = [model.sentence(words) for words in SENTENCES]
+    together = list(again.annotate(sentences, probabilities=True))
+    for one, sentence in zip(together, sentences, strict=True):
         (alone,) = again.annotate([sentence], probabilities=True)
         assert alone.labels == one.labels
         torch.testing.assert_close(alone.probabilities, one.probabilities, rtol=0, atol=1e-5)
@@ -248,8 +247,8 @@ def test_training_goes_on_from_a_tagger(tagger, files, tmp_path):
 
 def test_the_card_and_info_tell_the_scores(tagger, capsys):
     main(["info", str(tagger), "--json"])
-    told = json.loads(capsys.readouterr().out)
-    assert told["metrics"]["valid_accuracy"] > 0.95
+    info = json.loads(capsys.readouterr().out)
+    assert info["metrics"]["valid_accuracy"] > 0.95
     main(["info", str(tagger)])
     assert re.search(r"^  names +upos, xpos$", capsys.readouterr().out, re.MULTILINE)
     assert "recurra tag pos FILE" in (tagger / "README.md").read_text()

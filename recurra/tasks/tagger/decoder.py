@@ -96,7 +96,7 @@ def nats_of_words(scores: Tensor, labels: Tensor, possible: Tensor) -> Tensor:
     Args:
         scores: (T, B, K).
         labels: int64 (T, B).
-        possible: bool (N, K), of labels that stand for several.
+        possible: bool (N, K), the possibilities of ambiguous labels.
     """
     known = torch.where(labels >= 0, labels, UNSEEN)
     nats = F.cross_entropy(scores.transpose(1, 2), known, reduction="none", ignore_index=UNSEEN)  # (T, K, B) to (T, B)

@@ -192,7 +192,7 @@ class TaggerNetwork(nn.Module):
         return decoder
 
     def possible(self, label: int) -> Tensor:
-        """Returns the possibilities of labels that stand for several, bool (N, K): row n is that of number OPEN - n."""
+        """Returns the possibilities of ambiguous labels, bool (N, K): row n is that of number OPEN - n."""
         return self._possible[label].to(self.device)
 
 
