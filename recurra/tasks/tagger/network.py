@@ -89,6 +89,17 @@ class TaggerNetwork(nn.Module):
         cell = cell or make_cell(recurrent)
         self.language_model = None if language_model is None else language_model.requires_grad_(False).eval()
         width = 0 if language_model is None else language_model.recurrent.output_size
+        width += self._create_inputs(sizes, options, cell)
+        self.recurrent = recurrent.stack(width, cell=cell)
+        self.drop_input, self.drop = recurrent.dropout_layer(), recurrent.dropout_layer()
+        output_size = self.recurrent.output_size
+        self.readouts = nn.ModuleList(Readout(output_size, len(values)) for values in sizes.labels)
+        self.decoders = _decoders(sizes, options.decoder)
+        self._possible = [possible_labels(values, spans=sizes.scheme is not None) for values in sizes.labels]
+
+    def _create_inputs(self, sizes: Sizes, options: NetworkOptions, cell: Cell) -> int:
+        """Creates the embeddings and the layer over characters; returns the sum of their output sizes."""
+        width = 0
         self.words = self.characters = self.spelling = self.affixes = self.vectors = None
         if options.word_size:
             self.words = _embedding(sizes.words + 1, options.word_size)
@@ -97,7 +108,7 @@ class TaggerNetwork(nn.Module):
             self.characters = _embedding(sizes.characters + 1, options.character_size)
             with options_named(hidden_size="spelling_size"):
                 single = {"num_layers": 1, "bidirectional": True, "dropout": 0.0, "residual": False}
-                self.spelling = recurrent.stack(
+                self.spelling = options.recurrent.stack(
                     options.character_size, cell=cell, hidden_size=options.spelling_size, **single
                 )
             width += 2 * options.spelling_size
@@ -108,13 +119,7 @@ class TaggerNetwork(nn.Module):
             self.vectors = nn.Embedding(*sizes.vectors).requires_grad_(False)
             width += sizes.vectors[1]
         self.features = nn.ModuleList(_embedding(size + 1, options.feature_size) for size in sizes.features)
-        width += options.feature_size * len(self.features)
-        self.recurrent = recurrent.stack(width, cell=cell)
-        self.drop_input, self.drop = recurrent.dropout_layer(), recurrent.dropout_layer()
-        output_size = self.recurrent.output_size
-        self.readouts = nn.ModuleList(Readout(output_size, len(values)) for values in sizes.labels)
-        self.decoders = _decoders(sizes, options.decoder)
-        self._possible = [possible_labels(values, spans=sizes.scheme is not None) for values in sizes.labels]
+        return width + options.feature_size * len(self.features)
 
     @property
     def device(self) -> torch.device:

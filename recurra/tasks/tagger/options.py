@@ -50,7 +50,7 @@ class FileOptions:
     language_model: Path | None = None
     """Folder of a language model whose states are an additional input; it is not trained."""
     min_count: int = 2
-    """Words and characters that occur less often in the training data are unknown."""
+    """Words and characters with fewer occurrences in the training data are unknown."""
 
     def __post_init__(self) -> None:
         if self.format is not None and self.format not in FORMATS:
@@ -67,6 +67,14 @@ class FileOptions:
             object.__setattr__(self, "scheme", "off")
         if self.scheme not in (None, "off"):
             check_scheme(self.scheme)
+        self._check_columns()
+        check_share(self.valid_share)
+        if self.max_vectors is not None and (self.vectors is None or self.max_vectors < 1):
+            raise InputError(f"max_vectors={self.max_vectors}: expected 1 or more, together with --vectors")
+        if self.min_count < 1:
+            raise InputError(f"min_count={self.min_count}: expected 1 or more")
+
+    def _check_columns(self) -> None:
         columns = {"word_column": [self.word_column], "feature_columns": self.feature_columns or ()}
         columns["label_column"] = [] if self.label_column is None else [self.label_column]
         for name, numbers in columns.items():
@@ -74,11 +82,6 @@ class FileOptions:
                 raise InputError(f"{name}={getattr(self, name)}: expected columns from 1 on")
         if self.word_column == self.label_column:
             raise InputError(f"word_column and label_column are both {self.word_column}: expected two columns")
-        check_share(self.valid_share)
-        if self.max_vectors is not None and (self.vectors is None or self.max_vectors < 1):
-            raise InputError(f"max_vectors={self.max_vectors}: expected 1 or more, together with --vectors")
-        if self.min_count < 1:
-            raise InputError(f"min_count={self.min_count}: expected 1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
