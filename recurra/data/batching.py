@@ -139,7 +139,7 @@ def by_length(lengths: Sequence[int] | Ids, *, tokens: int, rows: int = 1) -> It
         start += count
 
 
-def chunks(items: Iterable[T], tokens: int, *, length: Callable[[T], int]) -> Iterator[list[T]]:
+def token_chunks(items: Iterable[T], tokens: int, *, length: Callable[[T], int]) -> Iterator[list[T]]:
     """Divides a stream into lists: enough items at once to batch them by length, few enough to hold in memory.
 
     Args:

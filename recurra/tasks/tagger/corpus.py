@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.batching import chunks
+from recurra.data.batching import token_chunks
 from recurra.data.label_numbers import MISSING, UNSEEN, LabelNumbers, counts
 from recurra.data.ragged import Ragged, RaggedWriter
 from recurra.data.sentences import Sentence
@@ -250,6 +250,6 @@ class _Selection:
 
 def _with_states(labelled: Iterable[_Labelled], read: StateReader, writer: RaggedWriter) -> Iterator[_Labelled]:
     """Yields the same sentences, after writing the states of a chunk of them."""
-    for chunk in chunks(labelled, CHUNK_WORDS, length=lambda one: len(one.sentence.words)):
+    for chunk in token_chunks(labelled, CHUNK_WORDS, length=lambda one: len(one.sentence.words)):
         writer.extend(read([one.sentence.words for one in chunk]))
         yield from chunk

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from recurra.cells import States
-from recurra.data.batching import by_length, chunks
+from recurra.data.batching import by_length, token_chunks
 from recurra.data.sentences import Sentence
 from recurra.errors import InputError
 from recurra.tasks.tagger.batch import Forms, Ids, SentenceBatch, make_batch
@@ -169,7 +169,7 @@ def annotate(
         window: about how many words are read before their sentences are tagged.
     """
     spelling_of, features = _SpellingCache(network), len(codec.layout.features)
-    for chunk in chunks(sentences, window, length=lambda sentence: len(sentence.words)):
+    for chunk in token_chunks(sentences, window, length=lambda sentence: len(sentence.words)):
         words, encoded = codec.encode(chunk)
         forms = Forms(words, codec)
         with evaluating(network):

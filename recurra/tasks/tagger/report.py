@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from recurra.data.batching import chunks
+from recurra.data.batching import token_chunks
 from recurra.data.label_numbers import MISSING, OPEN
 from recurra.data.partial_spans import CODED, CODED_LETTERS, unsure_words
 from recurra.data.sentences import Sentence
@@ -48,7 +48,7 @@ def evaluate(network: TaggerNetwork, codec: Codec, files: LabelledFiles) -> dict
     """
     totals = _Totals(codec)
     with evaluating(network):
-        for chunk in chunks(_placed(files), CHUNK_WORDS, length=lambda placed: len(placed.sentence.words)):
+        for chunk in token_chunks(_placed(files), CHUNK_WORDS, length=lambda placed: len(placed.sentence.words)):
             totals.add(network, chunk)
     totals.check(files)
     return totals.result()
