@@ -8,26 +8,25 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from recurra.metrics import LabelScores
-from recurra.tasks.tagger.examples import Examples
-from recurra.tasks.tagger.layout import layout_of
+from recurra.tasks.tagger.data import scheme_of
+from recurra.tasks.tagger.formats import LabelledFiles, layout_of
 from recurra.tasks.tagger.options import FileOptions
-from recurra.tasks.tagger.preparing import scheme_for
 
 
 def main(train: Path, test: Path) -> None:
     options = FileOptions(repair=True)
     layout = layout_of([train], options)
-    scheme = scheme_for(Examples([train], layout), options)
+    scheme = scheme_of(LabelledFiles([train], layout), options)
     known: dict[str, Counter[str]] = defaultdict(Counter)
-    for sentence in Examples([train], layout, scheme, repair=True):
-        for word, label in zip(sentence.words, layout.labels_in(sentence)[0], strict=True):
+    for sentence in LabelledFiles([train], layout, scheme, repair=True):
+        for word, label in zip(sentence.words, layout.labels_of(sentence)[0], strict=True):
             if label is not None:
                 known[word][label] += 1
     (commonest, _), *_ = sum(known.values(), Counter()).most_common(1)
     scores = LabelScores(scheme)
-    for sentence in Examples([test], layout, scheme, repair=True):
+    for sentence in LabelledFiles([test], layout, scheme, repair=True):
         predicted = [known[word].most_common(1)[0][0] if word in known else commonest for word in sentence.words]
-        gold = layout.labels_in(sentence)[0]
+        gold = layout.labels_of(sentence)[0]
         scores.add(gold, predicted, [word in known for word in sentence.words], sentence.words, "")
     result = scores.result()
     print({name: round(result[name], 4) for name in ("accuracy", "f1", "precision", "recall") if name in result})

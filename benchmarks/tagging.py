@@ -13,8 +13,8 @@ from pathlib import Path
 
 from recurra import bundle
 from recurra.data.lines import open_bytes
-from recurra.tasks.tagger.layout import Layout
-from recurra.tasks.tagger.reading import Reading, format_for
+from recurra.tasks.tagger.formats import Layout
+from recurra.tasks.tagger.tagging_formats import SentenceReader, input_format
 from recurra.training.machine import sgemm_rate
 
 # What loads the tagger and compiles its kernels, to be taken away as start-up.
@@ -25,7 +25,7 @@ _ROUNDS = 2
 def lines_and_words(path: Path, layout: Layout) -> list[tuple[str, int]]:
     """Each sentence of a file as it is, with how many words it has."""
     with open_bytes(path) as file:
-        sentences = Reading(layout, format_for(path, layout)).sentences(file, str(path))
+        sentences = SentenceReader(layout, input_format(path, layout)).sentences(file, str(path))
         return [("".join(sentence.lines), len(sentence.words)) for sentence in sentences]
 
 
@@ -50,8 +50,8 @@ def main(folder: Path, files: list[Path]) -> None:
             starts.append(seconds(folder, paths["start"]))
             rates.append(words / (seconds(folder, paths["all"]) - starts[-1]))
             sgemm.append(sgemm_rate())
-    told = ", ".join(f"{rate:,.0f}" for rate in rates)
-    print(f"{words:,} words: {told} words/s from file to file, beside start-up ({statistics.mean(starts):.1f} s)")
+    shown = ", ".join(f"{rate:,.0f}" for rate in rates)
+    print(f"{words:,} words: {shown} words/s from file to file, beside start-up ({statistics.mean(starts):.1f} s)")
     print(f"sgemm before, between and after: {', '.join(f'{rate:.0f}' for rate in sgemm)} GFLOP/s")
 
 

@@ -11,15 +11,8 @@ IN_BACKTICKS = re.findall(r"`([^`\n]+)`", PAGE)
 # Files, and folders with a slash at their end.
 PATHS = {text for text in IN_BACKTICKS if re.fullmatch(r"[\w<>/-]+(\.(py|md|toml)|/)", text)}
 TASK_FOLDERS = {path.parent.name for path in (ROOT / "recurra" / "tasks").glob("*/task.py")}
-# Names of files of a task that not every task has yet.
-NOT_IN_EVERY_TASK = {
-    "tasks/<task>/data.py",
-    "tasks/<task>/formats.py",
-    "tasks/<task>/predict.py",
-    "tasks/<task>/report.py",
-    "tasks/translator/data.py",
-    "tasks/translator/predict.py",
-}
+# Files that not every task has: two read plain text, and a language model has generation.py.
+NOT_IN_EVERY_TASK = {"tasks/<task>/formats.py", "tasks/<task>/predict.py"}
 
 
 def exists(path):

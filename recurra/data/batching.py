@@ -6,7 +6,8 @@ sequence once, the longest first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -136,6 +137,23 @@ def by_length(lengths: Sequence[int] | Ids, *, tokens: int, rows: int = 1) -> It
         count = max(1, tokens // (int(sizes[order[start]]) * rows))
         yield order[start : start + count]
         start += count
+
+
+def token_chunks(items: Iterable[T], tokens: int, *, length: Callable[[T], int]) -> Iterator[list[T]]:
+    """Divides a stream into lists: enough items at once to batch them by length, few enough to hold in memory.
+
+    Args:
+        items: the stream, read as the lists are needed.
+        tokens: each list ends as soon as it has as many; with 0 each item is a list by itself.
+        length: returns the tokens of an item; an empty one counts as one token, so that a stream of them is divided.
+    """
+    iterator = iter(items)
+    while held := list(islice(iterator, 1)):
+        count = max(1, length(held[0]))
+        while count < tokens and (more := list(islice(iterator, 1))):
+            held += more
+            count += max(1, length(more[0]))
+        yield held
 
 
 def pad(rows: Sequence[npt.NDArray[Any]], value: float = 0, *, length: int | None = None) -> Tensor:

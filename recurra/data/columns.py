@@ -128,3 +128,42 @@ def divide(text: str, separator: str) -> list[str]:
     if separator == "tab":
         return text.split("\t")
     return [field for field in text.strip(_BLANK).split(" ") if field]
+
+
+def read_rows(file: BinaryIO, name: str, *, expected: str, columns: int, separator: str) -> Iterator[list[str] | None]:
+    """Iterates over the rows of an open file as they arrive, without waiting for the end of a sentence.
+
+    The first row determines the separator: tabs if it has a tab, spaces if it has several words.
+
+    Args:
+        file: open for reading bytes; a pipe is supported.
+        name: name of the file in error messages.
+        expected: what a row has, for error messages: "a word and 1 feature".
+        columns: number of columns of each row.
+        separator: "tab" or "space", if the first row has neither tabs nor several words: with "tab" such a row may
+            have spaces in its only column.
+
+    Yields:
+        The fields of a row; None for an empty line, the end of a sentence.
+
+    Raises:
+        InputError: a row has a different number of columns or an empty one, or a line is not UTF-8; with the line's
+            number.
+    """
+    decided: str | None = None
+    for line in read_lines(file, name):
+        text = line.text.strip(" \r")
+        if not text.strip("\t"):
+            yield None
+            continue
+        if decided is None:
+            decided = "tab" if "\t" in text else "space" if len(divide(text, "space")) > 1 else separator
+        fields = divide(text, decided)
+        if len(fields) != columns or not all(field.strip(" ") for field in fields):
+            shown = f"{len(fields)} column{'s' if len(fields) != 1 else ''}"
+            raise InputError(f"{name}:{line.number}: {shown} separated by {decided}s, expected {expected} per line")
+        if decided == "space" and "\t" in text:
+            raise InputError(
+                f"{name}:{line.number}: a tab, but the lines before are separated by spaces. Use one of them"
+            )
+        yield [field.strip(" ") for field in fields]

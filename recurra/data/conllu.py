@@ -1,4 +1,7 @@
-"""CoNLL-U files: one word per line in ten columns; comments, multiword tokens and empty nodes are kept but ignored."""
+"""CoNLL-U files: one word per line in ten columns; comments, multiword tokens and empty nodes are kept but ignored.
+
+`new_rows`, `add_to_misc` and `new_sentence` write sentences that were read from other formats.
+"""
 
 from __future__ import annotations
 
@@ -71,3 +74,30 @@ def _describe_columns(fields: list[str], text: str) -> str:
     if len(fields) == 1 and len(text.split()) == COLUMNS:
         return f"{COLUMNS} columns separated by spaces"
     return f"{len(fields)} column{'s' if len(fields) != 1 else ''}"
+
+
+def new_rows(sentence: Sentence) -> list[list[str]]:
+    """Returns rows of CoNLL-U for a sentence of another format: numbers and words, and where no space follows."""
+    rows = []
+    for number, (word, space) in enumerate(zip(sentence.words, _spaces_after(sentence), strict=True), start=1):
+        row = [EMPTY] * COLUMNS
+        row[0], row[FORM] = str(number), word
+        row[MISC] = EMPTY if space else "SpaceAfter=No"
+        rows.append(row)
+    return rows
+
+
+def add_to_misc(row: list[str], item: str) -> None:
+    """Adds `name=value` to the last column of a row."""
+    row[MISC] = item if row[MISC] == EMPTY else f"{row[MISC]}|{item}"
+
+
+def new_sentence(sentence: Sentence, rows: list[list[str]]) -> str:
+    """Returns the lines of a sentence of another format, after its text as a comment."""
+    spaces = zip(sentence.words, _spaces_after(sentence), strict=True)
+    text = "".join(word + " " * space for word, space in spaces).rstrip(" ")
+    return "".join([f"# text = {text}\n", *("\t".join(row) + "\n" for row in rows), "\n"])
+
+
+def _spaces_after(sentence: Sentence) -> list[bool]:
+    return sentence.spaces or [True] * len(sentence.words)

@@ -3,6 +3,7 @@
 from recurra.metrics.bleu import BLEU_TOKENIZERS, bleu_and_chrf, check_bleu
 from recurra.metrics.edit_distance import edit_distances
 from recurra.metrics.error_rates import Nearest, error_rates, nearest_references
+from recurra.metrics.label_report import label_report
 from recurra.metrics.labels import LabelScores
 from recurra.metrics.perplexity import bits, bits_per_character, perplexity, perplexity_of_known
 from recurra.metrics.spans import SpanScores, precision_recall_f1
@@ -18,6 +19,7 @@ __all__ = [
     "check_bleu",
     "edit_distances",
     "error_rates",
+    "label_report",
     "nearest_references",
     "perplexity",
     "perplexity_of_known",

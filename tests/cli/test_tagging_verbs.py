@@ -155,7 +155,7 @@ def test_a_word_a_line_is_answered_at_once(command, pos, tmp_path, stdin):
     stdin("the\n")
     code, _, err = command("tag", pos, "--word-by-word")
     assert code == 2
-    assert "reads sentences from both ends: train one with --no-bidirectional" in err
+    assert "reads sentences in both directions: train one with --no-bidirectional" in err
     train = tmp_path / "train.conllu"
     train.write_text(conllu(SENTENCES * 12))
     options = [*TINY, "--steps", 60, "--no-bidirectional"]
@@ -194,13 +194,13 @@ TAB = "\t"
             "a.tsv",
             "Some text.\nMore text.\n",
             ["--label-column", 3],
-            "a.tsv:1: 2 columns separated by spaces, but column 3",
+            "a.tsv:1: 2 columns separated by spaces, but the options name column 3",
         ),
         (
             "a.tsv",
             "word\nword\n",
             [],
-            "a.tsv:1: 1 columns separated by spaces: no label beside the word. Is it plain text?",
+            "a.tsv:1: 1 columns separated by spaces: no label next to the word. Is it plain text?",
         ),
         ("a.tsv", "a\tB-X\n\nb\tO\nc\tI-X\n\nd\tO\n", [], "a.tsv:4: I-X follows O, expected well-formed BIO"),
         ("a.tsv", b"a\tO\n\xe9\tO\n", [], "a.tsv:2: not UTF-8: byte 1 of the line is 0xe9"),
@@ -212,7 +212,12 @@ TAB = "\t"
         ("a.conllu", conllu(), ["--labels", "pos"], "there is no label 'pos' in CoNLL-U. Did you mean"),
         ("a.conllu", conllu(), ["--label-column", 4], "is CoNLL-U, whose columns have names: choose with --labels"),
         ("a.tsv", NAMES, ["--decoder", "crff"], "there is no decoder 'crff'. Did you mean 'crf'"),
-        ("a.tsv", NAMES, ["--feature-columns", 2], "--feature-columns 2: expected others than word 1, label 2"),
+        (
+            "a.tsv",
+            NAMES,
+            ["--feature-columns", 2],
+            "--feature-columns 2: expected columns other than 1 (word) and 2 (label)",
+        ),
     ],
 )
 def test_a_bad_file_gets_one_line_and_nothing_is_left(command, tmp_path, name, text, options, message):
@@ -244,7 +249,7 @@ def test_labels_that_training_never_had_are_counted_and_said(command, tmp_path):
     command_line = ["train", "tagger", train, "--valid", valid, "--out", tmp_path / "m", *TINY, "--steps", 1]
     code, _, err = command(*command_line)
     assert code == 0
-    assert "1 words have a label of upos that the training data never has (VERB)" in err
+    assert "1 words have a label of upos that the training data does not have (VERB)" in err
     for label in "DNVP":
         valid.write_text(valid.read_text().replace(f"\t{label}\t", f"\t{label}{label}\t"))
     code, _, err = command(*command_line, "--overwrite")
@@ -327,10 +332,10 @@ def test_a_faulty_word_by_word_line_is_named(command, quick, stdin):
     stdin("sees V\nsees D\n")
     assert command("tag", quick, "--word-by-word")[1] == "sees\tO\nsees\tO\n"
     for text, message in (
-        ("a\tD\n\nb\tV\tO\n", "stdin:3: 3 columns separated by tabs, expected a word and 1 features a line"),
-        ("a\tD\nb V\n", "stdin:2: 1 column apart by tabs, expected a word and 1 features a line"),
-        ("a\tD\n\tV\n", "stdin:2: 2 columns separated by tabs, expected a word and 1 features a line"),
-        ("a D\nb\tD c\n", "stdin:2: a tab, but the lines before are apart by spaces"),
+        ("a\tD\n\nb\tV\tO\n", "stdin:3: 3 columns separated by tabs, expected a word and 1 feature per line"),
+        ("a\tD\nb V\n", "stdin:2: 1 column separated by tabs, expected a word and 1 feature per line"),
+        ("a\tD\n\tV\n", "stdin:2: 2 columns separated by tabs, expected a word and 1 feature per line"),
+        ("a D\nb\tD c\n", "stdin:2: a tab, but the lines before are separated by spaces"),
     ):
         stdin(text)
         code, _, err = command("tag", quick, "--word-by-word")
@@ -358,7 +363,7 @@ def test_comments_at_the_end_come_out_and_a_late_fault_leaves_no_output(command,
     code, _, err = command("tag", pos, "--from", "conllu")
     assert code == 2
     assert f"stdin:{line}: 2 columns" in err
-    assert "The output ends before this: a stream cannot be checked first" in err
+    assert "The output ends before this line: a pipe cannot be checked beforehand" in err
 
 
 def test_column_files_with_comments_and_documents_come_out_byte_for_byte(command, names, tmp_path):
@@ -376,11 +381,11 @@ def test_missing_labels_are_said_before_training_and_in_the_report(command, tmp_
     code, _, err = command("train", "tagger", train, *options)
     assert code == 0, err
     assert "training data: 9 sentences without any label are left out" in err
-    assert "validation data: 3 words have no label of upos: they have no part in loss and scores" in err
+    assert "validation data: 3 words have no label of upos and count in no loss or score" in err
     assert "upos: 4 labels" in err
     _, out, _ = command("evaluate", tmp_path / "m", valid)
     assert "not scored        3 words without a label" in out
-    assert "counted as wrong  3 words with a label that the training data never had" in out
+    assert "counted as wrong  3 words with a label that is not in the training data" in out
     code, out, err = command("evaluate", tmp_path / "m", _written(tmp_path / "blind.conllu", unlabelled))
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "none of its 16 words has a label of upos or xpos, so there is nothing to score" in err
@@ -394,8 +399,12 @@ def test_missing_labels_are_said_before_training_and_in_the_report(command, tmp_
             [],
             "no word of the training data has a label: column 3 is empty. Name the",
         ),
-        ("Bo\tPER-B\nLee\tPER-I\nsaw\tO\n\n" * 3, [], "labels such as PER-B, PER-I look like spans, but in no scheme"),
-        ("Bo\tB\nLee\tI\nsaw\tO\n\n" * 3, [], "take labels one by one by --scheme off"),
+        (
+            "Bo\tPER-B\nLee\tPER-I\nsaw\tO\n\n" * 3,
+            [],
+            "labels such as PER-B, PER-I look like spans, but fit no known scheme",
+        ),
+        ("Bo\tB\nLee\tI\nsaw\tO\n\n" * 3, [], "treat labels as independent by --scheme off"),
         ("Bo\tB-X\nLee\tL-X\n\nBo\tL-X\n\n" * 3, [], "a.tsv:4: L-X begins the sentence, expected well-formed BILOU"),
         ("Bo\tB-X\nLee\tL-X\n\n" * 3, ["--scheme", "bio"], "a.tsv:2: label 'L-X' is not a BIO label"),
     ],

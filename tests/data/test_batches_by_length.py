@@ -1,11 +1,12 @@
 """Sequences by length: each once, longest first, no more than asked for in a batch."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recurra.data.batching import by_length, mask, pad
+from recurra.data.batching import by_length, mask, pad, token_chunks
 
 
 @given(st.lists(st.integers(0, 30), max_size=40), st.integers(1, 60), st.integers(1, 4))
@@ -33,3 +34,21 @@ def test_rows_are_padded_time_first():
 
 def test_the_mask_is_true_where_there_is_data():
     assert mask(torch.tensor([2, 0, 3])).tolist() == [[True, False, True], [True, False, True], [False, False, True]]
+
+
+@pytest.mark.parametrize("tokens", [0, 1, 5, 1000])
+def test_chunks_of_a_stream_end_as_soon_as_they_have_their_tokens(tokens):
+    items = ["a", "", "bb", "ccccccc", "", "", "d"]
+    divided = list(token_chunks(iter(items), tokens, length=len))
+    assert [item for chunk in divided for item in chunk] == items
+    counts = [[max(1, len(item)) for item in chunk] for chunk in divided]
+    assert all(sum(chunk) >= tokens for chunk in counts[:-1])
+    assert all(sum(chunk[:-1]) < max(1, tokens) for chunk in counts)
+
+
+def test_chunks_are_read_only_as_far_as_they_are_needed():
+    def endless():
+        while True:
+            yield "word"
+
+    assert next(token_chunks(endless(), 10, length=len)) == ["word"] * 3

@@ -1,4 +1,4 @@
-"""Cells of somebody's own, in a module of their own."""
+"""User-defined cells in a module that can be imported."""
 
 from dataclasses import dataclass
 

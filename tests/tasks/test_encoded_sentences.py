@@ -8,9 +8,8 @@ import tagging
 
 import recurra
 from recurra.errors import InputError
+from recurra.tasks.tagger.data import prepare, reopen
 from recurra.tasks.tagger.options import FileOptions
-from recurra.tasks.tagger.prepared import reopen
-from recurra.tasks.tagger.preparing import prepare
 from recurra.training import Silent
 
 

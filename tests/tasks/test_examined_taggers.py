@@ -1,4 +1,4 @@
-"""Taggers before the diagnosis: the losses it is given are those of evaluation, and it tells each direction apart."""
+"""Diagnosis of taggers: the losses of a probe are those of evaluation, and each direction is measured on its own."""
 
 import json
 import shutil
@@ -36,20 +36,20 @@ def folders(files, tmp_path_factory):
 @pytest.mark.parametrize(("which", "file"), [("pos", "train.conllu"), ("names", "train.tsv")])
 def test_the_losses_are_those_of_evaluation(folders, files, which, file):
     model = recurra.load(folders / which)
-    made = model.probe([files / file], folders, rows=100, steps=100)
-    (batch,) = made.batch
+    probe = model.probe([files / file], folders, rows=100, steps=100)
+    (batch,) = probe.batch
     scores = model.evaluate(files / file)
     assert batch.count == scores["words"]
     with torch.no_grad():
-        total = made.loss(model.network(batch)).sum()
+        total = probe.loss(model.network(batch)).sum()
     assert total / batch.count == pytest.approx(scores["loss"], rel=1e-5)
 
 
 def test_losses_come_one_a_word_and_are_0_past_a_sentences_end(folders, files):
     model = recurra.load(folders / "pos")
-    made = model.probe([files / "train.conllu"], folders, rows=30, steps=100)
-    (batch,) = made.batch
-    losses = made.loss(model.network(batch))
+    probe = model.probe([files / "train.conllu"], folders, rows=30, steps=100)
+    (batch,) = probe.batch
+    losses = probe.loss(model.network(batch))
     inside = torch.arange(len(losses))[:, None] < batch.lengths
     assert bool((losses[inside] > 0).all())
     assert not losses[~inside].any()
@@ -63,7 +63,7 @@ def test_the_longest_sentences_of_so_many_words_are_chosen(folders, files):
     for most in (100, 6):
         (batch,) = model.probe([files / "train.conllu"], folders, rows=5, steps=most).batch
         assert sorted(batch.lengths.tolist(), reverse=True) == [one for one in lengths if one <= most][:5]
-    with pytest.raises(InputError, match=r"train\.conllu: no sentence of at most 2 words: give more --steps"):
+    with pytest.raises(InputError, match=r"train\.conllu: no sentence of at most 2 words. Increase --steps"):
         model.probe([files / "train.conllu"], folders, rows=5, steps=2)
     with pytest.raises(InputError, match=r"rows=0"):
         model.probe([files / "train.conllu"], folders, rows=0, steps=9)
@@ -71,8 +71,8 @@ def test_the_longest_sentences_of_so_many_words_are_chosen(folders, files):
 
 def test_layers_and_directions_are_told_apart_and_a_direction_reads_what_it_can(folders):
     model = recurra.load(folders / "pos")
-    made = model.probe([], folders / "pos" / "training", rows=4, steps=100)
-    layers = diagnose(model.network, made.batch, made.loss).layers
+    probe = model.probe([], folders / "pos" / "training", rows=4, steps=100)
+    layers = diagnose(model.network, probe.batch, probe.loss).layers
     names = [f"recurrent layer {place}{side}" for place in (1, 2) for side in ("", " reverse")]
     assert [layer.measures.name for layer in layers] == names
     for layer in layers:
@@ -85,16 +85,16 @@ def test_what_a_word_gains_from_those_before_it_is_measured_where_it_reads_forwa
     words = [f"{n}\tcat\t_\tNOUN\tNN\t_\t_\t_\t_\t_" for n in range(1, 41)]
     text.write_text("\n".join(words) + "\n\n")
     model = recurra.load(folders / "quick")
-    made = model.probe([text], tmp_path, rows=4, steps=100)
-    assert diagnose(model.network, made.batch, made.loss).context is not None
+    probe = model.probe([text], tmp_path, rows=4, steps=100)
+    assert diagnose(model.network, probe.batch, probe.loss).context is not None
 
 
 def test_the_verb_examines_what_was_held_out(folders, tmp_path, capsys):
     for which in ("pos", "names"):
         main(["diagnose", str(folders / which), "--rows", "3", "--json"])
-        told = json.loads(capsys.readouterr().out)
-        assert len(told["layers"]) == 4
-        assert told["layers"][0]["gradient"][0] > 0
+        report = json.loads(capsys.readouterr().out)
+        assert len(report["layers"]) == 4
+        assert report["layers"][0]["gradient"][0] > 0
     out = shutil.copytree(folders / "pos", tmp_path / "m")
     shutil.rmtree(out / "training")
     with pytest.raises(SystemExit):

@@ -118,10 +118,10 @@ def test_options_that_hold_options_are_flat_for_users():
         "width": 4, "layers": 3, "cell": None, "kinds": [],
     }  # fmt: skip
     assert read_fields(Network, {}, where="here") == Network()
-    made = read_fields(Network, {"layers": 2, "kinds": "a"}, where="here")
-    assert made == Network(stack=Stack(layers=2), kinds=["a"])
-    assert to_plain(made) == {"width": 4, "layers": 2, "cell": None, "kinds": ["a"]}
-    assert read_fields(Network, to_plain(made), where="here") == made
+    options = read_fields(Network, {"layers": 2, "kinds": "a"}, where="here")
+    assert options == Network(stack=Stack(layers=2), kinds=["a"])
+    assert to_plain(options) == {"width": 4, "layers": 2, "cell": None, "kinds": ["a"]}
+    assert read_fields(Network, to_plain(options), where="here") == options
 
 
 def test_errors_of_inner_options_name_them_as_the_user_does():

@@ -58,9 +58,9 @@ def test_evaluation_carries_the_state_through_the_whole_text(network):
 @pytest.mark.parametrize(("parts", "context"), [(1, 0), (3, 400), (5, 100), (32, 8)])
 def test_evaluation_in_parts_counts_every_token_once(network, parts, context):
     tokens = ramp(401)
-    found = nats_in_parts(network, tokens, vocabulary=7, parts=parts, context=context).loss
+    loss = nats_in_parts(network, tokens, vocabulary=7, parts=parts, context=context).loss
     # After a few steps nothing is left of the start in so small a network: parts differ by rounding alone.
-    assert found == pytest.approx(nats_in_order(network, tokens, vocabulary=7).loss, abs=1e-4)
+    assert loss == pytest.approx(nats_in_order(network, tokens, vocabulary=7).loss, abs=1e-4)
 
 
 @torch.no_grad()

@@ -10,21 +10,19 @@ import tagging
 import torch
 
 import recurra
+from recurra.data.label_numbers import MISSING, LabelNumbers, possible_labels
 from recurra.data.sentences import Sentence
 from recurra.data.spans import convert, first_fault, rules
 from recurra.errors import InputError
 from recurra.layers import ConditionalRandomField
 from recurra.metrics import LabelScores
-from recurra.tasks.tagger.codec import Codec
-from recurra.tasks.tagger.decode import losses, nats_of_words, without_unseen
-from recurra.tasks.tagger.label_numbers import MISSING, LabelNumbers, possible_labels
-from recurra.tasks.tagger.layout import Layout
-from recurra.tasks.tagger.predict import Losses
+from recurra.tasks.tagger.decoder import Losses, losses, nats_of_words, without_unseen
+from recurra.tasks.tagger.formats import Layout
 from recurra.tasks.tagger.report import report
-from recurra.tasks.tagger.vocabulary import Counts, Vocabulary
+from recurra.tasks.tagger.vocabulary import Counts
 
 VALUES = ["O", "B-X", "I-X", "E-X", "S-X"]
-NUMBERS = LabelNumbers(VALUES, spans=True)
+NUMBERS = LabelNumbers(VALUES, "bioes")
 
 
 class FakeNetwork:
@@ -127,13 +125,13 @@ def layout(form):
 
 def test_what_is_no_label():
     rows = [["1", "a", "a", "_", "", "_"], ["2", "_", "_", "X", "_", "F=1"], ["3", "c", "c", " ", "Y", ""]]
-    assert layout("conllu").labels_in(Sentence(["a", "_", "c"], rows)) == [
+    assert layout("conllu").labels_of(Sentence(["a", "_", "c"], rows)) == [
         [None, "X", None],
         [None, None, "Y"],
         ["_", "F=1", None],
     ]
     rows = [["a", ""], ["b", "_"], ["c", " O "], ["d", "two words"]]
-    assert layout("columns").labels_in(Sentence(list("abcd"), rows)) == [[None, "_", "O", "two words"]]
+    assert layout("columns").labels_of(Sentence(list("abcd"), rows)) == [[None, "_", "O", "two words"]]
 
 
 def test_missing_labels_are_not_in_the_vocabulary_but_what_spans_they_may_be_is():
@@ -224,7 +222,7 @@ def test_where_nothing_has_a_label_there_is_nothing_to_score(partly, tmp_path):
         recurra.train("tagger", blind, out=tmp_path / "m", **OPTIONS)
     with pytest.raises(InputError, match=r"no word of the training data has a label of upos"):
         recurra.train("tagger", blind, out=tmp_path / "m", init_from=folder / "m", steps=1)
-    with pytest.raises(InputError, match=r"no word of the validation data has a label of upos, which decides"):
+    with pytest.raises(InputError, match=r"no word of the validation data has a label of upos, which determines"):
         recurra.train("tagger", folder / "train.conllu", valid=[blind], out=tmp_path / "m", **OPTIONS)
     assert not (tmp_path / "m").exists()
 
@@ -278,16 +276,15 @@ def test_each_scheme_is_recognised_scored_and_written(tmp_path, scheme):
     (labels,) = again.tag([["the", "cat", "sees", "New", "York", "."]])
     assert first_fault(labels, scheme) is None
     assert labels == convert(["O", "O", "O", "B-LOC", "E-LOC", "O"], scheme)
-    (tagged,) = again.annotate([again.given(["Rome", "."], place=0)], probabilities=True)
+    (tagged,) = again.annotate([again.sentence(["Rome", "."])], probabilities=True)
     assert tagged.probabilities["label"][0] > 0.3
 
 
 def test_words_alone_are_named_as_iob1_has_them():
-    vocabulary = Vocabulary([], [], [], [], [], [["O", "B-X", "I-X", "E-X", "S-X", "S-Y"]])
-    codec = Codec(vocabulary, layout("columns"), "iob1")
+    converter = LabelNumbers(["O", "B-X", "I-X", "E-X", "S-X", "S-Y"], "iob1")
     numbers = [0, 4, 4, 1, 3, 5, 0, 1]  # O S-X S-X B-X E-X S-Y O B-X
-    named = [codec.named_alone(0, number, before) for before, number in zip([None, *numbers], numbers, strict=False)]
-    assert named == ["O", "I-X", "B-X", "B-X", "I-X", "I-Y", "O", "I-X"] == codec.named(0, [*numbers[:-1], 4])
+    labels = [converter.single_label(number, before) for before, number in zip([None, *numbers], numbers, strict=False)]
+    assert labels == ["O", "I-X", "B-X", "B-X", "I-X", "I-Y", "O", "I-X"] == converter.labels([*numbers[:-1], 4])
 
 
 def test_where_the_first_label_is_missing_throughout_the_others_are_scored(partly, tmp_path):

@@ -11,6 +11,7 @@ import torch
 import recurra
 from recurra.cli.app import main
 from recurra.errors import InputError
+from recurra.tasks.tagger.batch import Forms
 from recurra.training import Silent
 
 
@@ -78,13 +79,12 @@ def test_spans_are_recognised_tagged_and_scored(namer, files):
 @pytest.mark.parametrize("which", ["tagger", "namer"])
 def test_a_sentence_is_tagged_alike_alone_in_a_batch_and_in_another_order(which, request):
     model = recurra.load(request.getfixturevalue(which))
-    sentences = [[word for word, *_ in words] for words in tagging.drawn(60, seed=5)]
-    given = [model.given(words, place=0) for words in sentences]
-    together = list(model.annotate(given, probabilities=True))
+    sentences = [model.sentence([word for word, *_ in words]) for words in tagging.drawn(60, seed=5)]
+    together = list(model.annotate(sentences, probabilities=True))
     order = random.Random(0).sample(range(60), 60)
-    turned = dict(zip(order, model.annotate([given[place] for place in order], probabilities=True), strict=True))
+    turned = dict(zip(order, model.annotate([sentences[place] for place in order], probabilities=True), strict=True))
     for place, one in enumerate(together):
-        (alone,) = model.annotate([given[place]], probabilities=True, window=0)
+        (alone,) = model.annotate([sentences[place]], probabilities=True, window=0)
         for other in (alone, turned[place]):
             assert other.labels == one.labels
             for name, shares in one.probabilities.items():
@@ -93,7 +93,7 @@ def test_a_sentence_is_tagged_alike_alone_in_a_batch_and_in_another_order(which,
 
 def test_probabilities_of_a_bio_label_are_those_of_all_its_codes(namer):
     model = recurra.load(namer)
-    (tagged,) = model.annotate([model.given(["the", "cat", "sees", "Rome", "."], place=0)], probabilities=True)
+    (tagged,) = model.annotate([model.sentence(["the", "cat", "sees", "Rome", "."])], probabilities=True)
     assert tagged.labels["label"][3] == "B-LOC"
     assert tagged.probabilities["label"][3] > 0.5
     assert all(share <= 1.0001 for share in tagged.probabilities["label"])
@@ -103,8 +103,8 @@ def test_probabilities_of_a_bio_label_are_those_of_all_its_codes(namer):
 def test_saved_and_loaded_it_says_the_same(files, tmp_path, options):
     model = trained(files, "train.conllu", tmp_path / "m", **options, epochs=2)
     again = recurra.load(tmp_path / "m")
-    given = [model.given(words, place=0) for words in SENTENCES]
-    first, second = ([one.labels for one in made.annotate(given, probabilities=True)] for made in (model, again))
+    sentences = [model.sentence(words) for words in SENTENCES]
+    first, second = ([one.labels for one in each.annotate(sentences, probabilities=True)] for each in (model, again))
     assert first == second
 
 
@@ -122,12 +122,12 @@ def test_features_are_read_beside_the_word(files, tmp_path):
 
 def test_of_long_words_the_first_and_last_characters_are_read(tagger):
     model = recurra.load(tagger)
-    forms = model.forms(["the" * 14, "t" + "#" * 500 + "e", "the"])
+    forms = Forms(["the" * 14, "t" + "#" * 500 + "e", "the"], model.codec)
     assert forms.lengths.tolist() == [40, 40, 3]
-    spelt, _ = forms.spell(torch.tensor([1, 2]).numpy())
+    characters, _ = forms.characters(torch.tensor([1, 2]).numpy())
     known = model.vocabulary.character_ids
-    assert [spelt[0, 0], spelt[1, 0], spelt[39, 0]] == [known["t"], 0, known["e"]]
-    assert spelt[:3, 1].tolist() == [known[letter] for letter in "the"]
+    assert [characters[0, 0], characters[1, 0], characters[39, 0]] == [known["t"], 0, known["e"]]
+    assert characters[:3, 1].tolist() == [known[letter] for letter in "the"]
 
 
 def test_it_overfits_eight_sentences(files, tmp_path):
@@ -151,9 +151,9 @@ def test_with_one_direction_words_are_tagged_as_they_arrive(files, tmp_path):
     model = trained(files, "train.conllu", tmp_path / "m", labels=["upos", "xpos"], bidirectional=False)
     stream = model.stream()
     for words, upos, xpos in zip(SENTENCES, model.tag(SENTENCES), model.tag(SENTENCES, label="xpos"), strict=True):
-        told = [stream.push(word) for word in words]
-        assert [one["upos"] for one in told] == upos
-        assert [one["xpos"] for one in told] == xpos
+        labels = [stream.push(word) for word in words]
+        assert [one["upos"] for one in labels] == upos
+        assert [one["xpos"] for one in labels] == xpos
         stream.end()
 
 
@@ -199,9 +199,9 @@ def test_a_language_model_is_read_beside_and_kept_with_the_tagger(files, trained
     for name, tensor in recurra.load(tmp_path / "m").network.language_model.state_dict().items():
         assert torch.equal(tensor, before[name])
     again = recurra.load(tmp_path / "m")
-    given = [model.given(words, place=0) for words in SENTENCES]
-    told = list(again.annotate(given, probabilities=True))
-    for one, sentence in zip(told, given, strict=True):
+    sentences = [model.sentence(words) for words in SENTENCES]
+    together = list(again.annotate(sentences, probabilities=True))
+    for one, sentence in zip(together, sentences, strict=True):
         (alone,) = again.annotate([sentence], probabilities=True)
         assert alone.labels == one.labels
         torch.testing.assert_close(alone.probabilities, one.probabilities, rtol=0, atol=1e-5)
@@ -247,8 +247,8 @@ def test_training_goes_on_from_a_tagger(tagger, files, tmp_path):
 
 def test_the_card_and_info_tell_the_scores(tagger, capsys):
     main(["info", str(tagger), "--json"])
-    told = json.loads(capsys.readouterr().out)
-    assert told["metrics"]["valid_accuracy"] > 0.95
+    info = json.loads(capsys.readouterr().out)
+    assert info["metrics"]["valid_accuracy"] > 0.95
     main(["info", str(tagger)])
     assert re.search(r"^  names +upos, xpos$", capsys.readouterr().out, re.MULTILINE)
     assert "recurra tag pos FILE" in (tagger / "README.md").read_text()

@@ -149,16 +149,16 @@ def test_losses_on_unknown_tokens_are_the_same_in_parts(models, sentences, tmp_p
     tokens, places = corpus.tokens[:601], corpus.unknown_places[corpus.unknown_places < 601]
     network = model.network.eval()
     whole = nats_in_order(network, tokens, vocabulary=8, unknown=places)
-    found = nats_in_parts(network, tokens, vocabulary=8, unknown=places, parts=parts, context=context)
+    nats = nats_in_parts(network, tokens, vocabulary=8, unknown=places, parts=parts, context=context)
     assert 0 < whole.unknown < whole.total
-    assert found.unknown == pytest.approx(whole.unknown, rel=0.02)
-    assert found.total == pytest.approx(whole.total, rel=0.02)
+    assert nats.unknown == pytest.approx(whole.unknown, rel=0.02)
+    assert nats.total == pytest.approx(whole.total, rel=0.02)
 
 
 def test_a_text_encoded_by_an_earlier_version_leaves_out_what_it_did_not_count():
     tokenizer = WordTokenizer(["<unk>", "<eos>", "a"])
-    found = scores_of(Nats(10.0, 0.0, 10), PredictedText(20, 4, None), tokenizer)
-    assert found.keys() == {"loss", "perplexity", "unknown_share"}
+    scores = scores_of(Nats(10.0, 0.0, 10), PredictedText(20, 4, None), tokenizer)
+    assert scores.keys() == {"loss", "perplexity", "unknown_share"}
 
 
 def notes_of(files, folder, **options):
@@ -205,11 +205,11 @@ def test_the_verb_says_how_many_tokens_are_unknown(models, tmp_path, capsys):
     folder, lines = models["eight"][2], tmp_path / "lines.txt"
     lines.write_text("the zebra\nthe the\n")
     score_verb(folder, lines, as_json=True)
-    told = capsys.readouterr()
-    first = json.loads(told.out.splitlines()[0])
+    output = capsys.readouterr()
+    first = json.loads(output.out.splitlines()[0])
     assert first["unknown"] == 1
     assert first["spelling_bits"] > 8
-    assert "1 of 6 tokens (16.7 %) are outside the vocabulary" in told.err
+    assert "1 of 6 tokens (16.7 %) are outside the vocabulary" in output.err
     lines.write_text("the the\n")
     score_verb(folder, lines)
     assert capsys.readouterr().err == ""

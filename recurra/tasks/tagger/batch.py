@@ -1,9 +1,8 @@
-"""Sentences as the network reads them: padded, with each distinct word spelt once."""
+"""Batches of sentences: padded, with the characters of each distinct word once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -12,37 +11,38 @@ import torch
 from torch import Tensor
 
 from recurra.data.batching import mask, pad
-from recurra.tasks.tagger.corpus import Coded
-from recurra.tasks.tagger.label_numbers import MISSING, counted
+from recurra.data.label_numbers import MISSING, counted
+from recurra.tasks.tagger.corpus import Codec, EncodedSentence
 from recurra.tasks.tagger.vocabulary import AFFIXES, UNKNOWN, Vocabulary, affixes_of, folded
 
 Ids = npt.NDArray[np.int64]
-# Of longer words the first and the last half: the characters of a word cost what those of the longest in its group do.
+# Of longer words the first and the last half is read: padding makes each word as expensive as the longest next to it.
 LONGEST_WORD = 40
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Some sentences, time first.
+class SentenceBatch:
+    """B sentences of at most T words, U of them distinct.
 
     Args:
         words: int64 (T, B), 0 for unknown words and padding.
         forms: int64 (T, B), the column of each word in `characters`.
-        characters: int64 (C, U), the spelling of the U distinct words, shortest first.
-        spelt: int64 (U,), how many characters each has, rising.
-        affixes: int64 (A, U), the known beginnings and ends of each, and 0.
+        characters: int64 (C, U), the characters of the distinct words, shortest word first.
+        word_lengths: int64 (U,), characters of each distinct word, in ascending order.
+        affixes: int64 (A, U), the known affixes of each distinct word, 0 for others.
         features: int64 (F, T, B).
-        lengths: int64 (B,).
-        labels: int64 (L, T, B), below 0 as `label_numbers` has it, MISSING past a row's length; (0, T, B) without.
-        vectors: int64 (T, B), rows of the pretrained vectors, 0 for words without one; None where there are none.
-        states: (T, B, H) of a language model; None where there is none.
-        spelling: (U, 2·S), what the character layer ends with for each distinct word, where it is known already.
+        lengths: int64 (B,), words of each sentence.
+        labels: int64 (L, T, B), below 0 as in `recurra.data.label_numbers`, MISSING for padding; (0, T, B) if there
+            are none.
+        vectors: int64 (T, B), rows of the pretrained vectors, 0 for words without one; None if there are none.
+        states: (T, B, H) of a language model; None if there is none.
+        spelling: (U, 2·S), the encoded characters of each distinct word, if already computed.
     """
 
     words: Tensor
     forms: Tensor
     characters: Tensor
-    spelt: Tensor
+    word_lengths: Tensor
     affixes: Tensor
     features: Tensor
     lengths: Tensor
@@ -53,105 +53,100 @@ class Batch:
 
     @property
     def count(self) -> int:
-        """How many words have a label that counts."""
+        """Number of words with a label that counts in the loss."""
         return int(counted(self.labels).any(0).sum())
 
-    def to(self, device: torch.device) -> Batch:
-        """The batch on a device."""
+    def to(self, device: torch.device) -> SentenceBatch:
+        """Returns the batch on a device."""
         tensors: dict[str, Tensor | None] = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items() if tensor is not None})
 
-    def with_words(self, words: Tensor) -> Batch:
-        """The batch with other word numbers, (T, B)."""
+    def with_words(self, words: Tensor) -> SentenceBatch:
+        """Returns the batch with other word numbers, (T, B)."""
         return replace(self, words=words)
 
-    def with_labels(self, labels: Tensor) -> Batch:
-        """The batch with other labels, (L, T, B)."""
+    def with_labels(self, labels: Tensor) -> SentenceBatch:
+        """Returns the batch with other labels, (L, T, B)."""
         return replace(self, labels=labels)
 
     @property
     def fresh(self) -> bool:
-        """Sentences begin from no state."""
+        """True: no state is carried into a batch."""
         return True
 
 
 class Forms:
-    """Distinct words as numbers, looked up once each.
+    """Distinct words as numbers: all lookups in the vocabulary happen once per word.
 
     Args:
-        forms: the words.
-        vocabulary: their numbers.
-        vectors: word to row of the pretrained vectors, where there are any.
+        forms: the words with their original spelling.
+        codec: the vocabulary, and the rows of pretrained vectors.
     """
 
-    def __init__(self, forms: Sequence[str], vocabulary: Vocabulary, vectors: dict[str, int] | None = None) -> None:
-        numbers, characters = vocabulary.word_ids, vocabulary.character_ids
+    def __init__(self, forms: Sequence[str], codec: Codec) -> None:
+        vocabulary, vectors = codec.vocabulary, codec.pretrained.rows
+        numbers, ids = vocabulary.word_ids, vocabulary.character_ids
         self.words = np.array([numbers.get(folded(form), UNKNOWN) for form in forms], dtype=np.int64)
-        spelt = [[characters.get(character, UNKNOWN) for character in _shortened(form)] for form in forms]
-        self.lengths = np.array([len(one) for one in spelt], dtype=np.int64)
-        self._flat = np.array([number for one in spelt for number in one], dtype=np.int64)
+        characters = [[ids.get(character, UNKNOWN) for character in _shortened(form)] for form in forms]
+        self.lengths = np.array([len(word) for word in characters], dtype=np.int64)
+        self._characters = np.array([number for word in characters for number in word], dtype=np.int64)
         self._affixes = _affixes(forms, vocabulary)
         self._starts = np.concatenate([[0], self.lengths.cumsum()])
         self.vectors = None if vectors is None else np.array([_row(form, vectors) for form in forms], dtype=np.int64)
 
-    def part(self, numbers: Ids) -> Forms:
-        """Some of the forms, for spelling them."""
-        part = copy(self)
-        part.lengths = self.lengths[numbers]
-        part._starts = self._starts[numbers]
-        return part
-
     def affixes(self, numbers: Ids) -> Tensor:
-        """The known beginnings and ends of some forms, (A, U)."""
+        """Returns the known affixes of some forms, (A, U)."""
         return torch.from_numpy(self._affixes[numbers].T.copy())
 
-    def spell(self, numbers: Ids) -> tuple[Tensor, Tensor]:
-        """The characters of some forms, (C, U), and how many each has, (U,)."""
+    def characters(self, numbers: Ids) -> tuple[Tensor, Tensor]:
+        """Returns the characters of some forms, (C, U), padded with 0, and their lengths, (U,)."""
         lengths = self.lengths[numbers]
         steps = np.arange(lengths.max(initial=0))[:, None]  # (C, 1)
         inside = steps < lengths
         places = np.where(inside, self._starts[numbers] + steps, 0)
-        return torch.from_numpy(np.where(inside, self._flat[places], 0)), torch.from_numpy(lengths)
+        return torch.from_numpy(np.where(inside, self._characters[places], 0)), torch.from_numpy(lengths)
 
 
-def make_batch(sentences: Sequence[Coded], forms: Forms, *, features: int, spelling: Tensor | None = None) -> Batch:
-    """Pads sentences.
+def make_batch(
+    sentences: Sequence[EncodedSentence], forms: Forms, *, features: int, spelling: Tensor | None = None
+) -> SentenceBatch:
+    """Pads sentences to a batch.
 
     Args:
         sentences: as numbers, with or without labels.
-        forms: what the places of the words mean.
-        features: how many feature columns there are, F.
-        spelling: (n, 2·S), that of each form, where it is known already.
+        forms: the words that the first column of the sentences refers to.
+        features: number of feature columns, F.
+        spelling: (n, 2·S), the encoded characters of each form, if already computed.
     """
-    lengths = torch.tensor([len(one.rows) for one in sentences])
+    lengths = torch.tensor([len(sentence.rows) for sentence in sentences])
     inside = mask(lengths)  # (T, B)
-    columns = pad([one.rows for one in sentences]).long().movedim(-1, 0)  # (1 + F + L, T, B)
-    places = columns[0][inside].numpy()  # (N,), of the words among the forms
-    used, columns_of_words = _shortest_first(places, forms.lengths)
-    characters, spelt = forms.spell(used)
+    columns = pad([sentence.rows for sentence in sentences]).long().movedim(-1, 0)  # (1 + F + L, T, B)
+    positions = columns[0][inside].numpy()  # (N,), of the words among the forms
+    used, columns_of_words = _shortest_first(positions, forms.lengths)
+    characters, word_lengths = forms.characters(used)
 
     def padded(values: Ids) -> Tensor:
-        """(T, B) of a value for each word, 0 past a row's length."""
+        """(T, B) from a value for each of the N words, 0 for padding."""
         return torch.zeros(inside.shape, dtype=torch.int64).masked_scatter_(inside, torch.from_numpy(values))
 
-    states = [one.states for one in sentences if one.states is not None]
-    return Batch(
-        words=padded(forms.words[places]),
+    states = [sentence.states for sentence in sentences if sentence.states is not None]
+    return SentenceBatch(
+        words=padded(forms.words[positions]),
         forms=padded(columns_of_words),
         characters=characters,
-        spelt=spelt,
+        word_lengths=word_lengths,
         affixes=forms.affixes(used),
         features=columns[1 : 1 + features].contiguous(),
         lengths=lengths,
         labels=columns[1 + features :].masked_fill(~inside, MISSING),
         states=pad(states).float() if states else None,
         spelling=None if spelling is None else spelling[torch.from_numpy(used)],
-        vectors=None if forms.vectors is None else padded(forms.vectors[places]),
+        vectors=None if forms.vectors is None else padded(forms.vectors[positions]),
     )
 
 
 def _shortest_first(numbers: Ids, lengths: Ids) -> tuple[Ids, Ids]:
-    """The distinct forms of words, shortest first, and the place of each word's form among them."""
+    """The distinct forms of words, shortest first, and the position of each word's form among them."""
     used, inverse = np.unique(numbers, return_inverse=True)
     order = np.argsort(lengths[used], kind="stable")
     places = np.empty_like(order)
@@ -173,5 +168,5 @@ def _affixes(forms: Sequence[str], vocabulary: Vocabulary) -> Ids:
 
 
 def _row(word: str, vectors: dict[str, int]) -> int:
-    """The row of a word's vector, as it is spelt or in lower case; 0 where it has none."""
+    """The row of the vector of a word, else of the word in lower case; 0 if there is none."""
     return vectors.get(word) or vectors.get(folded(word), 0)

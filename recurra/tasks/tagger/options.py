@@ -1,4 +1,4 @@
-"""What a person can choose about a tagger; each field is an option of `recurra train tagger`."""
+"""The options of a tagger; each field is an option of `recurra train tagger`."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ DECODERS = ("softmax", "crf")
 
 @dataclass(frozen=True, kw_only=True)
 class FileOptions:
-    """The files: where words and labels stand, and what is held out.
+    """The files: the columns of words and labels, validation data, pretrained vectors and language model.
 
     Raises:
-        InputError: a format, label or scheme that is not known, a column that cannot be.
+        InputError: an unknown format, label or scheme, or a number out of range.
     """
 
     valid: list[Path] | None = None
-    """Files to validate with, in place of a share of the sentences."""
+    """Files of validation data, instead of a share of the sentences."""
     valid_share: float = 0.1
-    """The last share of the sentences, held out to validate with where no valid files are named."""
+    """Share of the sentences, the last ones, that are the validation data if --valid names no files."""
     format: str | None = None
     """conllu or columns. Default: conllu for files named *.conllu, else columns."""
     labels: list[str] | None = None
-    """What to predict of CoNLL-U: one or several of upos, xpos and feats; the first decides what model is best.
+    """Labels to predict of CoNLL-U: one or several of upos, xpos and feats; the first determines the best model.
     Default: upos."""
     word_column: int = 1
-    """The column of the word, from 1, in column files."""
+    """Column of the word in column files, from 1."""
     label_column: int | None = None
-    """The column of the label. Default: the last."""
+    """Column of the label in column files, from 1. Default: the last."""
     feature_columns: list[int] | None = None
-    """Columns that the network reads beside the word, such as that of the part of speech."""
+    """Columns that the network reads in addition to the word, such as the part of speech."""
     scheme: str | None = None
-    """How labels mark spans: bio (IOB2), iob1, io, bioes, bilou, bmes, bmewo; or off (none) where they mark none.
-    Default: as the labels of the training data do."""
+    """How labels mark spans: bio (IOB2), iob1, io, bioes, bilou, bmes, bmewo; or off (none) if they mark none.
+    Default: determined from the labels of the training data."""
     repair: bool = False
-    """Mend span labels that are not well formed, such as I- after O, in place of refusing them."""
+    """Correct span labels that are not well formed, such as I- after O, instead of refusing them."""
     vectors: Path | None = None
-    """Pretrained word vectors to read beside the word: .vec or .txt, gzipped or not. They are not trained."""
+    """File of pretrained word vectors, .vec or .txt, gzipped or not; they are an additional input and not trained."""
     max_vectors: int | None = None
-    """Read only so many of them, the first. Default: all."""
+    """Read only the first N vectors. Default: all."""
     language_model: Path | None = None
-    """The folder of a language model whose states are read beside the word. It is not trained."""
+    """Folder of a language model whose states are an additional input; it is not trained."""
     min_count: int = 2
-    """Words and characters that the training data has less often are unknown."""
+    """Words and characters with fewer occurrences in the training data are unknown."""
 
     def __post_init__(self) -> None:
         if self.format is not None and self.format not in FORMATS:
@@ -61,32 +61,35 @@ class FileOptions:
                     f"labels={self.labels}: there is no label {name!r} in CoNLL-U. {nearest(name, CONLLU_LABELS)}"
                 )
         if self.labels is not None and not 0 < len(self.labels) == len(set(self.labels)):
-            raise InputError(f"labels={self.labels}: expected one or more, none twice")
+            raise InputError(f"labels={self.labels}: expected one or more, each once")
         if self.scheme == "none":
-            # A recipe writes an option that is not chosen as "none": what is chosen goes by another name.
+            # In a recipe, "none" means that the option has no value: the value itself needs another name.
             object.__setattr__(self, "scheme", "off")
         if self.scheme not in (None, "off"):
             check_scheme(self.scheme)
+        self._check_columns()
+        check_share(self.valid_share)
+        if self.max_vectors is not None and (self.vectors is None or self.max_vectors < 1):
+            raise InputError(f"max_vectors={self.max_vectors}: expected 1 or more, together with --vectors")
+        if self.min_count < 1:
+            raise InputError(f"min_count={self.min_count}: expected 1 or more")
+
+    def _check_columns(self) -> None:
         columns = {"word_column": [self.word_column], "feature_columns": self.feature_columns or ()}
         columns["label_column"] = [] if self.label_column is None else [self.label_column]
         for name, numbers in columns.items():
             if any(number < 1 for number in numbers):
-                raise InputError(f"{name}={getattr(self, name)}: columns are counted from 1")
+                raise InputError(f"{name}={getattr(self, name)}: expected columns from 1 on")
         if self.word_column == self.label_column:
-            raise InputError(f"word_column and label_column are both {self.word_column}: name two")
-        check_share(self.valid_share)
-        if self.max_vectors is not None and (self.vectors is None or self.max_vectors < 1):
-            raise InputError(f"max_vectors={self.max_vectors}: expected 1 or more, and a file of --vectors")
-        if self.min_count < 1:
-            raise InputError(f"min_count={self.min_count}: expected 1 or more")
+            raise InputError(f"word_column and label_column are both {self.word_column}: expected two columns")
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
-    """The network: words, their characters and features, a stack of recurrent layers, a softmax or random field.
+    """The network: embeddings of words, characters and features, recurrent layers, a softmax or random field.
 
     Raises:
-        InputError: a decoder that is not known, a size below 0.
+        InputError: an unknown decoder, or a size out of range.
     """
 
     recurrent: RecurrentOptions = field(
@@ -96,23 +99,24 @@ class NetworkOptions:
         metadata={
             "help": {
                 "hidden_size": "Units of each recurrent layer and direction.",
-                "bidirectional": "Read sentences from both ends; without it, words can be tagged as they arrive.",
+                "bidirectional": "Read sentences in both directions; with one, words can be tagged as they arrive.",
             }
         },
     )
     word_size: int = 100
-    """Numbers that stand for a word."""
+    """Size of the embedding of words; 0 for none."""
     character_size: int = 50
-    """Numbers that stand for a character; 0 for a network without characters."""
+    """Size of the embedding of characters; 0 for a network that reads no characters."""
     spelling_size: int = 75
-    """Units of the recurrent layer that reads a word's characters, in each direction. Its other options are those
-    of the recurrent layers over words."""
+    """Units of the recurrent layer over the characters of a word, in each direction. Its other options are those of the
+    recurrent layers over words."""
     affix_size: int = 50
-    """Numbers that stand for a beginning or end of words, such as -ing, up to four characters; 0 for none."""
+    """Size of the embedding of prefixes and suffixes of up to four characters, such as -ing; 0 for none."""
     feature_size: int = 20
-    """Numbers that stand for a value of a feature column."""
+    """Size of the embedding of the values of a feature column."""
     decoder: str | None = None
-    """softmax, each label by itself, or crf, a conditional random field over the sentence. Default: crf for spans."""
+    """softmax, which predicts each label independently, or crf, a conditional random field over the sentence. Default:
+    crf for spans, else softmax."""
 
     def __post_init__(self) -> None:
         if self.decoder is not None and self.decoder not in DECODERS:
@@ -122,24 +126,24 @@ class NetworkOptions:
                 raise InputError(f"{name}={getattr(self, name)}: expected {least} or more")
         if not (self.word_size or self.character_size or self.affix_size):
             raise InputError(
-                "word_size=0, character_size=0 and affix_size=0: the network would read nothing. Give one of them"
+                "word_size=0, character_size=0 and affix_size=0: the network would read nothing. Increase one of them"
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions:
-    """Batches, and what is hidden from the network while it trains.
+    """Batches and regularisation.
 
     Raises:
         InputError: a number out of range.
     """
 
     batch_tokens: int = 500
-    """Words in a batch."""
+    """Words per batch."""
     word_dropout: float = 0.5
-    """α: a word that occurs n times in training is read as unknown in α / (α + n) of its occurrences."""
+    """α: a word that occurs n times in the training data is read as unknown in α / (α + n) of its occurrences."""
     label_smoothing: float = 0.0
-    """Share of the label's probability that is spread over all labels while training; softmax only."""
+    """Share of the target probability that is distributed over all labels during training; softmax only."""
 
     def __post_init__(self) -> None:
         if not self.word_dropout >= 0:
@@ -150,7 +154,7 @@ class BatchOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
-    """How the files that a tagger is evaluated on are read."""
+    """How `recurra evaluate` reads files."""
 
     repair: bool = False
-    """Mend span labels that are not well formed, in place of refusing them."""
+    """Correct span labels that are not well formed, instead of refusing them."""

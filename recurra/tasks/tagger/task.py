@@ -9,11 +9,11 @@ from recurra.tasks.task import Task, Verb
 if TYPE_CHECKING:
     from recurra.tasks.implementation import Implementation
 
-_TRAIN = """Train a tagger on sentences whose words carry labels: parts of speech, chunks, names.
+_TRAIN = """Train a tagger on sentences with labelled words: parts of speech, chunks, names.
 
-TRAIN is CoNLL-U, or columns: a word a line with its label beside it, an empty line after each sentence. Labels that
-mark spans (BIO or BIOES) are recognised and scored by F1. The best model so far on the validation data is always in the
-folder; Ctrl-C loses nothing.
+TRAIN is CoNLL-U, or columns: one word per line with its label in another column, an empty line after each sentence.
+Labels that mark spans (such as BIO or BIOES) are recognised and scored by F1. The folder always contains the best model
+so far on the validation data, and training interrupted with Ctrl-C continues with --resume.
 
 ```sh
 recurra train tagger train.conllu --valid dev.conllu --labels upos xpos --out tagger
@@ -37,9 +37,9 @@ TASK = Task(
     files_name="TRAIN",
     files_help="Files with labels, UTF-8: CoNLL-U or columns (see --format).",
     evaluate_help=(
-        "A tagger labels the words of the files; it reports accuracy and spans, a table by label and what it confuses."
+        "A tagger labels the words of the files and reports accuracy, F1 of spans, a table by label and confusions."
     ),
-    evaluate_files="files laid out as those it learned from",
+    evaluate_files="files with the columns of its training files",
     evaluate_example="recurra evaluate tagger test.conllu",
     usage="recurra tag DIR FILE\nrecurra evaluate DIR FILE",
     verbs=(

@@ -1,10 +1,10 @@
-"""What a tagger knows by number: words, characters, values of features, labels."""
+"""The vocabulary of a tagger: words, characters, affixes, features and labels, counted in the training data."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,40 +15,41 @@ from recurra.data.sentences import Sentence
 from recurra.data.spans import divide_label
 from recurra.errors import InputError
 from recurra.files import read_object
-from recurra.tasks.tagger.layout import Layout
+from recurra.tasks.tagger.formats import Layout
 
 FILE = "vocabulary.json"
 FORMAT = 1
 UNKNOWN = 0
 _FIELDS = ("words", "rare", "characters", "affixes", "features", "labels")
-# How long the beginnings and ends of words are that have a vector, and how many distinct words must share one.
+# Lengths of the prefixes and suffixes with a vector, and the distinct words that must share one.
 _PREFIXES, _SUFFIXES, _LEAST_WORDS = (1, 2, 3), (1, 2, 3, 4), 3
+# Affixes per word, A.
 AFFIXES = len(_PREFIXES) + len(_SUFFIXES)
 
 
 def affixes_of(word: str) -> list[str]:
-    """The beginnings and ends of a word in lower case, such as un- and -ing; shorter than the word itself."""
+    """Returns the prefixes and suffixes of a word in lower case, such as un- and -ing; shorter than the word itself."""
     word = folded(word)
-    begins = [f"{word[:size]}-" for size in _PREFIXES if size < len(word)]
-    return begins + [f"-{word[-size:]}" for size in _SUFFIXES if size < len(word)]
+    prefixes = [f"{word[:size]}-" for size in _PREFIXES if size < len(word)]
+    return prefixes + [f"-{word[-size:]}" for size in _SUFFIXES if size < len(word)]
 
 
 def folded(word: str) -> str:
-    """A word as the word vectors know it: in lower case, which the characters know better."""
+    """Returns a word as the word embeddings have it: in lower case, because the characters represent its case."""
     return word.lower()
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Symbols by number; 0 is the unknown one of words, characters and features.
+    """The symbols of each kind in the order of their numbers. These start at 1, 0 is unknown; those of labels at 0.
 
     Args:
         words: in lower case, most frequent first.
-        rare: words in lower case that training had too seldom to have a number.
+        rare: words in lower case that are too rare in the training data to have a number.
         characters: by code point.
-        affixes: beginnings and ends of words, such as un- and -ing.
-        features: for each feature column its values.
-        labels: for each label its values, as the network knows them.
+        affixes: prefixes and suffixes, such as un- and -ing.
+        features: the values of each feature column.
+        labels: the values of each label, as the network predicts them.
     """
 
     words: list[str]
@@ -75,55 +76,50 @@ class Vocabulary:
 
     @cached_property
     def feature_ids(self) -> list[dict[str, int]]:
-        """For each feature column, value to number."""
+        """Value to number, for each feature column."""
         return [{value: place for place, value in enumerate(values, start=1)} for values in self.features]
-
-    @cached_property
-    def label_ids(self) -> list[dict[str, int]]:
-        """For each label, value to number."""
-        return [{value: place for place, value in enumerate(values)} for values in self.labels]
 
     @cached_property
     def _rare(self) -> frozenset[str]:
         return frozenset(self.rare)
 
     def knows(self, word: str) -> bool:
-        """Whether training had the word, in any case."""
+        """Whether the training data has the word, in upper or lower case."""
         return folded(word) in self.word_ids or folded(word) in self._rare
 
     def files(self) -> dict[str, str]:
-        """`vocabulary.json`."""
+        """Returns the content of `vocabulary.json`, under its name."""
         content = {"format": FORMAT, **{name: getattr(self, name) for name in _FIELDS}}
         return {FILE: json.dumps(content, ensure_ascii=False, indent=0) + "\n"}
 
 
 @dataclass
 class Counts:
-    """What occurs how often in the training data, sentence by sentence."""
+    """The frequencies of everything in the training data, counted sentence by sentence."""
 
     layout: Layout
     scheme: str | None
-    """How labels mark spans: they are counted coded as BIOES; None where they mark none."""
+    """How labels mark spans, which are counted as BIOES; None if they mark none."""
     words: Counter[str] = field(default_factory=Counter)
     features: list[Counter[str]] = field(default_factory=list)
     labels: list[Counter[str]] = field(default_factory=list)
     sentences: int = 0
     unlabelled: int = 0
-    """Sentences without any label, which are not counted otherwise."""
+    """Sentences without any label, which count nowhere else."""
 
     def __post_init__(self) -> None:
         self.features = [Counter() for _ in self.layout.features]
         self.labels = [Counter() for _ in self.layout.labels]
 
     def add(self, sentence: Sentence) -> None:
-        """Count one sentence; not one without any label, from which nothing is learned."""
-        columns = self.layout.labels_in(sentence)
+        """Counts one sentence; nothing is learned from a sentence without labels, so that its words do not count."""
+        columns = self.layout.labels_of(sentence)
         if not any(value is not None for values in columns for value in values):
             self.unlabelled += 1
             return
         self.sentences += 1
         self.words.update(sentence.words)
-        for counter, values in zip(self.features, self.layout.features_in(sentence), strict=True):
+        for counter, values in zip(self.features, self.layout.features_of(sentence), strict=True):
             counter.update(values)
         for counter, column in zip(self.labels, columns, strict=True):
             labels = column if self.scheme is None else code(column, self.scheme)
@@ -132,14 +128,18 @@ class Counts:
                 _complete(counter, labels)
 
     def folded(self) -> Counter[str]:
-        """The words in lower case, and how often each occurs."""
+        """Returns the frequencies of the words in lower case."""
         counts: Counter[str] = Counter()
         for word, count in self.words.items():
             counts[folded(word)] += count
         return counts
 
     def vocabulary(self, min_count: int) -> Vocabulary:
-        """The vocabulary of what was counted."""
+        """Returns the vocabulary.
+
+        Args:
+            min_count: words and characters that occur less often get no number.
+        """
         characters: Counter[str] = Counter()
         for word, count in self.words.items():
             for character in word:
@@ -157,7 +157,7 @@ class Counts:
 
 
 def _complete(counter: Counter[str], labels: Sequence[str | None]) -> None:
-    """Gives a partly labelled sentence every label that its words without one may have: some of each of its types."""
+    """Adds the labels that words without one may have: all letters of each type in the sentence, with a count of 0."""
     for label in labels:
         kind = "" if label is None else divide_label(label)[1]
         if label is not None and kind:
@@ -168,18 +168,18 @@ def _complete(counter: Counter[str], labels: Sequence[str | None]) -> None:
 
 
 def _ordered(counter: Counter[str]) -> list[str]:
-    """Most frequent first, equal ones by code point, so that one data set gives one vocabulary."""
+    """Most frequent first, ties by code point, so that a vocabulary does not depend on the order of sentences."""
     return sorted(counter, key=lambda symbol: (-counter[symbol], symbol))
 
 
 def load_vocabulary(folder: Path, layout: Layout) -> Vocabulary:
-    """The vocabulary that `Vocabulary.files` described.
+    """Reads the file that `Vocabulary.files` describes.
 
     Raises:
         InputError: the file is missing, damaged, or does not fit the layout.
     """
     path = folder / FILE
-    content = read_object(path, missing=f"{folder} is not a tagger, or a part of it was lost")
+    content = read_object(path, missing=f"{folder} is not a tagger, or is incomplete")
     if content.keys() != {"format", *_FIELDS} or content["format"] != FORMAT:
         raise InputError(f"{path}: expected an object of format {FORMAT} with {', '.join(_FIELDS)}")
     for name in ("words", "rare", "characters", "affixes"):
@@ -196,10 +196,3 @@ def _check(path: Path, name: str, values: Any) -> None:
     words = isinstance(values, list) and all(isinstance(value, str) for value in values)
     if not words or len(set(values)) != len(values):
         raise InputError(f"{path}: {name} is not a list of strings, none twice. Restore the file, or train again")
-
-
-def distinct(sentences: Iterable[Sequence[str]]) -> tuple[list[str], list[list[int]]]:
-    """The distinct words of sentences, and each sentence as places among them."""
-    places: dict[str, int] = {}
-    numbered = [[places.setdefault(word, len(places)) for word in words] for words in sentences]
-    return list(places), numbered

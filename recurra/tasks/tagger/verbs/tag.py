@@ -1,4 +1,4 @@
-"""`recurra tag DIR [FILE]`: labels for the words of new text."""
+"""`recurra tag DIR [FILE]`: labels the words of new text."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from recurra.cli.opening import open_model
 from recurra.cli.output import is_interactive, put
 from recurra.cli.streams import opened
 from recurra.tasks.tagger.model import Tagger
-from recurra.tasks.tagger.reading import Reading, format_for
-from recurra.tasks.tagger.streaming import read_words
-from recurra.tasks.tagger.writing import writer
+from recurra.tasks.tagger.tagging_formats import SentenceReader, input_format, read_words, writer
 
 
 def tag(
@@ -30,10 +28,10 @@ def tag(
     word_by_word: Annotated[bool, Parameter(negative=())] = False,
     cell: str | None = None,
 ) -> None:
-    """Label the words of a file, or of stdin, with a tagger; the result goes to stdout.
+    """Label the words of a file, or of stdin, with a tagger; the result is written to stdout.
 
-    Files of any size: a few thousand words are held at once. CoNLL-U comes out byte for byte as it went in, but for
-    the labels. A file is read once before anything is written of it, to find its faults; a pipe cannot be.
+    Files may have any size: a few thousand words are held in memory at once. CoNLL-U is written byte for byte as it was
+    read, except for the labels. A file is checked before anything is written; a pipe cannot be checked beforehand.
 
     ```sh
     recurra tag tagger new.conllu > tagged.conllu
@@ -46,38 +44,39 @@ def tag(
     model
         The folder of a trained tagger.
     file
-        What to tag; stdin where it is left out.
+        The file to tag. Default: stdin.
     came_as
-        conllu, columns, or text: a sentence a line, words apart by spaces. Default: conllu for *.conllu, columns for
-        *.conll, *.tsv, *.bio and *.iob; other files as the tagger's training files if those were columns, else text;
-        stdin as text, or as columns where the tagger reads features.
+        Format of the input: conllu, columns, or text, one sentence per line with words separated by spaces. Default:
+        conllu for *.conllu, columns for *.conll, *.tsv, *.bio and *.iob; columns for other files if the training files
+        were columns, else text; text for stdin, or columns if the tagger reads features.
     to
-        conllu, columns, json (an object a line), or terminal: coloured text. Default: as it came; for text, terminal
-        if the result goes to one, else columns.
+        Format of the output: conllu, columns, json (one object per line), or terminal (coloured text). Default: that of
+        the input; for text, terminal if stdout is one, else columns.
     tokenize
-        Set punctuation and English clitics apart in text; a line stays a sentence.
+        Separate punctuation and English clitics from words in text; each line is still one sentence.
     probabilities
-        Also the probability of each label: in MISC of CoNLL-U, a further column, a list in JSON.
+        Also write the probability of each label: in MISC of CoNLL-U, an additional column, or a list in JSON.
     word_by_word
-        Read a word a line, and its features after it, and answer each at once, an empty line after a sentence; for a
-        tagger that was trained with --no-bidirectional, without --language-model, and chooses labels one by one.
+        Read one word per line, followed by its features, and write its labels at once; an empty line ends a sentence.
+        Needs a tagger trained with --no-bidirectional, without --language-model, and with a softmax.
     cell
-        module:Class, for a model that was trained with a cell of your own.
+        module:Class, if the model was trained with a user-defined cell.
     """
     tagger = open_model(model, cell, needs=Tagger, does="tag")
-    # What is loaded stays: looking through all of it for garbage, again and again, took a tenth of the time.
+    # The loaded objects stay: collecting garbage among them again and again took a tenth of the time.
     gc.freeze()
-    chosen = "columns" if word_by_word else came_as or format_for(file, tagger.layout)
     with opened(file) as (source, name):
         if word_by_word:
             _tag_word_by_word(tagger, source, name)
             return
-        reading = Reading(tagger.layout, chosen, tokenize)
-        target = to or (chosen if chosen != "text" else "terminal" if sys.stdout.isatty() else "columns")
-        write = writer(target, chosen, tagger.layout, scheme=tagger.scheme)
-        # Somebody who types wants an answer a line, not one a window.
+        source_format = came_as or input_format(file, tagger.layout)
+        reader = SentenceReader(tagger.layout, source_format, tokenize)
+        of_text = "terminal" if sys.stdout.isatty() else "columns"
+        target = to or (of_text if source_format == "text" else source_format)
+        write = writer(target, source_format, tagger.layout, scheme=tagger.scheme)
+        # In a terminal each line is answered at once.
         window = {"window": 0} if file is None and is_interactive() else {}
-        for tagged in tagger.annotate(reading.checked(source, name), probabilities=probabilities, **window):
+        for tagged in tagger.annotate(reader.checked_sentences(source, name), probabilities=probabilities, **window):
             put(write(tagged), as_json=target == "json")
 
 

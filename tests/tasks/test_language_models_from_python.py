@@ -1,4 +1,4 @@
-"""A language model from Python: how a text is asked for, evaluated and scored, and what is refused."""
+"""A language model in Python: generation, evaluation and scoring, and the errors of invalid arguments."""
 
 import math
 
@@ -44,10 +44,10 @@ def test_without_a_seed_every_text_is_another(model):
 
 def test_sampling_may_be_given_as_keywords(model):
     options = {"temperature": 0.8, "top_p": 0.9}
-    told = model.generate("the", length=60, seed=1, sampling=SamplingOptions(**options))
-    assert model.generate("the", length=60, seed=1, **options) == told
-    assert model.generate_many("the", samples=2, length=60, seed=1, **options)[0] == told
-    assert "".join(piece for (piece,) in model.stream("the", length=60, seed=1, **options)) == told
+    text = model.generate("the", length=60, seed=1, sampling=SamplingOptions(**options))
+    assert model.generate("the", length=60, seed=1, **options) == text
+    assert model.generate_many("the", samples=2, length=60, seed=1, **options)[0] == text
+    assert "".join(piece for (piece,) in model.stream("the", length=60, seed=1, **options)) == text
     assert model.generate("the", length=60, seed=1, greedy=True) == model.generate("the", length=60, greedy=True)
 
 
@@ -141,8 +141,8 @@ def test_every_unit_predicts_all_characters_but_the_first_token(words, model, te
     corpus = encode(open_text(text), words.tokenizer, tmp_path / "word.bin")
     first = words.tokenizer.characters(corpus.tokens[:1])
     assert predicted_characters(corpus, words.tokenizer) == len(text.read_text()) - first
-    found = scores_of(Nats(10.0, 0.0, 10), PredictedText(20, 0, 0.0), words.tokenizer)
-    assert found["bits_per_char"] == pytest.approx(0.5 / math.log(2))
+    scores = scores_of(Nats(10.0, 0.0, 10), PredictedText(20, 0, 0.0), words.tokenizer)
+    assert scores["bits_per_char"] == pytest.approx(0.5 / math.log(2))
 
 
 LINES = ["the cat sees a dog.", "a", "", "my fox likes the cat. " * 20, "dog cat the zz", "my fox"]
