@@ -364,3 +364,20 @@ def test_what_has_no_smaller_weights():
             layer.stream(weights="int8")
     with pytest.raises(InputError, match="weights='int4': expected float32, float16, int8"):
         recurra.LSTM(3, 4).stream(weights="int4")
+
+
+@pytest.mark.parametrize("weights", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("options", [{}, {"layer_norm": True}, {"highway": True}, {"proj_size": 5}])
+@pytest.mark.parametrize("cell", ["lstm", "cho_gru"])
+def test_threads_change_no_bit(cell, options, weights, monkeypatch):
+    layer, x = Recurrent(cell, 20, 37, 2, **options).eval(), torch.randn(30, 2, 20)
+    alone = layer.stream(2, weights=weights).run(x)
+    monkeypatch.setattr("recurra.engine.stream.compiled._WORTH_THREADS", 0)
+    before = torch.get_num_threads()
+    try:
+        for threads in (2, 3):
+            torch.set_num_threads(threads)
+            assert torch.equal(layer.stream(2, weights=weights).run(x), alone)
+            assert torch.equal(steps(layer.stream(2, weights=weights), x), alone)
+    finally:
+        torch.set_num_threads(before)

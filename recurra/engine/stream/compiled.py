@@ -7,7 +7,7 @@ numbers that were changed in place are read anyway.
 from __future__ import annotations
 
 import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 
 import torch
@@ -16,15 +16,19 @@ from torch import Tensor
 from recurra.cells import State, Weights
 from recurra.engine.cpu.memory import Memory
 from recurra.engine.cpu.operands import norm_operands
+from recurra.engine.cpu.pool import run_parts, team
 from recurra.engine.cpu.support import traced_for
 from recurra.engine.stream.kernel import layer_kernel, stack_kernel
-from recurra.engine.stream.layer_code import MATRICES, TENSORS, LayerShape
+from recurra.engine.stream.layer_code import MATRICES, TABLES, TENSORS, LayerShape
 from recurra.engine.stream.source import LayerSource
 from recurra.engine.stream.stack_code import ARGUMENTS
 from recurra.engine.stream.storage import Storage, padded, relative_error, store
 from recurra.engine.trace import Kind, Operand, Outline
 from recurra.errors import InputError
 
+# Bytes of the matrices above which it pays to divide products over threads: fewer are read from the second level of
+# cache of one core in less time than threads take to meet.
+_WORTH_THREADS = 2 << 20
 _X, _Y, _SPACE = (TENSORS.index(name) for name in ("x", "y", "space"))
 
 
@@ -57,19 +61,31 @@ class CompiledLayer:
         )
         self._order = torch.arange(rows)
         widest = padded(max(source.inputs, *(size for _, size, _ in kernel.memory.arrays.values())))
-        # A row of numbers in 16 bits and its scale in 32, for each row of the batch.
-        self._space = torch.zeros(rows * (widest + 2) if storage is Storage.INT8 else 0, dtype=torch.int16)
+        # A row of numbers in 16 bits and its scale in 32, for each row of the batch, and for each thread.
+        self._space_size = rows * (widest + 2) if storage is Storage.INT8 else 0
+        self._space = torch.zeros(0, dtype=torch.int16)
         self._sizes: list[torch.Size] | None = None
         # Space for the arrays, the tensors, and the two tables; the compiled code reads it by its address.
-        self.arguments = array.array("q", [0] * (len(self._arrays) + len(TENSORS) + 2))
-        self.arguments[-2], self.arguments[-1] = self._order.data_ptr(), rows
+        self.arguments = array.array("q", [0] * (len(self._arrays) + len(TENSORS) + len(TABLES)))
+        self.arguments[-3:] = array.array("q", [self._order.data_ptr(), rows, self._space_size])
         for place, name in enumerate(self._arrays):
             if name in self.buffers:
                 self.arguments[place] = self.buffers[name].data_ptr()
         self.arguments[len(self._arrays) + _Y] = self.output.data_ptr()
-        self.arguments[len(self._arrays) + _SPACE] = self._space.data_ptr()
+        self.make_space(1)
         self.errors = 0.0, 0.0
         self.take_parameters()
+
+    def make_space(self, threads: int) -> None:
+        """Provides the space of so many threads."""
+        if len(self._space) < threads * self._space_size:
+            self._space = torch.zeros(threads * self._space_size, dtype=torch.int16)
+            self.arguments[len(self._arrays) + _SPACE] = self._space.data_ptr()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the matrices."""
+        return sum(self._alive[name].nbytes for name in MATRICES if name in self._alive)
 
     @property
     def x_place(self) -> int:
@@ -171,7 +187,10 @@ class CompiledStack:
         for below, layer in zip(self.layers, self.layers[1:], strict=False):
             layer.arguments[layer.x_place] = below.output.data_ptr()
         kernel = stack_kernel()
-        self._run: Callable[[int], None] = kernel.function("run", 1, 0)
+        self._run, self._team = kernel.function("run", 1, 2), kernel.address("run_team")
+        self._counter = array.array("q", [0])
+        self._pays = sum(layer.size for layer in self.layers) >= _WORTH_THREADS
+        openmp = team()
         pairs = ((layer.kernel.address, layer.arguments.buffer_info()[0]) for layer in self.layers)
         self._layers = array.array("q", chain.from_iterable(pairs))
         first, output = self.layers[0], self.layers[-1].output
@@ -182,6 +201,9 @@ class CompiledStack:
             "x_bytes": len(output) * first.source.inputs * output.element_size(),
             "y_bytes": output.numel() * output.element_size(),
             "output": output.data_ptr(),
+            "counter": self._counter.buffer_info()[0],
+            "thread_number": 0 if openmp is None else openmp.thread_number,
+            "threads": 0 if openmp is None else openmp.threads,
         }
         self._arguments = array.array("q", [values.get(name, 0) for name in ARGUMENTS])
         self._address = self._arguments.buffer_info()[0]
@@ -216,7 +238,14 @@ class CompiledStack:
             layer.refresh()
         arguments = self._arguments
         arguments[_STEPS], arguments[_INPUT], arguments[_OUTPUT] = steps, x.data_ptr(), y.data_ptr()
-        self._run(self._address)
+        threads = torch.get_num_threads() if self._pays else 1
+        if threads == 1:
+            self._run(self._address, 0, 1)
+            return
+        for layer in self.layers:
+            layer.make_space(threads)
+        self._counter[0] = 0
+        run_parts(self._run, self._team, self._address, threads)
 
 
 _STEPS, _INPUT, _OUTPUT = (ARGUMENTS.index(name) for name in ("steps", "x", "y"))

@@ -57,15 +57,24 @@ class FloatProduct:
 
     def __init__(self, code: Code, product: ProductShape, arguments: Sequence[Any]) -> None:
         self.code, self.product = code, product
-        self.a, self.a_stride, self.w, self.bias, self.c, self.c_stride, self.rows, *self.more = arguments
+        self.a, self.a_stride, self.w, self.bias, self.c, self.c_stride, self.rows, *rest = arguments
+        self.share, self.shares, *self.more = rest
 
     def write(self) -> None:
-        """Writes the loop over blocks of outputs, and in each the loop over the rows of the batch."""
-        code, whole = self.code, self.product.outputs - self.product.outputs % _OUTPUTS
-        code.loop(code.index(0), code.index(whole), _OUTPUTS, lambda j: self._over_rows(j, _OUTPUTS))
-        if whole < self.product.outputs:
-            self._over_rows(code.index(whole), self.product.outputs - whole)
-        code.b.ret_void()
+        """Writes the loop over this thread's blocks of outputs, and in each the loop over the rows of the batch."""
+        code, b = self.code, self.code.b
+        whole, rest = divmod(self.product.outputs, _OUTPUTS)
+        blocks = code.index(whole + (rest > 0))
+        low = b.sdiv(b.mul(blocks, self.share), self.shares)
+        high = b.sdiv(b.mul(blocks, b.add(self.share, code.index(1))), self.shares)
+        end = b.select(b.icmp_signed("<", high, code.index(whole)), high, code.index(whole))
+        start, end = (b.mul(block, code.index(_OUTPUTS)) for block in (low, end))
+        code.loop(start, end, _OUTPUTS, lambda j: self._over_rows(j, _OUTPUTS))
+        if rest:
+            has_rest = b.and_(b.icmp_signed("==", high, blocks), b.icmp_signed("<", low, high))
+            with b.if_then(has_rest):
+                self._over_rows(code.index(whole * _OUTPUTS), rest)
+        b.ret_void()
 
     def _over_rows(self, j: Any, outputs: int) -> None:
         code, b = self.code, self.code.b

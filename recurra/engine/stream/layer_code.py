@@ -9,6 +9,7 @@ from typing import Any
 
 from llvmlite import ir
 
+from recurra.engine.cpu.barrier import barrier_function
 from recurra.engine.cpu.code import I64, Code, number_type
 from recurra.engine.cpu.maths import rule
 from recurra.engine.cpu.memory import INPUT_PART, Memory, Place
@@ -28,8 +29,12 @@ TENSORS = (
 )
 """Arguments after the arrays of `Memory`: the input and the output, tensors that enter products, with the scales of
 stored matrices, and space for the inputs of products in 16 bits."""
-TABLES = ("order", "rows")
-"""Arguments after the tensors: 0 to B - 1 as int64 (B,), and B itself."""
+TABLES = ("order", "rows", "space_size")
+"""Arguments after the tensors: 0 to B - 1 as int64 (B,), B itself, and the size of the space of one thread, in numbers
+of 16 bits."""
+STEP_TYPE = ir.FunctionType(ir.VoidType(), [I64.as_pointer(), I64, I64, I64.as_pointer()])
+"""The type of `step`: its arguments in memory, the number of this thread, the number of threads, and the counter of
+their barrier."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +68,17 @@ class LayerShape:
 
 
 class LayerStep:
-    """Writes the function `step(arguments)` of a module.
+    """Writes the function `step` of a module, of the type `STEP_TYPE`.
 
-    The arguments are int64 in memory: the addresses of the arrays of `memory`, of `TENSORS`, and `TABLES`.
+    The arguments in memory are int64: the addresses of the arrays of `memory`, of `TENSORS`, and `TABLES`. Threads
+    share the outputs of products; the first one alone does the elementwise work, which takes a small part of the time.
     """
 
     def __init__(
         self, module: ir.Module, cell: Outline, layer: LayerShape, program: Program, memory: Memory, shape: TileShape
     ) -> None:
         self.module, self.cell, self.layer, self.program, self.memory = module, cell, layer, program, memory
-        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64.as_pointer()]), "step")
+        function = ir.Function(module, STEP_TYPE, "step")
         self.code = code = Code(ir.IRBuilder(function.append_basic_block("entry")), shape)
         b, number = code.b, number_type(shape).as_pointer()
         values = [
@@ -82,7 +88,15 @@ class LayerStep:
         addresses = iter(values)
         self.array = {name: b.inttoptr(next(addresses), number) for name in memory.arrays}
         self.tensor = {name: b.inttoptr(next(addresses), number) for name in TENSORS}
-        order, self.rows = b.inttoptr(next(addresses), I64.as_pointer()), next(addresses)
+        order, self.rows, space_size = b.inttoptr(next(addresses), I64.as_pointer()), next(addresses), next(addresses)
+        _, self.share, self.shares, self.counter = function.args
+        self.own_rows = b.select(b.icmp_signed("==", self.share, code.index(0)), self.rows, code.index(0))
+        self.space = b.gep(
+            b.bitcast(self.tensor["space"], ir.IntType(16).as_pointer()), [b.mul(self.share, space_size)]
+        )
+        self.barrier = barrier_function(module)
+        # Work since the last barrier: its results may be in other threads.
+        self.has_products = self.has_rows = False
         base = {(name, False): pointer for name, pointer in self.array.items()}
         self.step = LoopStep(code, program, memory, base, order, code.index(0), code.index(1))
 
@@ -98,10 +112,21 @@ class LayerStep:
         for name in self.cell.states:
             self._over_rows(partial(self._copy_state, name))
         self._write_output()
+        self._wait()
         self.code.b.ret_void()
 
+    def _wait(self) -> None:
+        """Waits until all threads have completed their work so far."""
+        if self.has_products or self.has_rows:
+            self.code.b.call(self.barrier, [self.counter, self.shares])
+        self.has_products = self.has_rows = False
+
     def _over_rows(self, body: Callable[[Any], None]) -> None:
-        self.code.loop(self.code.index(0), self.rows, 1, body)
+        """Elementwise work, of the first thread."""
+        if self.has_products:
+            self._wait()
+        self.code.loop(self.code.index(0), self.own_rows, 1, body)
+        self.has_rows = True
 
     def _over_units(self, width: int, body: Callable[[Any, int | None], None]) -> None:
         """Calls body(unit, lanes) for each vector of units; lanes is None for a whole vector."""
@@ -117,13 +142,16 @@ class LayerStep:
     ) -> None:
         """Calls the product with the rows of a matrix from the row `first` on."""
         code, b = self.code, self.code.b
+        # It reads what the first thread wrote, or adds to outputs of another product, which are divided differently.
+        if self.has_rows or shape.adds:
+            self._wait()
+        self.has_products = True
         function = product_function(self.module, code.shape, shape)
         w = b.bitcast(self.tensor[matrix], function.function_type.args[2])
         w = b.gep(w, [code.index(first * shape.stride)])
-        arguments = [a, code.index(stride), w, bias, c, code.index(c_stride), self.rows]
+        arguments = [a, code.index(stride), w, bias, c, code.index(c_stride), self.rows, self.share, self.shares]
         if shape.storage is Storage.INT8:
-            space = b.bitcast(self.tensor["space"], function.function_type.args[8])
-            arguments += [code.at(self.tensor[f"{matrix}_scale"], first), space]
+            arguments += [code.at(self.tensor[f"{matrix}_scale"], first), self.space]
         b.call(function, arguments)
 
     def _product(self, outputs: int, inputs: int, *, biased: bool, adds: bool = False) -> ProductShape:

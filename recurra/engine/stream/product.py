@@ -17,14 +17,15 @@ def product_function(module: ir.Module, shape: TileShape, product: ProductShape)
     """The function C (+)= A Wᵀ (+ b), written at the first call for a module, then reused.
 
     Its arguments: A (B, K) and the distance between its rows in numbers, W (N, K) contiguous, b (N,), C (B, N) and the
-    distance between its rows, B; for int8 the scales of the rows of W (N,), and space for B rows of A in 16 bits.
+    distance between its rows, B, the number of this thread and of threads, which share the outputs; for int8 the scales
+    of the rows of W (N,), and this thread's space for B rows of A in 16 bits.
     """
     existing = module.globals.get(product.name)
     if existing is not None:
         return existing
     pointer = number_type(shape).as_pointer()
     weights = {Storage.FLOAT16: ir.HalfType().as_pointer(), Storage.INT8: ir.IntType(8).as_pointer()}
-    kinds = [pointer, I64, weights.get(product.storage, pointer), pointer, pointer, I64, I64]
+    kinds = [pointer, I64, weights.get(product.storage, pointer), pointer, pointer, *[I64] * 4]
     if product.storage is Storage.INT8:
         kinds += [pointer, ir.IntType(16).as_pointer()]
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), product.name)

@@ -11,6 +11,7 @@ from llvmlite import ir
 from recurra.engine.cpu.code import I64, Code
 from recurra.engine.cpu.tile_shape import TileShape
 from recurra.engine.stream.draw_code import write_draw
+from recurra.engine.stream.layer_code import STEP_TYPE
 from recurra.engine.stream.product import ProductShape, product_function
 
 ARGUMENTS = (
@@ -74,16 +75,21 @@ class _Tokens:
         self._rows(self._embed)
 
         def layer(k: Any) -> None:
-            kind = ir.FunctionType(ir.VoidType(), [I64.as_pointer()]).as_pointer()
             address, arguments = (b.load(b.gep(a["layers"], [b.add(b.add(k, k), code.index(i))])) for i in range(2))
-            b.call(b.inttoptr(address, kind), [b.inttoptr(arguments, I64.as_pointer())])
+            words, zero, one = I64.as_pointer(), code.index(0), code.index(1)
+            step = b.inttoptr(address, STEP_TYPE.as_pointer())
+            # One thread: the barrier does nothing.
+            b.call(step, [b.inttoptr(arguments, words), zero, one, ir.Constant(words, None)])
 
         code.loop(code.index(0), a["count"], 1, layer)
         product = product_function(
             self.module, self.shape, ProductShape(n.vocabulary, n.features, n.biased, adds=False)
         )
         stride, size = code.index(n.features), code.index(n.vocabulary)
-        b.call(product, [a["output"], stride, a["weight"], a["bias"], a["scores"], size, a["rows"]])
+        b.call(
+            product,
+            [a["output"], stride, a["weight"], a["bias"], a["scores"], size, a["rows"], code.index(0), code.index(1)],
+        )
         if self.draw is not None:
             self._rows(lambda row: self._draw(t, row))
 
