@@ -25,7 +25,9 @@ def outputs_and_gradients(request, engine):
     result = run(request, engine)
     g = torch.Generator().manual_seed(7)
     mix = torch.randn(result.y.shape, generator=g, dtype=torch.float64).to(result.y.dtype)
-    loss = (result.y * mix).sum() + sum(state.sin().sum() for state in result.state)
+    # The derivative of the sine of a large number would depend on the number's last bits.
+    scaled = [state / state.detach().abs().max().clamp(min=1) for state in result.state]
+    loss = (result.y * mix).sum() + sum(state.sin().sum() for state in scaled)
     return [result.y, *result.state], torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
 
 
