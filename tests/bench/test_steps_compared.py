@@ -1,5 +1,8 @@
 """Steps that are compared compute the same, and the read of the weights reads all of them."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +15,7 @@ from recurra.bench.reading import WeightRead
 from recurra.bench.stepping import gather_steps
 from recurra.bench.streaming import StreamRow
 from recurra.bench.subjects import Shape, find_subject
+from recurra.bench.table import stream_table
 from recurra.cells import Cell, Gates, State
 from recurra.errors import RecurraError
 
@@ -127,6 +131,13 @@ def test_ratios_are_of_the_times():
     row = StreamRow("x", SHAPE, "step", "compiled", seconds, {"float16": 1e-4})
     assert row.ratios == {"float16": 0.5, "torch.nn": 4.0}
     assert row.over_read == pytest.approx(1.25)
+
+
+def test_every_column_is_on_the_page():
+    page = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    columns = page.split("## One step at a time")[1].split("\n## ")[0]
+    for column in stream_table(["lstm"]).columns[7:]:  # after the cell, the sizes, the call and the engine
+        assert re.search(rf"[|`,] ?{column.title.removesuffix(' ×')}\b", columns), column.title
 
 
 TINY = GenerationSizes(units=6, embedding=4, characters=9, length=30)
