@@ -1,6 +1,6 @@
 """Measure everything that `recurra bench` can, and keep it in benchmarks/results/: a table (.md) and its rows (.json).
 
-Run: python benchmarks/run.py [NAME…]   NAME: speed, lengths, first-use, memory; all where none is given.
+Run: python benchmarks/run.py [NAME…]   NAME: speed, lengths, first-use, memory, stream; all where none is given.
 A quarter of an hour on two cores, most of it for `speed`; nothing else may run.
 """
 
@@ -16,6 +16,7 @@ OPTIONS = {
     "lengths": ["--lengths"],
     "first-use": ["--first-use"],
     "memory": ["--memory"],
+    "stream": ["--stream"],
 }
 
 

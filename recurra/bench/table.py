@@ -7,8 +7,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from recurra.bench.compare import PEERS, Mean, Row
 from recurra.bench.first_use import FirstUse
+from recurra.bench.generating import GenerationRow
 from recurra.bench.lengths import PaddedRow
 from recurra.bench.memory import Peaks
+from recurra.bench.streaming import PEERS as STREAM_PEERS
+from recurra.bench.streaming import StreamRow
 from recurra.bench.subjects import Shape
 
 R = TypeVar("R")
@@ -102,6 +105,32 @@ def memory_table(names: Sequence[str]) -> Table[Peaks]:
     ])  # fmt: skip
 
 
+def stream_table(names: Sequence[str]) -> Table[StreamRow]:
+    """Steps of streams; the peers' columns are their times over recurra's with float32 weights."""
+    peers = [Column(f"{peer} ×", max(6, len(peer) + 2), _ratio(peer)) for peer in STREAM_PEERS]
+    return Table[Any]([
+        *_subject(names),
+        Column("call", 4, lambda row: row.call, right=False),
+        Column("engine", 8, lambda row: row.engine, right=False),
+        Column("µs per step", 11, lambda row: f"{row.seconds['recurra'] * 1e6:.2f}"),
+        Column("over read", 9, lambda row: f"{row.over_read:.2f}"),
+        *peers,
+        Column("int8 error", 10, lambda row: f"{row.deviations['int8']:.1e}" if "int8" in row.deviations else ""),
+    ])  # fmt: skip
+
+
+def generation_table() -> Table[GenerationRow]:
+    """Characters per second of language models."""
+    return Table[Any]([
+        Column("units", 5, lambda row: str(row.sizes.units)),
+        Column("embedding", 9, lambda row: str(row.sizes.embedding)),
+        Column("characters", 10, lambda row: str(row.sizes.characters)),
+        Column("recurra per s", 13, lambda row: f"{row.per_second['recurra']:.0f}"),
+        Column("PyTorch per s", 13, lambda row: f"{row.per_second['torch']:.0f}"),
+        Column("PyTorch ×", 9, lambda row: f"{row.ratio:.2f}"),
+    ])  # fmt: skip
+
+
 def _subject(names: Sequence[str]) -> list[Column[Any]]:
     return [_cell(names), *(Column[Any](axis, 5, _size(axis)) for axis in Shape._fields)]
 
@@ -122,7 +151,7 @@ def _size(axis: str) -> Callable[[Any], str]:
     return lambda row: str(getattr(row.shape, axis))
 
 
-def _ratio(peer: str) -> Callable[[Row], str]:
+def _ratio(peer: str) -> Callable[[Any], str]:
     return lambda row: f"{row.ratios[peer]:.2f}" if peer in row.ratios else ""
 
 

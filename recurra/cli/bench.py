@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, TextIO
 import torch
 from cyclopts import Parameter
 
-from recurra.bench import compare, first_use, lengths, memory, subjects, table
+from recurra.bench import compare, first_use, generating, lengths, memory, streaming, subjects, table
 from recurra.bench.implementations import PASSES, jax_is_installed
+from recurra.bench.onnx_step import find_operator, onnxruntime_is_installed
 from recurra.bench.subjects import Shape, find_subject, parse_shape
 from recurra.cli.options import whole
 from recurra.errors import InputError
@@ -33,6 +34,7 @@ def bench(
     padded: Annotated[bool, Parameter(name="--lengths", negative=())] = False,
     first: Annotated[bool, Parameter(name="--first-use", negative=())] = False,
     peak: Annotated[bool, Parameter(name="--memory", negative=())] = False,
+    stream: Annotated[bool, Parameter(negative=())] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> None:
     """Compare the speed of cells on this machine's CPU with torch.nn, an eager loop and jax.lax.scan.
@@ -45,6 +47,7 @@ def bench(
     recurra bench
     recurra bench --cell my_cells:Leaky --shape 64x32x256x256 --pass training
     recurra bench --lengths
+    recurra bench --stream
     ```
 
     Parameters
@@ -68,10 +71,19 @@ def bench(
         Measure the first pass of a cell in a new process, and in a second process after it, instead.
     peak
         Measure the peak memory of a training step instead, each implementation in a separate process.
+    stream
+        Measure one step at a time instead: one call per step and one call of --shape's steps, of recurra's stream with
+        float32, float16 and int8 weights, torch.nn's layer and cell, onnxruntime and a read of the weights; and, with
+        neither --cell nor --shape, the characters per second of a language model.
     as_json
         Print a JSON list of rows; the table is written to stderr.
     """
-    _check(rounds, threads, [padded, first, peak])
+    _check(rounds, threads, [padded, first, peak, stream])
+    if stream and (only is not None or engine != "auto"):
+        raise InputError(
+            "--stream measures steps without gradients, and a stream has no engine to choose: leave out "
+            "--pass and --engine"
+        )
     names, sizes = tuple(cell or ()), tuple(map(parse_shape, shape or ()))
     for name in names:
         find_subject(name)  # a misspelt name is refused now, not after minutes of measuring
@@ -85,6 +97,8 @@ def bench(
             results = _first_use(page, names, sizes, count, engine)
         elif peak:
             results = _memory(page, names, sizes, count, engine)
+        elif stream:
+            results = _stream(page, names, sizes, rounds)
         else:
             results = _speed(page, names, sizes, kinds, rounds, engine)
     if as_json:
@@ -97,7 +111,7 @@ def _check(rounds: int, threads: int | None, modes: Sequence[bool]) -> None:
     if threads is not None and threads < 1:
         raise InputError(f"--threads {threads}: expected 1 or more")
     if sum(modes) > 1:
-        raise InputError("--lengths, --first-use and --memory select different tables: give one of them")
+        raise InputError("--lengths, --first-use, --memory and --stream select different tables: give one of them")
 
 
 @contextmanager
@@ -145,6 +159,20 @@ def _memory(page: TextIO, names: _Names, sizes: _Sizes, threads: int, engine: st
     names = names or memory.CELLS
     rows = memory.peaks(names, sizes or memory.SHAPES, threads=threads, engine=engine)
     return _show(rows, table.memory_table(names), page)
+
+
+def _stream(page: TextIO, names: _Names, sizes: _Sizes, rounds: int) -> list[Any]:
+    cells = names or streaming.CELLS
+    if any(find_operator(find_subject(name)) for name in cells) and not onnxruntime_is_installed():
+        missing = "onnxruntime or onnx is not installed and is left out of the comparison"
+        print(f"{missing}: pip install 'recurra[bench]'", file=sys.stderr)
+    rows = streaming.compare_streams(cells, sizes or streaming.SHAPES, rounds=rounds)
+    results = _show(rows, table.stream_table(cells), page)
+    if not names and not sizes:
+        print("\nCharacters per second of a language model with one LSTM layer:\n", file=page)
+        row = generating.compare_generation(generating.SIZES, rounds=rounds)
+        results += _show([row], table.generation_table(), page)
+    return results
 
 
 def _show(rows: Iterable[Any], layout: table.Table[Any], page: TextIO) -> list[Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recurra.bench import fresh, implementations, leaky
+from recurra.bench import fresh, generating, implementations, leaky, streaming
 from recurra.bench.first_use import _timed_imports
 from recurra.cli.app import main
 from recurra.errors import RecurraError
@@ -92,6 +92,58 @@ def test_lengths_tell_how_full_the_batch_is(bench):
     assert row["full_over_padded"] > 0
 
 
+def test_stream_measures_a_step_and_a_run_of_each_cell(bench):
+    code, out, err = bench("--stream", "--json", "--cell", "gru", "--cell", "peephole_lstm", *SMALL)
+    assert code == 0
+    rows = json.loads(out)
+    assert [(row["cell"], row["call"], row["shape"]["T"]) for row in rows] == [
+        (cell, call, T) for cell in ("gru", "peephole_lstm") for call, T in (("step", 1), ("run", 4))
+    ]
+    for row in rows:
+        assert row["engine"] == "compiled"
+        times = row["microseconds_per_step"]
+        assert set(times) == {"recurra", "read", *row["peers"]}
+        assert row["recurra_over_read"] == pytest.approx(times["recurra"] / times["read"])
+        assert 0 < row["deviations"]["float16"] < row["deviations"]["int8"] < 0.1
+    step, run, other, _ = (set(row["peers"]) - {"float16", "int8", "onnxruntime"} for row in rows)
+    assert (step, run, other) == ({"torch.nn", "cell"}, {"torch.nn", "cell", "sequence"}, {"eager"})
+    assert "over read" in err
+
+
+def test_stream_names_the_peer_that_is_missing(bench, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    code, out, err = bench("--stream", "--cell", "lstm", *SMALL)
+    assert code == 0
+    assert err.splitlines() == [
+        "onnxruntime or onnx is not installed and is left out of the comparison: pip install 'recurra[bench]'"
+    ]
+    lines = out.splitlines()
+    assert len({len(line) for line in lines[2:]}) == 1
+    assert [cell.strip() for cell in lines[4].strip("|").split("|")][:7] == [
+        "lstm",
+        "1",
+        "3",
+        "5",
+        "6",
+        "step",
+        "compiled",
+    ]
+    assert bench("--stream", "--cell", "leaky", *SMALL)[2] == ""  # ONNX has no such operator
+
+
+def test_stream_generates_text_if_no_cell_and_no_shape_is_selected(bench, monkeypatch):
+    monkeypatch.setattr(streaming, "SHAPES", (implementations.Shape(2, 1, 3, 4),))
+    sizes = generating.GenerationSizes(units=5, embedding=4, characters=7, length=20)
+    monkeypatch.setattr(generating, "SIZES", sizes)
+    _, out, err = bench("--stream", "--json", "--rounds", "1", "--threads", "1")
+    *steps, text = json.loads(out)
+    assert [row["cell"] for row in steps] == ["lstm", "lstm", "gru", "gru"]
+    assert text["generation"] == {"units": 5, "embedding": 4, "characters": 7, "length": 20}
+    speeds = text["characters_per_second"]
+    assert text["peers"]["torch"] == pytest.approx(speeds["recurra"] / speeds["torch"])
+    assert "Characters per second" in err
+
+
 @pytest.mark.slow
 def test_memory_is_of_each_ones_own_process(bench):
     held = bytearray(1 << 30)
@@ -142,6 +194,9 @@ def test_a_process_that_fails_tells_its_last_line():
         (["--rounds", "0"], "--rounds 0: expected 1 or more"),
         (["--threads", "0"], "--threads 0: expected 1 or more"),
         (["--lengths", "--memory"], "give one of them"),
+        (["--stream", "--first-use"], "give one of them"),
+        (["--stream", "--pass", "training"], "--stream measures steps without gradients"),
+        (["--stream", "--engine", "cpu"], "leave out --pass and --engine"),
         (["--engine", "gpuu", "--cell", "gru", *SMALL], "there is no engine 'gpuu'"),
     ],
 )
