@@ -16,7 +16,6 @@ from llvmlite import ir
 from recurra.engine.cpu import code_cache
 from recurra.engine.cpu.tile_shape import TileShape
 
-
 # The folders of the source that writes code.
 _WRITERS = (Path(__file__).parent, Path(__file__).parents[1] / "stream")
 

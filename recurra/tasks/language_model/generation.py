@@ -119,7 +119,6 @@ def _most_probable(network: Network, tokenizer: Tokenizer, ids: Tensor, options:
         # All texts have the same length, so that a length penalty would change no ranking.
         options=BeamOptions(beam=options.beam or 1, length_penalty=0.0),
         longest=torch.full_like(start, options.length),
-        select=select,
         forbidden=_forbidden(tokenizer),
     )
     return iter(start.new_tensor(best.tokens).unsqueeze(1))  # (length, 1)
@@ -127,7 +126,7 @@ def _most_probable(network: Network, tokenizer: Tokenizer, ids: Tensor, options:
 
 @dataclass(frozen=True)
 class GenerationStep:
-    """One step of a language model, in the form that `recurra.decoding` expects.
+    """A language model as a `recurra.decoding.Step`.
 
     Args:
         network: in evaluation mode.
@@ -140,6 +139,10 @@ class GenerationStep:
         scores, state, *_ = self.network(tokens[None], state)  # (1, B, V)
         # In float32 also if the network computes in less.
         return scores[0].float().log_softmax(-1), state
+
+    def select(self, state: States, rows: Tensor) -> States:
+        """Returns the state of some texts, `rows` (M,) int64."""
+        return select(state, rows)
 
 
 def _prompt_ids(tokenizer: Tokenizer, prompt: str) -> Tensor:

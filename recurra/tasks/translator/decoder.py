@@ -229,7 +229,7 @@ class Decoder(nn.Module):
 
 @dataclass(frozen=True)
 class DecoderStep:
-    """One step of decoding, as `recurra.decoding` calls it.
+    """The decoder as a `recurra.decoding.Step`.
 
     Args:
         decoder: in evaluation mode.
@@ -241,3 +241,7 @@ class DecoderStep:
         """Returns float32 log-probabilities (N, V) of the symbols after `tokens` int64 (N,), and the next state."""
         output = self.decoder(tokens[None], state)
         return self.decoder.scores(output.o[0]).float().log_softmax(-1), output.state
+
+    def select(self, state: DecoderState, rows: Tensor) -> DecoderState:
+        """Returns the state of some targets; see `DecoderState.select`."""
+        return state.select(rows)
