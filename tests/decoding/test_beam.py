@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from recurra.decoding import BeamOptions, Hypothesis, SamplingOptions, beam_search, length_penalty, sample
 from recurra.decoding.active_hypotheses import ActiveHypotheses
 from recurra.errors import InputError, RecurraError
-from recurra.tasks.language_model.generation import GenerationStep
 from recurra.tasks.language_model.network import Network
 from recurra.tasks.language_model.options import NetworkOptions
+from recurra.tasks.language_model.step import GenerationStep
 from recurra.tasks.recurrent_options import RecurrentOptions
 
 END = 0
