@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,21 +12,19 @@ from recurra.decoding.filters import forbidden_mask
 from recurra.decoding.hypotheses import Hypothesis
 from recurra.decoding.options import BeamOptions
 from recurra.decoding.penalties import block_repeats
+from recurra.decoding.step import S, Step
 from recurra.errors import InputError
-
-S = TypeVar("S")
 
 
 @torch.inference_mode()
 def beam_search(
-    step: Callable[[Tensor, S], tuple[Tensor, S]],
+    step: Step[S],
     state: S,
     *,
     start: Tensor,
     end: int | None,
     options: BeamOptions,
     longest: Tensor,
-    select: Callable[[S, Tensor], S],
     penalty: Callable[[S], Tensor] | None = None,
     forbidden: Iterable[int] = (),
 ) -> list[list[Hypothesis]]:
@@ -45,16 +42,14 @@ def beam_search(
     earlier hypothesis, then of the lower id.
 
     Args:
-        step: takes tokens (N,) int64 and a state; returns log-probabilities (N, V) and the next state. The first call
-            has N = B; later calls have N = B' · K for the B' inputs still searched, where the K rows of one input are
-            adjacent and inputs keep their order. Rows without a hypothesis hold an arbitrary token.
+        step: the model. The first call has N = B rows; later calls have N = B' · K for the B' inputs still searched,
+            where the K rows of one input are adjacent and inputs keep their order. Rows without a hypothesis hold an
+            arbitrary token.
         state: the model's state for the B inputs, before `start`.
         start: (B,) int64, the token before each output.
         end: the token that ends an output; None if only `longest` ends it.
         options: beam width, penalties and number of outputs.
         longest: (B,) int64, 1 or more: the maximal number of steps, including the one to `end`.
-        select: takes a state and rows (M,) int64; returns the state of these rows in this order. The K rows of one
-            input are adjacent.
         penalty: takes the state after a step; returns (N,), finite and 0 or less, which is added to the scores of
             hypotheses that end at this step, such as `coverage_penalty` of the attention so far.
         forbidden: ids that are never generated.
@@ -84,7 +79,7 @@ def beam_search(
         results.update(finished)
         # `select` copies the whole state, the encoder's outputs included: skip it where no row moves.
         if len(rows) and not _keeps_all_rows(rows, len(log_probs)):
-            state = select(state, rows)
+            state = step.select(state, rows)
     return [results[number] for number in range(len(start))]
 
 

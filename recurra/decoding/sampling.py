@@ -2,17 +2,15 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from recurra.decoding.filters import filter_logits, forbidden_mask
 from recurra.decoding.options import SamplingOptions
+from recurra.decoding.step import S, Step
 from recurra.errors import InputError, RecurraError
-
-S = TypeVar("S")
 
 NO_DISTRIBUTION = "the model returns no distribution for the next token (NaN or all zero). Check its weights."
 
@@ -57,7 +55,7 @@ def sample(
     log_probs: Tensor,
     state: S,
     *,
-    step: Callable[[Tensor, S], tuple[Tensor, S]],
+    step: Step[S],
     length: int | None,
     generators: Sequence[torch.Generator],
     options: SamplingOptions | None = None,
@@ -73,7 +71,7 @@ def sample(
     Args:
         log_probs: (B, V) log-probabilities of the token after the prompts.
         state: the model's state after the prompts, passed to `step` unchanged.
-        step: takes tokens (B,) int64 and a state; returns log-probabilities (B, V) and the next state.
+        step: the model, whose rows stay the same B.
         length: the number of tokens; None for no limit.
         generators: one per row, as from `row_generators`.
         options: the sampling options; plain sampling if None.
@@ -108,7 +106,7 @@ def sample(
 def _draws(
     log_probs: Tensor,
     state: S,
-    step: Callable[[Tensor, S], tuple[Tensor, S]],
+    step: Step[S],
     length: int | None,
     generators: Sequence[torch.Generator],
     options: SamplingOptions,

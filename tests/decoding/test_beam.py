@@ -6,20 +6,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recurra.cells import select as select_states
 from recurra.decoding import BeamOptions, Hypothesis, SamplingOptions, beam_search, length_penalty, sample
 from recurra.decoding.active_hypotheses import ActiveHypotheses
 from recurra.errors import InputError, RecurraError
-from recurra.tasks.language_model.generation import GenerationStep
 from recurra.tasks.language_model.network import Network
 from recurra.tasks.language_model.options import NetworkOptions
+from recurra.tasks.language_model.step import GenerationStep
 from recurra.tasks.recurrent_options import RecurrentOptions
 
 END = 0
 
 
 class Chain:
-    """A random chain for each input: what comes next hangs on the last token, the step and the input.
+    """A `Step` by a random chain for each input: what comes next hangs on the last token, the step and the input.
 
     A state is (rows of the input, steps so far, coverage); coverage stands in for what attention would have summed.
     """
@@ -36,7 +35,7 @@ class Chain:
         rows = torch.arange(self.inputs) if rows is None else rows
         return rows, 0, torch.zeros(len(rows), dtype=torch.float64)
 
-    def step(self, tokens, state):
+    def __call__(self, tokens, state):
         rows, steps, coverage = state
         assert len(tokens) == len(rows)
         self.sizes.append(rows.tolist())
@@ -55,13 +54,12 @@ class Chain:
         forbidden = options.pop("forbidden", ())
         end = options.pop("end", END)
         return beam_search(
-            self.step,
+            self,
             state,
             start=torch.zeros(len(state[0]), dtype=torch.int64),
             end=end,
             options=BeamOptions(**options),
             longest=torch.as_tensor(longest).expand(len(state[0])),
-            select=self.select,
             penalty=self.penalty if penalised else None,
             forbidden=forbidden,
         )
@@ -103,7 +101,7 @@ def same(one, other, tolerance=1e-9):
 def test_a_wide_beam_tries_every_sequence(seed, weight, penalised):
     chain = Chain(seed, size=4)
     [found] = chain.search(4, beam=200, nbest=12, length_penalty=weight, penalised=penalised)
-    wanted = every(chain.step, chain.state(), 4, 4, weight, chain.penalty if penalised else None)
+    wanted = every(chain, chain.state(), 4, 4, weight, chain.penalty if penalised else None)
     same(found, wanted[:12])
 
 
@@ -124,7 +122,6 @@ def test_a_wide_beam_over_a_network_tries_every_sequence():
         end=END,
         options=BeamOptions(beam=150, nbest=10, length_penalty=1.0),
         longest=torch.tensor([4, 3]),
-        select=select_states,
     )
     with torch.inference_mode():
         for found, longest in zip(rows, (4, 3), strict=True):
@@ -138,7 +135,7 @@ def test_a_beam_of_one_is_greedy(seed, inputs, size, weight, ends):
     for number, [found] in enumerate(rows):
         expected, last, state = [], END, chain.state(torch.tensor([number]))
         while len(expected) < 12:
-            log_probs, state = chain.step(torch.tensor([last]), state)
+            log_probs, state = chain(torch.tensor([last]), state)
             last = int(log_probs.argmax())
             expected.append(last)
             if last == END:
@@ -146,8 +143,8 @@ def test_a_beam_of_one_is_greedy(seed, inputs, size, weight, ends):
         assert found.finished == (expected[-1] == END)
         assert found.tokens == [token for token in expected if token != END]
         drawn = sample(
-            *chain.step(torch.tensor([END]), chain.state(torch.tensor([number]))),
-            step=chain.step,
+            *chain(torch.tensor([END]), chain.state(torch.tensor([number]))),
+            step=chain,
             length=12,
             generators=[torch.Generator()],
             options=SamplingOptions(greedy=True),
@@ -226,7 +223,7 @@ def test_the_n_best_are_sorted_distinct_and_scored_right(seed, beam, weight, end
             said = [*each.tokens, END] if each.finished else each.tokens
             assert len(said) == 8 or each.finished
             assert END not in each.tokens
-            total, last = log_probability(chain.step, chain.state(torch.tensor([number])), said)
+            total, last = log_probability(chain, chain.state(torch.tensor([number])), said)
             score = total / length_penalty(len(said), weight) + float(chain.penalty(last))
             assert (each.score, each.log_probability) == pytest.approx((score, total))
 
@@ -260,7 +257,7 @@ def test_without_an_end_every_output_is_as_long_as_it_may_be():
     assert [[len(each.tokens) for each in found] for found in rows] == [[2, 2], [5, 5], [1, 1]]
     assert not any(each.finished for found in rows for each in found)
     every_two = itertools.product(range(4), repeat=2)
-    best = max(every_two, key=lambda said: log_probability(chain.step, chain.state(torch.tensor([0])), said)[0])
+    best = max(every_two, key=lambda said: log_probability(chain, chain.state(torch.tensor([0])), said)[0])
     assert rows[0][0].tokens == list(best)
 
 
@@ -321,13 +318,12 @@ def test_arguments_that_do_not_fit_are_refused():
         chain.search([3, 0])
     with pytest.raises(InputError, match=r"longest is \(1,\) and start \(2,\)"):
         beam_search(
-            chain.step,
+            chain,
             chain.state(),
             start=torch.zeros(2, dtype=torch.int64),
             end=END,
             options=BeamOptions(),
             longest=torch.tensor([3]),
-            select=chain.select,
         )
     assert chain.search([], torch.zeros(0, dtype=torch.int64)) == []
 

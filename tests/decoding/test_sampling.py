@@ -11,9 +11,18 @@ V = 7
 TABLE = torch.randn(V, V, generator=torch.Generator().manual_seed(3)).log_softmax(-1)
 
 
-def step(tokens, state):
-    """A chain: the next distribution hangs on the last token and on how many came before."""
-    return (TABLE[tokens] + 0.1 * state.unsqueeze(-1) * torch.arange(V)).log_softmax(-1), state + 1
+class Chain:
+    """The next distribution depends on the last token and on how many came before; the step keeps its tokens."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, tokens, state):
+        self.calls.append(tokens.tolist())
+        return (TABLE[tokens] + 0.1 * state.unsqueeze(-1) * torch.arange(V)).log_softmax(-1), state + 1
+
+    def select(self, state, rows):
+        return state[rows]
 
 
 def drawn(seed, rows=1, length=20, generators=None, **options):
@@ -21,7 +30,7 @@ def drawn(seed, rows=1, length=20, generators=None, **options):
     tokens = sample(
         first,
         torch.zeros(rows),
-        step=step,
+        step=Chain(),
         length=length,
         generators=generators or row_generators(seed, rows),
         **options,
@@ -72,7 +81,7 @@ def test_no_distribution_is_a_failure(row):
 
 
 def test_greedy_follows_the_most_probable_and_needs_no_luck():
-    tokens, state, last, expected = [], torch.zeros(1), TABLE[:1], []
+    step, state, last, expected = Chain(), torch.zeros(1), TABLE[:1], []
     for _ in range(20):
         expected.append(int(last.argmax()))
         last, state = step(torch.tensor(expected[-1:]), state)
@@ -113,15 +122,10 @@ def test_a_row_that_came_to_its_end_says_nothing_else():
 
 
 def test_step_is_called_once_between_two_tokens():
-    calls = []
-
-    def counted(tokens, state):
-        calls.append(tokens.tolist())
-        return step(tokens, state)
-
-    arguments = {"step": counted, "generators": row_generators(0, 1)}
+    step = Chain()
+    arguments = {"step": step, "generators": row_generators(0, 1)}
     tokens = [token.tolist() for token in sample(TABLE[:1], torch.zeros(1), length=4, **arguments)]
-    assert calls == tokens[:-1]
+    assert step.calls == tokens[:-1]
     assert list(sample(TABLE[:1], torch.zeros(1), length=0, **arguments)) == []
     assert len(list(islice(sample(TABLE[:1], torch.zeros(1), length=None, **arguments), 30))) == 30
 

@@ -17,10 +17,10 @@ from recurra.tasks import job as job_module
 from recurra.tasks.job import Job, Training
 from recurra.tasks.language_model import training as training_module
 from recurra.tasks.language_model.evaluation import loss_by_position, nats_in_order, nats_in_parts
-from recurra.tasks.language_model.generation import GenerationStep
 from recurra.tasks.language_model.model import LanguageModel
 from recurra.tasks.language_model.network import Network
 from recurra.tasks.language_model.options import NetworkOptions, WindowOptions
+from recurra.tasks.language_model.step import GenerationStep
 from recurra.tasks.language_model.training import LanguageModelObjective
 from recurra.tasks.recurrent_options import RecurrentOptions
 

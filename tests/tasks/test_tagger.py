@@ -147,8 +147,10 @@ def test_labels_of_words_that_say_nothing_are_no_better_than_the_most_frequent(t
     assert 0.6 < model.evaluate(path)["accuracy"] < 0.85
 
 
-def test_with_one_direction_words_are_tagged_as_they_arrive(files, tmp_path):
-    model = trained(files, "train.conllu", tmp_path / "m", labels=["upos", "xpos"], bidirectional=False)
+@pytest.mark.parametrize("options", [{}, {"cell": "gru", "num_layers": 2, "learn_initial_state": True}], ids=str)
+def test_with_one_direction_words_are_tagged_as_they_arrive(files, tmp_path, options):
+    chosen = {"labels": ["upos", "xpos"], "bidirectional": False, **options}
+    model = trained(files, "train.conllu", tmp_path / "m", **chosen)
     stream = model.stream()
     for words, upos, xpos in zip(SENTENCES, model.tag(SENTENCES), model.tag(SENTENCES, label="xpos"), strict=True):
         labels = [stream.push(word) for word in words]

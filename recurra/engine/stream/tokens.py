@@ -14,6 +14,7 @@ from recurra.engine.cpu.compile import Compiled, machine_shape
 from recurra.engine.stream.compiled import CompiledStack
 from recurra.engine.stream.stream import Stream
 from recurra.engine.stream.token_code import ARGUMENTS, TokenShape, write_tokens
+from recurra.errors import InputError
 
 
 class TokenStream:
@@ -61,8 +62,11 @@ class TokenStream:
 
         Returns:
             The scores (B, V) of the next token, in a buffer that the next call overwrites.
+
+        Raises:
+            InputError: there are more or fewer tokens than texts, or one is outside the vocabulary.
         """
-        self._take(tokens)
+        self._take(self._checked(tokens))
         self._score(self._arguments.buffer_info()[0])
         return self._scores
 
@@ -90,11 +94,14 @@ class TokenStream:
 
         Returns:
             (T, B) int64; -1 from the step at which the network gives no distribution.
+
+        Raises:
+            InputError: there are more or fewer tokens than texts, or one is outside the vocabulary.
         """
         drawn = torch.empty(uniforms.shape, dtype=torch.int64)
         uniforms = uniforms.contiguous()
         self._settings[0], self._settings[1], self._settings[2] = temperature, top_p or 1.0, min_p or 0.0
-        current = tokens.clone()
+        current = self._checked(tokens).clone()
         self._take(current)
         for name, value in (
             ("steps", len(uniforms)), ("uniforms", uniforms.data_ptr()), ("drawn", drawn.data_ptr()),
@@ -103,6 +110,15 @@ class TokenStream:
             self._arguments[self._places[name]] = value
         self._generate(self._arguments.buffer_info()[0])
         return drawn
+
+    def _checked(self, tokens: Tensor) -> Tensor:
+        """Returns the tokens as the compiled code reads them, which does not check them itself."""
+        if tokens.shape != (self.rows,) or tokens.dtype != torch.int64:
+            raise InputError(f"tokens are {tokens.dtype} {tuple(tokens.shape)}, expected int64 ({self.rows},)")
+        numbers = tokens.tolist()
+        if min(numbers) < 0 or max(numbers) >= self._vocabulary:
+            raise InputError(f"tokens {numbers}, expected 0 or more and less than {self._vocabulary}")
+        return tokens.contiguous()
 
     def _take(self, tokens: Tensor) -> None:
         """Writes the present addresses into the arguments."""

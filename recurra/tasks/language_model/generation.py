@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -21,12 +20,9 @@ from recurra.cells import States, select
 from recurra.data import Tokenizer
 from recurra.decoding import BeamOptions, SamplingOptions, StopFilter, beam_search, row_generators, sample
 from recurra.decoding.stream_sampling import draws_itself, sample_stream
-from recurra.engine.stream.tokens import TokenStream, can_draw
 from recurra.tasks.language_model.network import Network
 from recurra.tasks.language_model.options import GenerationOptions
-
-# Texts at a time up to which a compiled step is faster than torch's matrix products for a batch.
-_MOST_ROWS = 16
+from recurra.tasks.language_model.step import GenerationStep
 
 
 def stream_text(network: Network, tokenizer: Tokenizer, prompt: str, options: GenerationOptions) -> Iterator[list[str]]:
@@ -68,40 +64,24 @@ def _sampled(network: Network, tokenizer: Tokenizer, ids: Tensor, options: Gener
     rows = torch.zeros(options.samples, dtype=torch.int64, device=log_probs.device)
     seen = torch.zeros_like(log_probs, dtype=torch.bool).index_fill(1, ids.to(log_probs.device), True)  # (1, V)
     seed = secrets.randbelow(2**63) if options.seed is None else options.seed
-    stream = _token_stream(network, select(state, rows), options, _forbidden(tokenizer))
+    generators, forbidden = row_generators(seed, options.samples), _forbidden(tokenizer)
+    sampling, length = options.sampling or SamplingOptions(), options.length
+    log_probs, state, step = log_probs[rows], select(state, rows), GenerationStep(network, forbidden=forbidden)
+    stream = step.stream(state) if draws_itself(sampling) else None
     if stream is not None:
         return sample_stream(
-            log_probs[rows],
-            stream,
-            length=options.length,
-            generators=row_generators(seed, options.samples),
-            options=options.sampling or SamplingOptions(),
-            forbidden=_forbidden(tokenizer),
+            log_probs, stream, length=length, generators=generators, options=sampling, forbidden=forbidden
         )
     return sample(
-        log_probs[rows],
-        select(state, rows),
-        step=GenerationStep(network),
-        length=options.length,
-        generators=row_generators(seed, options.samples),
-        options=options.sampling,
-        forbidden=_forbidden(tokenizer),
+        log_probs,
+        state,
+        step=step,
+        length=length,
+        generators=generators,
+        options=sampling,
+        forbidden=forbidden,
         seen=seen[rows],
     )
-
-
-def _token_stream(
-    network: Network, state: States, options: GenerationOptions, forbidden: list[int]
-) -> TokenStream | None:
-    """Returns the network with the draw in compiled code, in this state; None where it has no such form."""
-    if options.samples > _MOST_ROWS or not draws_itself(options.sampling or SamplingOptions()):
-        return None
-    stream = network.recurrent.stream(options.samples)
-    if not can_draw(stream):
-        return None
-    stream.restore(state)
-    embedding, readout = network.embedding, network.readout
-    return TokenStream(stream, lambda: embedding.weight, lambda: (readout.weight, readout.bias), forbidden)
 
 
 def _most_probable(network: Network, tokenizer: Tokenizer, ids: Tensor, options: GenerationOptions) -> Iterator[Tensor]:
@@ -119,27 +99,9 @@ def _most_probable(network: Network, tokenizer: Tokenizer, ids: Tensor, options:
         # All texts have the same length, so that a length penalty would change no ranking.
         options=BeamOptions(beam=options.beam or 1, length_penalty=0.0),
         longest=torch.full_like(start, options.length),
-        select=select,
         forbidden=_forbidden(tokenizer),
     )
     return iter(start.new_tensor(best.tokens).unsqueeze(1))  # (length, 1)
-
-
-@dataclass(frozen=True)
-class GenerationStep:
-    """One step of a language model, in the form that `recurra.decoding` expects.
-
-    Args:
-        network: in evaluation mode.
-    """
-
-    network: Network
-
-    def __call__(self, tokens: Tensor, state: States) -> tuple[Tensor, States]:
-        """Returns the log-probabilities (B, V) of the token after `tokens` (B,), and the next state."""
-        scores, state, *_ = self.network(tokens[None], state)  # (1, B, V)
-        # In float32 also if the network computes in less.
-        return scores[0].float().log_softmax(-1), state
 
 
 def _prompt_ids(tokenizer: Tokenizer, prompt: str) -> Tensor:

@@ -137,13 +137,16 @@ class TaggerNetwork(nn.Module):
             batch: sentences.
             state: the state after the words before; None at the beginning of sentences.
         """
-        x = self.drop_input(self._embed(batch))  # (T, B, I)
-        h, state = self.recurrent(x, state, lengths=batch.lengths)  # (T, B, D·H)
-        h = self.drop(h)
-        return Output([readout(h) for readout in self.readouts], state)
+        h, state = self.recurrent(self.embed(batch), state, lengths=batch.lengths)  # (T, B, D·H)
+        return Output(self.scores(h), state)
 
-    def _embed(self, batch: SentenceBatch) -> Tensor:
-        """The input of the recurrent stack, (T, B, I)."""
+    def scores(self, h: Tensor) -> list[Tensor]:
+        """Returns the scores (T, B, K) of each label from the output of the recurrent stack, (T, B, D·H)."""
+        h = self.drop(h)
+        return [readout(h) for readout in self.readouts]
+
+    def embed(self, batch: SentenceBatch) -> Tensor:
+        """Returns the input of the recurrent stack, (T, B, I)."""
         parts = []
         if self.words is not None:
             parts.append(self.words(batch.words))  # (T, B, E)
@@ -160,7 +163,8 @@ class TaggerNetwork(nn.Module):
         parts += [embedding(values) for embedding, values in zip(self.features, batch.features, strict=True)]
         if batch.states is not None:
             parts.append(batch.states)
-        return torch.cat(parts, -1)
+        x: Tensor = self.drop_input(torch.cat(parts, -1))
+        return x
 
     def spell(self, characters: Tensor, lengths: Tensor) -> Tensor:
         """Computes the spelling of U words: the last states of the layer over their characters, (U, 2·S).

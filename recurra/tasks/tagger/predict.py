@@ -11,7 +11,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from recurra.cells import States
 from recurra.data.batching import by_length, token_chunks
 from recurra.data.sentences import Sentence
 from recurra.errors import InputError
@@ -198,7 +197,7 @@ def _tagged(codec: Codec, sentence: Sentence, prediction: Prediction) -> TaggedS
 
 
 class TaggerStream:
-    """Tags each word of a sentence before the next word is known.
+    """Tags each word of a sentence before the next word is known, with constant memory.
 
     Args:
         network: it reads in one direction, without a language model, and has no random field.
@@ -220,7 +219,7 @@ class TaggerStream:
                 "train one without --language-model"
             )
         self._network, self._codec = network, codec
-        self._state: States | None = None
+        self._stream, self._at_start = network.recurrent.stream(), True
         self._before: list[int | None] = [None] * len(codec.layout.names)
 
     def push(self, word: Word) -> dict[str, str]:
@@ -234,8 +233,11 @@ class TaggerStream:
         features = len(codec.layout.features)
         batch = make_batch(encoded, Forms(words, codec), features=features).to(network.device)
         with evaluating(network):
-            scores, self._state = network(batch, self._state)
-            decoded = decode(network, scores, batch)
+            if self._at_start:  # not in `end`: a learned initial state may have changed until now
+                self._stream.reset()
+                self._at_start = False
+            h = self._stream.step(network.embed(batch)[0])  # (1, H)
+            decoded = decode(network, network.scores(h[None]), batch)
         numbers = [int(of_label.labels[0, 0]) for of_label in decoded]
         # BIOES has more letters than most files: a whole sentence is converted by its spans, a single word cannot be.
         names = [
@@ -247,5 +249,5 @@ class TaggerStream:
 
     def end(self) -> None:
         """Ends the sentence: the next word begins another."""
-        self._state = None
+        self._at_start = True
         self._before = [None] * len(self._before)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from recurra.cells import Cell, States, select
 from recurra.layers import Attention, Memory, Readout, StackMasks
 from recurra.layers.masks import dropout_mask
+from recurra.layers.streaming import StackStep
 from recurra.tasks.translator.options import NetworkOptions
 
 
@@ -54,6 +54,15 @@ class DecoderOutput(NamedTuple):
     """After the last step."""
     weights: Tensor | None
     """Attention weights (T, N, S); None without attention."""
+
+
+class StackSteps(NamedTuple):
+    """The recurrent stacks of a decoder, prepared for single steps."""
+
+    recurrent: StackStep
+    """The layers that attention is computed from."""
+    above: StackStep | None
+    """The layers above attention; None without."""
 
 
 class _DropoutMasks(NamedTuple):
@@ -140,6 +149,10 @@ class Decoder(nn.Module):
             return self._run_step_by_step(tokens, state, masks, sampling)
         return self._run(self._embed(tokens), state, masks, lengths)
 
+    def step(self, tokens: Tensor, state: DecoderState, stacks: StackSteps) -> DecoderOutput:
+        """Reads a symbol of each target, int64 (N,), with `stacks` in place of the recurrent stacks."""
+        return self._run(self._embed(tokens[None]), state, self._draw_masks(len(tokens)), None, stacks)
+
     def scores(self, o: Tensor) -> Tensor:
         """Returns the scores (…, V) of the next symbol from o (…, H)."""
         scores: Tensor = self.readout(self.project(o))
@@ -173,19 +186,27 @@ class Decoder(nn.Module):
             own = self.scores(steps[-1].o[0]).argmax(-1)
         return torch.where(torch.rand(tokens.shape, device=tokens.device) < sampling, own, tokens)
 
-    def _run(self, x: Tensor, state: DecoderState, masks: _DropoutMasks, lengths: Tensor | None) -> DecoderOutput:
+    def _run(
+        self,
+        x: Tensor,
+        state: DecoderState,
+        masks: _DropoutMasks,
+        lengths: Tensor | None,
+        stacks: StackSteps | None = None,
+    ) -> DecoderOutput:
         """Runs the steps of embedded symbols x (T, N, E); T is 1 with input feeding."""
+        read_below, read_above = (self.recurrent, self.above) if stacks is None else stacks
         x = self._drop(x, masks.embedding)
         if state.feed is not None:
             x = torch.cat([x, state.feed[None]], -1)  # (1, N, E + H)
         below = self.recurrent.num_layers
-        h, recurrent = self.recurrent(x, state.recurrent[:below], lengths=lengths, masks=masks.below)  # (T, N, H)
+        h, recurrent = read_below(x, state.recurrent[:below], lengths=lengths, masks=masks.below)  # (T, N, H)
         if self.attention is None or self.combine is None or state.memory is None or state.coverage is None:
             return DecoderOutput(self._drop(h, masks.output), DecoderState(recurrent, None, None, None), None)
         context, weights = self._attend(h, state.memory)  # (T, N, M), (T, N, S)
-        if self.above is not None:
+        if read_above is not None:
             read = self._drop(torch.cat([h, context], -1), masks.between)  # (T, N, H + M)
-            h, last = self.above(read, state.recurrent[below:], lengths=lengths, masks=masks.above)
+            h, last = read_above(read, state.recurrent[below:], lengths=lengths, masks=masks.above)
             recurrent = (*recurrent, *last)
         o = self._drop(torch.tanh(self.combine(torch.cat([context, h], -1))), masks.output)
         # Coverage ranks hypotheses and is in no loss, so it keeps no graph.
@@ -227,17 +248,23 @@ class Decoder(nn.Module):
         return torch.dropout(x, self.dropout, self.training and not self.locked)
 
 
-@dataclass(frozen=True)
 class DecoderStep:
-    """One step of decoding, as `recurra.decoding` calls it.
+    """The decoder as a `recurra.decoding.Step`; the recurrent stacks of few targets run on streams.
 
     Args:
         decoder: in evaluation mode.
     """
 
-    decoder: Decoder
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        above = None if decoder.above is None else StackStep(decoder.above)
+        self._stacks = StackSteps(StackStep(decoder.recurrent), above)
 
     def __call__(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Returns float32 log-probabilities (N, V) of the symbols after `tokens` int64 (N,), and the next state."""
-        output = self.decoder(tokens[None], state)
-        return self.decoder.scores(output.o[0]).float().log_softmax(-1), output.state
+        output = self._decoder.step(tokens, state, self._stacks)
+        return self._decoder.scores(output.o[0]).float().log_softmax(-1), output.state
+
+    def select(self, state: DecoderState, rows: Tensor) -> DecoderState:
+        """Returns the state of some targets; see `DecoderState.select`."""
+        return state.select(rows)

@@ -94,7 +94,6 @@ def _search_batch(
         end=EOS,
         options=options,
         longest=longest,
-        select=DecoderState.select,
         penalty=penalty if has_penalty else None,
         forbidden=_forbidden_ids(target),
     )
@@ -155,20 +154,12 @@ def _draw_batch(
     longest: Tensor,
 ) -> list[Translation]:
     """Returns a sampled target of each of B sources; `longest` (B,) is the largest number of symbols of each."""
-    step = DecoderStep(network.decoder)
+    step = _RecordingStep(DecoderStep(network.decoder))
     log_probs, state = step(torch.full_like(longest, BOS), network.encode(sources))  # (B, V)
-    # `sample` returns tokens only: the log-probabilities that a token is drawn from are kept for the totals.
-    current = log_probs
-
-    def step_and_keep(tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        nonlocal current
-        current, state = step(tokens, state)
-        return current, state
-
     draws = sample(
         log_probs,
         state,
-        step=step_and_keep,
+        step=step,
         length=int(longest.max()),
         generators=generators,
         options=options,
@@ -178,13 +169,29 @@ def _draw_batch(
     columns = list[Tensor]()
     for tokens in draws:
         columns.append(tokens)  # (B,)
-        totals += torch.where(running, current.gather(1, tokens[:, None])[:, 0], 0.0)
+        totals += torch.where(running, step.log_probs.gather(1, tokens[:, None])[:, 0], 0.0)
         running &= (tokens != EOS) & (len(columns) < longest)
         if not running.any():
             break
     rows = zip(torch.stack(columns, 1).tolist(), longest.tolist(), totals.tolist(), strict=True)
     # A target that reached its limit was drawn on while others were running: what is past the limit is not its.
     return [Translation(target.decode(row[:most]), total, total, EOS in row[:most]) for row, most, total in rows]
+
+
+class _RecordingStep:
+    """A step that holds its last log-probabilities, since `sample` returns tokens without theirs."""
+
+    log_probs: Tensor
+
+    def __init__(self, step: DecoderStep) -> None:
+        self._step = step
+
+    def __call__(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        self.log_probs, state = self._step(tokens, state)
+        return self.log_probs, state
+
+    def select(self, state: DecoderState, rows: Tensor) -> DecoderState:
+        return self._step.select(state, rows)
 
 
 class TargetScore(NamedTuple):
