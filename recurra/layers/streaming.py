@@ -32,7 +32,7 @@ def stream_of(layer: Any, rows: int, weights: str) -> Stream:
             "a stream does not have. Use a layer with one direction"
         )
     sources = [_source(layer, position) for position in layer._positions]
-    return Stream(sources, rows, layer._recurrent_weights[0], weights=weights)
+    return Stream(sources, rows, layer._recurrent_weights[0], weights=weights, engine=layer.engine)
 
 
 class StackStep:

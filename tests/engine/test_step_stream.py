@@ -381,3 +381,12 @@ def test_threads_change_no_bit(cell, options, weights, monkeypatch):
             assert torch.equal(steps(layer.stream(2, weights=weights), x), alone)
     finally:
         torch.set_num_threads(before)
+
+
+def test_the_reference_can_be_requested():
+    layer, x = stack("lstm", engine="unroll"), torch.randn(4, 2, 7, dtype=torch.float64)
+    stream = layer.stream(2)
+    assert stream.explain() == ("unroll", "requested")
+    stream.select([1, 0, 1])
+    assert stream.fork().explain().engine == "unroll"
+    torch.testing.assert_close(layer.stream(2).run(x), whole(layer, x)[0], atol=0, rtol=0)

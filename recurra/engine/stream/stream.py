@@ -43,6 +43,7 @@ class Stream:
             float32 layer, which are read faster. `explain` reports the loss of accuracy. A copy is made again when a
             parameter is replaced, or changed in place; `refresh` after a change through `.data`, which PyTorch does
             not count.
+        engine: "unroll" for the reference; any other engine stands for the compiled step where there is one.
 
     Raises:
         InputError: an argument is invalid, or the layers have no compiled step for such copies.
@@ -56,12 +57,13 @@ class Stream:
         state: States | None = None,
         *,
         weights: str = "float32",
+        engine: str = "auto",
     ) -> None:
         if rows < 1:
             raise InputError(f"stream: rows={rows}: expected 1 or more")
         if weights not in list(Storage):
             raise InputError(f"stream: weights={weights!r}: expected {', '.join(Storage)}")
-        self._storage = Storage(weights)
+        self._storage, self._engine = Storage(weights), engine
         self._layers, self._like = list(layers), like.detach()
         states = list(self._initial(rows) if state is None else state)
         self.rows, self.plan = rows, self._choose(states)
@@ -79,6 +81,8 @@ class Stream:
         self._shape = torch.Size((rows, self._layers[0].inputs))
 
     def _choose(self, states: Sequence[State]) -> StreamPlan:
+        if self._engine == "unroll":
+            return StreamPlan("unroll", "requested")
         for index, (layer, state) in enumerate(zip(self._layers, states, strict=True)):
             x = self._like.new_empty(1, len(state.h), layer.inputs)
             obstacle = support.why_not(layer.request(x, state))
@@ -199,7 +203,7 @@ class Stream:
         if len(numbers) == self.rows:
             self._set(states)
         else:
-            self.__init__(self._layers, len(numbers), self._like, states, weights=self._storage)  # type: ignore[misc]
+            self.__init__(self._layers, len(numbers), self._like, states, weights=self._storage, engine=self._engine)  # type: ignore[misc]
 
     def _check_rows(self, numbers: Tensor) -> None:
         if not len(numbers) or int(numbers.min()) < 0 or int(numbers.max()) >= self.rows:
@@ -207,7 +211,7 @@ class Stream:
 
     def fork(self) -> Stream:
         """Returns an independent stream of the same layers that continues from the present state."""
-        return Stream(self._layers, self.rows, self._like, self.state, weights=self._storage)
+        return Stream(self._layers, self.rows, self._like, self.state, weights=self._storage, engine=self._engine)
 
     def explain(self) -> StreamPlan:
         """Reports how the steps are computed, and why."""
