@@ -23,7 +23,7 @@ class Operator(NamedTuple):
     order: tuple[int, ...]
     """The gates in the operator's order, as indices of the cell's gates."""
     states: tuple[str, ...]
-    attributes: dict[str, int]
+    attributes: dict[str, Any]
 
 
 # Of ONNX: LSTM has the gates i o f c, and c is torch's g; GRU has z r h, and h is torch's n.
