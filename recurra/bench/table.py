@@ -9,6 +9,7 @@ from recurra.bench.compare import PEERS, Mean, Row
 from recurra.bench.first_use import FirstUse
 from recurra.bench.lengths import PaddedRow
 from recurra.bench.memory import Peaks
+from recurra.bench.resets import ResetsRow
 from recurra.bench.subjects import Shape
 
 R = TypeVar("R")
@@ -79,6 +80,17 @@ def lengths_table(names: Sequence[str]) -> Table[PaddedRow]:
     ])  # fmt: skip
 
 
+def resets_table(names: Sequence[str]) -> Table[ResetsRow]:
+    """Batches whose rows start anew; the last columns are the peers' times over recurra's."""
+    peers = {"plain": "no resets ×", "split": "split, pad ×", "loop": "loop, masks ×"}
+    return Table[Any]([
+        *_subject(names), _kind(), _engine(),
+        Column("pieces", 6, lambda row: str(row.pieces)),
+        Column("ms", 8, lambda row: f"{row.seconds['recurra'] * 1e3:.2f}"),
+        *(Column(title, len(title), _ratio(peer)) for peer, title in peers.items()),
+    ])  # fmt: skip
+
+
 def first_use_table(names: Sequence[str]) -> Table[FirstUse]:
     """First passes in fresh processes."""
     return Table[Any]([
@@ -122,7 +134,7 @@ def _size(axis: str) -> Callable[[Any], str]:
     return lambda row: str(getattr(row.shape, axis))
 
 
-def _ratio(peer: str) -> Callable[[Row], str]:
+def _ratio(peer: str) -> Callable[[Any], str]:
     return lambda row: f"{row.ratios[peer]:.2f}" if peer in row.ratios else ""
 
 

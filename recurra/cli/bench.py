@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TextIO
 import torch
 from cyclopts import Parameter
 
-from recurra.bench import compare, first_use, lengths, memory, subjects, table
+from recurra.bench import compare, first_use, lengths, memory, resets, subjects, table
 from recurra.bench.implementations import PASSES, jax_is_installed
 from recurra.bench.subjects import Shape, find_subject, parse_shape
 from recurra.cli.options import whole
@@ -31,6 +31,7 @@ def bench(
     threads: Annotated[int | None, Parameter(converter=whole())] = None,
     engine: str = "auto",
     padded: Annotated[bool, Parameter(name="--lengths", negative=())] = False,
+    anew: Annotated[bool, Parameter(name="--resets", negative=())] = False,
     first: Annotated[bool, Parameter(name="--first-use", negative=())] = False,
     peak: Annotated[bool, Parameter(name="--memory", negative=())] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
@@ -45,6 +46,7 @@ def bench(
     recurra bench
     recurra bench --cell my_cells:Leaky --shape 64x32x256x256 --pass training
     recurra bench --lengths
+    recurra bench --resets --cell lstm
     ```
 
     Parameters
@@ -64,6 +66,10 @@ def bench(
         The engine of recurra's layer: auto, cpu, native or unroll.
     padded
         Compare a batch of lengths drawn uniformly from 1 to T with a full one instead.
+    anew
+        Compare instead a batch whose rows start anew at 5 % of the steps (episodes or documents) with torch.nn: the
+        rows split into pieces and padded, and a loop over single steps with masks. "no resets" is recurra without
+        them. Default cells: lstm and gru.
     first
         Show instead how long the first pass of a cell takes in a fresh process, and in a second one after it.
     peak
@@ -71,7 +77,7 @@ def bench(
     as_json
         Print a JSON list of rows; the table goes to stderr.
     """
-    _check(rounds, threads, [padded, first, peak])
+    _check(rounds, threads, [padded, anew, first, peak])
     names, sizes = tuple(cell or ()), tuple(map(parse_shape, shape or ()))
     for name in names:
         find_subject(name)  # a misspelling is told now, not after minutes
@@ -81,6 +87,8 @@ def bench(
         _tell_machine(page, count)
         if padded:
             found = _lengths(page, names, sizes, kinds, rounds, engine)
+        elif anew:
+            found = _resets(page, names, sizes, kinds, rounds, engine)
         elif first:
             found = _first_use(page, names, sizes, count, engine)
         elif peak:
@@ -97,7 +105,7 @@ def _check(rounds: int, threads: int | None, modes: Sequence[bool]) -> None:
     if threads is not None and threads < 1:
         raise InputError(f"--threads {threads}: expected 1 or more")
     if sum(modes) > 1:
-        raise InputError("--lengths, --first-use and --memory are tables of their own: give one of them")
+        raise InputError("--lengths, --resets, --first-use and --memory are tables of their own: give one of them")
 
 
 @contextmanager
@@ -133,6 +141,12 @@ def _lengths(page: TextIO, names: _Names, sizes: _Sizes, kinds: _Names, rounds: 
     names = names or subjects.CELLS
     rows = lengths.compare_lengths(names, sizes or lengths.SHAPES, kinds, rounds=rounds, engine=engine)
     return _show(rows, table.lengths_table(names), page)
+
+
+def _resets(page: TextIO, names: _Names, sizes: _Sizes, kinds: _Names, rounds: int, engine: str) -> list[Any]:
+    names = names or resets.CELLS
+    rows = resets.compare_resets(names, sizes or resets.SHAPES, kinds, rounds=rounds, engine=engine)
+    return _show(rows, table.resets_table(names), page)
 
 
 def _first_use(page: TextIO, names: _Names, sizes: _Sizes, threads: int, engine: str) -> list[Any]:

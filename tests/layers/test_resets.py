@@ -146,7 +146,7 @@ def test_kernels_of_torch_equal_pieces_run_alone(name, bidirectional, lengths):
         {"dropout": 0.4, "locked_dropout": True, "zoneout": 0.3, "recompute": 4},
         {"zoneout": 0.3, "evaluation": True},
     ],
-    ids=lambda options: ",".join(options),
+    ids=",".join,
 )
 def test_options_of_layers(options, engine):
     torch.manual_seed(0)
@@ -187,9 +187,9 @@ def test_resets_everywhere_and_nowhere(engine, shape, value):
     assert_equals_pieces(layer, x, resets, rtol=1e-12, atol=1e-12)
     if not value:
         state = state_of(layer, shape[1], x.dtype)
-        for one, other in zip(
-            *(results(layer, x, state, lambda x, s, r=r: layer(x, s, resets=r)) for r in (resets, None))
-        ):
+        with_resets = results(layer, x, state, lambda x, s: layer(x, s, resets=resets))
+        without = results(layer, x, state, layer)
+        for one, other in zip(with_resets, without, strict=True):
             assert all(map(torch.equal, one, other))
 
 
