@@ -10,6 +10,7 @@ from recurra.bench.first_use import FirstUse
 from recurra.bench.generating import GenerationRow
 from recurra.bench.lengths import PaddedRow
 from recurra.bench.memory import Peaks
+from recurra.bench.resets import ResetsRow
 from recurra.bench.streaming import PEERS as STREAM_PEERS
 from recurra.bench.streaming import StreamRow
 from recurra.bench.subjects import Shape
@@ -79,6 +80,17 @@ def lengths_table(names: Sequence[str]) -> Table[PaddedRow]:
         Column("full ms", 8, lambda row: f"{row.full_seconds * 1e3:.2f}"),
         Column("padded ms", 9, lambda row: f"{row.padded_seconds * 1e3:.2f}"),
         Column("full / padded", 13, lambda row: f"{row.ratio:.2f}"),
+    ])  # fmt: skip
+
+
+def resets_table(names: Sequence[str]) -> Table[ResetsRow]:
+    """Batches whose rows start anew; the last columns are the peers' times over recurra's."""
+    peers = {"plain": "no resets ×", "split": "split, pad ×", "loop": "loop, masks ×"}
+    return Table[Any]([
+        *_subject(names), _kind(), _engine(),
+        Column("pieces", 6, lambda row: str(row.pieces)),
+        Column("ms", 8, lambda row: f"{row.seconds['recurra'] * 1e3:.2f}"),
+        *(Column(title, len(title), _ratio(peer)) for peer, title in peers.items()),
     ])  # fmt: skip
 
 

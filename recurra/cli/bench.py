@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TextIO
 import torch
 from cyclopts import Parameter
 
-from recurra.bench import compare, first_use, generating, lengths, memory, streaming, subjects, table
+from recurra.bench import compare, first_use, generating, lengths, memory, resets, streaming, subjects, table
 from recurra.bench.implementations import PASSES, jax_is_installed
 from recurra.bench.onnx_step import find_operator, onnxruntime_is_installed
 from recurra.bench.subjects import Shape, find_subject, parse_shape
@@ -32,6 +32,7 @@ def bench(
     threads: Annotated[int | None, Parameter(converter=whole())] = None,
     engine: str = "auto",
     padded: Annotated[bool, Parameter(name="--lengths", negative=())] = False,
+    anew: Annotated[bool, Parameter(name="--resets", negative=())] = False,
     first: Annotated[bool, Parameter(name="--first-use", negative=())] = False,
     peak: Annotated[bool, Parameter(name="--memory", negative=())] = False,
     stream: Annotated[bool, Parameter(negative=())] = False,
@@ -47,6 +48,7 @@ def bench(
     recurra bench
     recurra bench --cell my_cells:Leaky --shape 64x32x256x256 --pass training
     recurra bench --lengths
+    recurra bench --resets --cell lstm
     recurra bench --stream
     ```
 
@@ -67,6 +69,10 @@ def bench(
         The engine of recurra's layer: auto, cpu, native or unroll.
     padded
         Compare a batch with lengths drawn uniformly from 1 to T with a full batch instead.
+    anew
+        Compare instead a batch whose rows start anew at 5 % of the steps (episodes or documents) with torch.nn: the
+        rows split into pieces and padded, and a loop over single steps with masks. "no resets" is recurra without
+        them. Default cells: lstm and gru.
     first
         Measure the first pass of a cell in a new process, and in a second process after it, instead.
     peak
@@ -78,7 +84,7 @@ def bench(
     as_json
         Print a JSON list of rows; the table is written to stderr.
     """
-    _check(rounds, threads, [padded, first, peak, stream])
+    _check(rounds, threads, [padded, anew, first, peak, stream])
     if stream and (only is not None or engine != "auto"):
         raise InputError(
             "--stream measures steps without gradients, and a stream has no engine to choose: leave out "
@@ -93,6 +99,8 @@ def bench(
         _print_machine(page, count)
         if padded:
             results = _lengths(page, names, sizes, kinds, rounds, engine)
+        elif anew:
+            results = _resets(page, names, sizes, kinds, rounds, engine)
         elif first:
             results = _first_use(page, names, sizes, count, engine)
         elif peak:
@@ -111,7 +119,8 @@ def _check(rounds: int, threads: int | None, modes: Sequence[bool]) -> None:
     if threads is not None and threads < 1:
         raise InputError(f"--threads {threads}: expected 1 or more")
     if sum(modes) > 1:
-        raise InputError("--lengths, --first-use, --memory and --stream select different tables: give one of them")
+        names = "--lengths, --resets, --first-use, --memory and --stream"
+        raise InputError(f"{names} select different tables: give one of them")
 
 
 @contextmanager
@@ -147,6 +156,12 @@ def _lengths(page: TextIO, names: _Names, sizes: _Sizes, kinds: _Names, rounds: 
     names = names or subjects.CELLS
     rows = lengths.compare_lengths(names, sizes or lengths.SHAPES, kinds, rounds=rounds, engine=engine)
     return _show(rows, table.lengths_table(names), page)
+
+
+def _resets(page: TextIO, names: _Names, sizes: _Sizes, kinds: _Names, rounds: int, engine: str) -> list[Any]:
+    names = names or resets.CELLS
+    rows = resets.compare_resets(names, sizes or resets.SHAPES, kinds, rounds=rounds, engine=engine)
+    return _show(rows, table.resets_table(names), page)
 
 
 def _first_use(page: TextIO, names: _Names, sizes: _Sizes, threads: int, engine: str) -> list[Any]:

@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from recurra.cells import GRU, LSTM, Cell, Elman, State, where
 from recurra.cells.builtin_code import is_untouched
+from recurra.engine.pieces import Pieces
 from recurra.engine.request import Request, Result
 
 
@@ -53,6 +54,8 @@ def _unsupported_context(request: Request) -> str | None:
         return "torch.nn's kernels have no rule for torch.func"
     if request.lengths is not None and torch.compiler.is_compiling():
         return "torch.nn packs rows by the values of lengths, which are unknown in a compiled graph"
+    if request.restarts is not None and (torch.compiler.is_compiling() or torch.jit.is_tracing()):  # type: ignore[attr-defined]
+        return "torch.nn packs pieces by the values of resets, which are unknown in a compiled graph"
     if request.lengths is not None and len(request.lengths) == 0:
         return "torch.nn cannot pack a batch of 0 rows"
     on_cpu = request.x.device.type == "cpu"
@@ -77,6 +80,8 @@ def native(request: Request) -> Result:
     # gradients and must not differ then.
     training = torch.is_grad_enabled() or torch.jit.is_tracing()  # type: ignore[attr-defined]
     settings = (weights.b_ih is not None, 1, 0.0, training, False)
+    if request.restarts is not None and bool(request.restarts.at.any()):
+        return _pieces(request, kernel, flat, settings)
     if request.lengths is None:
         x = request.x.flip(0) if request.reverse else request.x
         y, *last = kernel(x, hx, flat, *settings, False)
@@ -102,6 +107,17 @@ def _ragged(request: Request, kernel: Callable[..., Any], flat: list[Tensor], se
         y = _flip(y, request.lengths)
     state = where(present[0], _state(request.cell, last).select(back), request.state)
     return Result(y.masked_fill(~present, 0), state)
+
+
+def _pieces(request: Request, kernel: Callable[..., Any], flat: list[Tensor], settings: tuple[Any, ...]) -> Result:
+    """Runs the pieces between restarts as rows of a packed batch."""
+    pieces, (T, B) = Pieces.of(request), request.x.shape[:2]
+    places = pieces.places(backward=request.reverse).to(request.x.device)
+    data = request.x.reshape(T * B, -1).index_select(0, places)  # (steps, I)
+    start = tuple(tensor[None] for tensor in pieces.states(request))  # (1, N, H) each
+    data, *last = kernel(data, pieces.active, start if len(start) > 1 else start[0], flat, *settings)
+    y = data.new_zeros(T * B, data.shape[-1]).index_copy(0, places, data)
+    return Result(y.view(T, B, -1), pieces.last_states(request, _state(request.cell, last)))
 
 
 def _flip(x: Tensor, lengths: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -69,7 +70,8 @@ def _run(
 
 
 def _tensors(piece: Request) -> list[Tensor]:
-    return [piece.x, *piece.state, *(tensor for tensor in piece.weights[:5] if tensor is not None)]
+    starts = () if piece.restarts is None else chain(*piece.restarts.starts)
+    return [piece.x, *piece.state, *starts, *(tensor for tensor in piece.weights[:5] if tensor is not None)]
 
 
 def _piece(request: Request, state: State, start: int, stop: int) -> Request:
@@ -77,4 +79,7 @@ def _piece(request: Request, state: State, start: int, stop: int) -> Request:
     lengths = None if request.lengths is None else (request.lengths - start).clamp(0, stop - start)
     zoneout = tuple(mask if mask is None or mask.shape[0] == 1 else mask[start:stop] for mask in request.masks.zoneout)
     masks = Masks(request.masks.h, zoneout)
-    return replace(request, x=request.x[start:stop], state=state, lengths=lengths, masks=masks, recompute=0)
+    restarts = None if request.restarts is None else request.restarts.window(start, stop)
+    return replace(
+        request, x=request.x[start:stop], state=state, lengths=lengths, masks=masks, restarts=restarts, recompute=0
+    )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from recurra.cells import Cell, Gates, State, Weights
+from recurra.engine.restarts import Restarts
 
 
 class Masks(NamedTuple):
@@ -47,6 +48,8 @@ class Request:
     recompute: int = 0
     """Steps between the states that are kept for the backward pass, which recomputes the steps between; 0 keeps
     everything."""
+    restarts: Restarts | None = None
+    """The steps at which rows start anew; None if every row is one sequence."""
 
     call_cache: dict[str, Any] | None = None
     """The signature of the cell's step, shared by the checks of one call, so that it is computed once per call."""

@@ -94,7 +94,7 @@ def engines_for(cell: Cell) -> tuple[str, ...]:
 
 def run(request: Request, engine: str = "auto") -> Result:
     """Runs the request on the named engine, or on the one that `choose` returns."""
-    request = replace(request, call_cache={})
+    request = replace(_settled(request), call_cache={})
     chosen = choose(request, engine).engine
     # The matrix that multiplies h may be a function of the parameter: engines receive the matrix, and autograd passes
     # the gradient on to the parameter.
@@ -107,6 +107,19 @@ def run(request: Request, engine: str = "auto") -> Result:
     loop = native.native if chosen == "native" else unroll
     keeps_less = 0 < request.recompute < len(request.x) and torch.is_grad_enabled()
     return in_pieces(request, loop) if keeps_less else loop(request)
+
+
+def _settled(request: Request) -> Request:
+    """The request without restarts if none is needed: without any, or with all at the step that is run first."""
+    restarts = request.restarts
+    is_traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
+    if restarts is None or is_traced or torch._C._are_functorch_transforms_active():
+        return request
+    first = len(restarts.at) - 1 if request.reverse else 0
+    if bool(restarts.at[:first].any()) or bool(restarts.at[first + 1 :].any()):
+        return request
+    state = restarts.before(first, request.state) if len(restarts.at) else request.state
+    return replace(request, state=state, restarts=None)
 
 
 _WHY_NOT = {"cpu": support.why_not, "native": native.why_not}

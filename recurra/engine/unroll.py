@@ -50,6 +50,8 @@ def unroll_steps(request: Request, formula: Formula, z: Tensor) -> Result:
     emitted: list[Tensor] = []
     kept: list[Gates] = []
     for t in _order(len(inputs), request.reverse):
+        if request.restarts is not None:
+            state = request.restarts.before(t, state)
         # (B, G·H) to G blocks of (B, H).
         gates = Gates(**dict(zip(cell.gates, inputs[t].chunk(len(cell.gates), -1), strict=True)))
         new, shown = cell.step(gates, recurrence(state.h), state, vectors)

@@ -91,3 +91,15 @@ def check_states(name: str, states: States, cell: Cell, sizes: Sequence[tuple[in
         raise InputShapeError(f"{name}: {len(states)} states, expected {len(sizes)}, one per layer and direction")
     for state, widths in zip(states, sizes, strict=True):
         check_state(name, state, cell, widths, rows)
+
+
+def batched_states(
+    name: str, states: States, cell: Cell, sizes: Sequence[tuple[int, ...]], rows: int, *, single: bool
+) -> States:
+    """Checks the states that were passed to a stack; those of one sequence alone get a batch of 1."""
+    for state in states:
+        check_is_state(name, state)
+    if single:
+        states = tuple(state.map(lambda tensor: tensor[None]) for state in states)  # (1, H) each
+    check_states(name, states, cell, sizes, rows)
+    return states

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra.engine import Explained
+from recurra.engine import explain as explain_request
 from recurra.errors import InputError
+from recurra.layers.masks import no_masks
+from recurra.layers.sequences import PaddedInput
 
 
 class Explanation(dict[str, Explained]):
@@ -52,3 +56,17 @@ def explain(layer: nn.Module, x: Tensor | PackedSequence, *, lengths: Tensor | N
         raise InputError(f"explain: {type(layer).__name__} is not a recurrent layer of recurra")
     explanation: Explanation = method(x, lengths=lengths)
     return explanation
+
+
+def explain_stack(layer: Any, padded: PaddedInput) -> Explanation:
+    """The report of a `Recurrent` for an input that it has converted to (T, B, I)."""
+    T, rows = padded.x.shape[:2]
+    # A separate generator, so that the report does not advance the global one.
+    generator = torch.Generator(layer._recurrent_weights[0].device).manual_seed(0)
+    masks = layer.draw_masks(rows, T, generator) if layer.training else no_masks(layer._positions)
+    states, explained = layer.initial_state(rows), {}
+    for index, position in enumerate(layer._positions):
+        features = padded.x if position.layer == 0 else padded.x.new_empty(T, rows, position.input)
+        request = layer._request(features, states[index], padded.lengths, masks, index, False)
+        explained[position.suffix.removeprefix("_")] = explain_request(request, layer.engine)
+    return Explanation(explained)

@@ -90,6 +90,14 @@ class DropoutRates(NamedTuple):
             for state, size in position.states.items()
         )
 
+    def zoneout_of(
+        self, position: LayerPosition, like: Tensor, x: Tensor, *, training: bool
+    ) -> tuple[Tensor | None, ...]:
+        """The zoneout of one layer and direction for its input x (T, B, I): drawn, or in evaluation expected."""
+        if training:
+            return self.draw_zoneout(position, like, x.shape[1], x.shape[0])
+        return self.expected_zoneout(position, like)
+
     def expected_zoneout(self, position: LayerPosition, like: Tensor) -> tuple[Tensor | None, ...]:
         """The rate of each state in place of a mask, (1, 1, 1): in evaluation zoneout takes its expectation."""
         if not self.zoneout:

@@ -11,16 +11,17 @@ from torch import Generator, Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra.cells import Activation, Cell, Gates, Initialisation, State, States, Weights, find_cell
-from recurra.engine import Masks, Request, Result, explain, run
+from recurra.engine import Masks, Request, Result, run
 from recurra.engine.stream import Stream
 from recurra.layers import options
-from recurra.layers.checks import check_is_state, check_states
+from recurra.layers.checks import batched_states
 from recurra.layers.connections import connect, fill_highway, register_highway
 from recurra.layers.dtypes import check_dtypes, like_input
-from recurra.layers.explanation import Explanation
+from recurra.layers.explanation import Explanation, explain_stack
 from recurra.layers.masks import DropoutRates, StackMasks, check_masks, no_masks
 from recurra.layers.parameters import fill, gather, initial_state, register, stack_positions
 from recurra.layers.representation import non_default_arguments
+from recurra.layers.resets import Resets, padded_resets
 from recurra.layers.scripting import NotScriptable
 from recurra.layers.sequences import PaddedInput, to_padded
 from recurra.layers.streaming import stream_of
@@ -183,6 +184,7 @@ class Recurrent(NotScriptable, nn.Module):
         state: Iterable[State] | None = None,
         *,
         lengths: Tensor | None = None,
+        resets: Tensor | None = None,
         masks: StackMasks | None = None,
         return_gates: bool = False,
     ) -> Any:
@@ -192,22 +194,27 @@ class Recurrent(NotScriptable, nn.Module):
             x: (T, B, I), (B, T, I) with batch_first, (T, I) for one sequence alone, or a packed sequence.
             state: a `State` for each layer and direction, tensors (B, H); the initial state if None.
             lengths: int64 (B,), the steps of each row; y is 0 past them.
-            masks: the result of `draw_masks`, applied in training and in evaluation; if None, drawn while training.
+            resets: bool (T, B), (B, T) with batch_first or (T,) for one sequence alone, True where a row starts anew: y
+                is that of each piece by itself, from the initial state, and no gradient crosses. `state` is that of a
+                row's first piece, if no reset at step 0 replaces it.
+            masks: the result of `draw_masks`, applied in evaluation too; if None, drawn while training.
             return_gates: whether to return the gates too.
 
         Returns:
-            y like x with `output_size` features, and the state of each row at its end; with `return_gates` also the
-            gates by name of each layer and direction, (T, B, H) each or in the form of x, 0 past a row's length.
+            y like x with `output_size` features, and the state of each row at its end, in the second direction at its
+            start, where a row with resets has run its first piece; with `return_gates` also the gates by name of each
+            layer and direction, (T, B, H) each or in the form of x, 0 past a row's length.
         """
         padded = self._to_padded(x, lengths)
         rows = padded.x.shape[1]
+        restarts = resets if resets is None else self._resets(resets, x, padded.x)
         states = self._initial_states(padded.x) if state is None else self._batched(tuple(state), rows, padded.single)
         check_dtypes(type(self).__name__, padded.x, states, self._recurrent_weights[0])
         if masks is None:
             masks = self.draw_masks(rows) if self.training else no_masks(self._positions)
         else:
             check_masks(type(self).__name__, masks, self._positions, self._recurrent_weights, *padded.x.shape[:2])
-        y, results = self._run_layers(padded, states, masks, return_gates)
+        y, results = self._run_layers(padded, states, masks, return_gates, restarts)
         last = tuple(result.state for result in results)
         if padded.single:
             last = tuple(state.map(lambda tensor: tensor[0]) for state in last)  # (H,) each
@@ -222,19 +229,16 @@ class Recurrent(NotScriptable, nn.Module):
         states = self.initial_state(x.shape[1])
         return states if self.learn_initial_state else like_input(states, x)
 
+    def _resets(self, resets: Tensor, x: Tensor | PackedSequence, padded: Tensor) -> Resets:
+        steps = padded_resets(type(self).__name__, resets, x, batch_first=self.batch_first)
+        return Resets(steps, self._initial_states(padded))
+
     def _batched(self, states: States, rows: int, single: bool) -> States:
-        """Checks the states that were passed; those of one sequence alone get a batch of 1."""
-        name = type(self).__name__
-        for state in states:
-            check_is_state(name, state)
-        if single:
-            states = tuple(state.map(lambda tensor: tensor[None]) for state in states)  # (1, H) each
         sizes = [tuple(position.states.values()) for position in self._positions]
-        check_states(name, states, self.cell, sizes, rows)
-        return states
+        return batched_states(type(self).__name__, states, self.cell, sizes, rows, single=single)
 
     def _run_layers(
-        self, padded: PaddedInput, states: States, masks: StackMasks, return_gates: bool
+        self, padded: PaddedInput, states: States, masks: StackMasks, return_gates: bool, resets: Resets | None
     ) -> tuple[Tensor, list[Result]]:
         x = padded.x
         results: list[Result] = []
@@ -245,7 +249,7 @@ class Recurrent(NotScriptable, nn.Module):
                 x = self._dropped(x, masks.between[layer - 1])
             for index in range(first, first + 1 + self.bidirectional):
                 request = self._request(x, states[index], padded.lengths, masks, index, return_gates)
-                results.append(self.run_layer(request))
+                results.append(self.run_layer(request if resets is None else resets.apply(request, index)))
             outputs = [result.y for result in results[first:]]
             x = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]  # (T, B, D·P)
             if layer:
@@ -270,8 +274,7 @@ class Recurrent(NotScriptable, nn.Module):
         weights, zoneout, drop = self.weights(position.suffix), masks.zoneout[index], masks.weight[index]
         # Masks of single steps are drawn here unless they were passed: T is known only now.
         if not zoneout and self.zoneout:
-            draw = self._dropout_rates.draw_zoneout if self.training else self._dropout_rates.expected_zoneout
-            zoneout = draw(position, weights.hh, *((x.shape[1], x.shape[0]) if self.training else ()))
+            zoneout = self._dropout_rates.zoneout_of(position, weights.hh, x, training=self.training)
         # The product with the mask is part of the graph, so that dropped weights get a gradient of 0.
         if drop is not None:
             weights = weights._replace(hh=weights.hh * drop)
@@ -282,17 +285,7 @@ class Recurrent(NotScriptable, nn.Module):
 
     def explain(self, x: Tensor | PackedSequence, *, lengths: Tensor | None = None) -> Explanation:
         """Reports the engine of each layer and direction for an input like x, why, and what the engine keeps."""
-        padded = self._to_padded(x, lengths)
-        T, rows = padded.x.shape[:2]
-        # A separate generator, so that the report does not advance the global one.
-        generator = torch.Generator(self._recurrent_weights[0].device).manual_seed(0)
-        masks = self.draw_masks(rows, T, generator) if self.training else no_masks(self._positions)
-        states, explained = self.initial_state(rows), {}
-        for index, position in enumerate(self._positions):
-            features = padded.x if position.layer == 0 else padded.x.new_empty(T, rows, position.input)
-            request = self._request(features, states[index], padded.lengths, masks, index, False)
-            explained[position.suffix.removeprefix("_")] = explain(request, self.engine)
-        return Explanation(explained)
+        return explain_stack(self, self._to_padded(x, lengths))
 
     def stream(self, rows: int = 1, *, weights: str = "float32") -> Stream:
         """Prepares the stack to run `rows` sequences one step at a time; see `recurra.engine.stream.Stream`."""

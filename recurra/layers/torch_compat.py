@@ -51,6 +51,7 @@ class _TorchCompatible(TorchBase, nn.RNNBase):  # type: ignore[misc, override]
         hx: Any = None,
         *,
         lengths: Tensor | None = None,
+        resets: Tensor | None = None,
         masks: StackMasks | None = None,
         return_gates: bool = False,
     ) -> Any:
@@ -60,6 +61,7 @@ class _TorchCompatible(TorchBase, nn.RNNBase):  # type: ignore[misc, override]
             input: (T, B, I), (B, T, I) with batch_first, (T, I) for one sequence alone, or a packed sequence.
             hx: the initial state, (L·D, B, H), or (h, c) for LSTM; without B for one sequence alone.
             lengths: int64 (B,), the steps of each row; y is 0 past them.
+            resets: as `Recurrent.forward`.
             masks: as `Recurrent.forward`.
             return_gates: as `Recurrent.forward`.
 
@@ -68,7 +70,9 @@ class _TorchCompatible(TorchBase, nn.RNNBase):  # type: ignore[misc, override]
         """
         single = isinstance(input, Tensor) and input.dim() == 2
         state = None if hx is None else self._from_torch(hx, single)
-        y, last, *gates = super().forward(input, state, lengths=lengths, masks=masks, return_gates=return_gates)
+        y, last, *gates = super().forward(
+            input, state, lengths=lengths, resets=resets, masks=masks, return_gates=return_gates
+        )
         stacked = tuple(torch.stack(tensors) for tensors in zip(*last, strict=True))  # (L·D, B, H) each
         return (y, stacked if len(stacked) > 1 else stacked[0], *gates)
 

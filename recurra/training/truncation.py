@@ -25,7 +25,14 @@ class TruncationWindow(NamedTuple):
 
 
 def truncated(
-    module: nn.Module, x: Tensor, state: Any = None, *, window: int, lengths: Tensor | None = None, **keywords: Any
+    module: nn.Module,
+    x: Tensor,
+    state: Any = None,
+    *,
+    window: int,
+    lengths: Tensor | None = None,
+    resets: Tensor | None = None,
+    **keywords: Any,
 ) -> Iterator[TruncationWindow]:
     """Runs a recurrent module over a sequence in windows; the state is carried from window to window, detached.
 
@@ -50,6 +57,8 @@ def truncated(
         window: steps per window; the last window may be shorter.
         lengths: int64 (B,), the steps of each row, for a module that takes `lengths=`. A row that has ended keeps its
             state. Windows after the end of the longest row are left out.
+        resets: bool, the steps at which a row starts anew, in the form of x without its features, for a module that
+            takes `resets=`; each window gets those of its steps.
         **keywords: passed to every call, such as `masks=layer.draw_masks(B)` for one dropout mask per sequence.
 
     Yields:
@@ -57,21 +66,23 @@ def truncated(
 
     Raises:
         InputError: the window is not a whole number above 0, x is a packed sequence, return_gates is set, or lengths is
-            not a tensor or is passed to a module of torch.nn, which takes none.
+            not a tensor or is passed to a module of torch.nn, which takes none; likewise resets.
     """
-    _check(x, window, lengths, keywords)
+    _check(x, window, lengths, resets, keywords)
     if window < 1:
         raise InputError(f"truncated: window={window} must be 1 step or more")
-    # recurra's classes of the same names are subclasses of these, but take lengths.
+    # recurra's classes of the same names are subclasses of these, but take both.
     is_torch = isinstance(module, nn.RNNBase | nn.RNNCellBase)
-    takes_lengths = not is_torch or "lengths" in signature(module.forward).parameters
-    if lengths is not None and not takes_lengths:
-        name = type(module).__name__
-        raise InputError(f"truncated: torch.nn.{name} takes no lengths. Change it to recurra.{name}, or leave them out")
-    return _windows(module, x, state, window, lengths, keywords)
+    for name, argument in (("lengths", lengths), ("resets", resets)):
+        if argument is not None and is_torch and name not in signature(module.forward).parameters:
+            kind = type(module).__name__
+            raise InputError(
+                f"truncated: torch.nn.{kind} takes no {name}. Change it to recurra.{kind}, or leave them out"
+            )
+    return _windows(module, x, state, window, lengths, resets, keywords)
 
 
-def _check(x: object, window: object, lengths: object, keywords: dict[str, Any]) -> None:
+def _check(x: object, window: object, lengths: object, resets: object, keywords: dict[str, Any]) -> None:
     """Checks at run time what the annotations say, for callers without a type checker."""
     if not isinstance(window, int) or isinstance(window, bool):
         raise InputError(f"truncated: window={window!r} must be a whole number of steps")
@@ -81,12 +92,20 @@ def _check(x: object, window: object, lengths: object, keywords: dict[str, Any])
         )
     if lengths is not None and not isinstance(lengths, Tensor):
         raise InputError(f"truncated: lengths is a {type(lengths).__name__}, expected an int64 tensor: torch.tensor(…)")
+    if resets is not None and not isinstance(resets, Tensor):
+        raise InputError(f"truncated: resets is a {type(resets).__name__}, expected a bool tensor: torch.tensor(…)")
     if keywords.get("return_gates"):
         raise InputError("truncated: return_gates=True: the module must return (y, state). Call it window by window")
 
 
 def _windows(
-    module: nn.Module, x: Tensor, state: Any, window: int, lengths: Tensor | None, keywords: dict[str, Any]
+    module: nn.Module,
+    x: Tensor,
+    state: Any,
+    window: int,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    keywords: dict[str, Any],
 ) -> Iterator[TruncationWindow]:
     axis = 1 if getattr(module, "batch_first", False) and x.dim() > 2 else 0
     total = x.shape[axis] if lengths is None else int(lengths.max())
@@ -94,5 +113,7 @@ def _windows(
         stop = min(start + window, total)
         if lengths is not None:
             keywords = keywords | {"lengths": (lengths - start).clamp(0, stop - start)}
+        if resets is not None:
+            keywords = keywords | {"resets": resets.narrow(axis, start, stop - start)}
         y, state = module(x.narrow(axis, start, stop - start), detach(state), **keywords)
         yield TruncationWindow(slice(start, stop), y, state)

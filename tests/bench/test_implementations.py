@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from recurra.bench import rounds
+from recurra.bench import resets, rounds
 from recurra.bench.compare import Row, means
 from recurra.bench.implementations import PASSES, gather, make_batch, make_layer, timed_pass, torch_equivalent
 from recurra.bench.subjects import CELLS, Shape, find_subject, forward_flops, parse_shape
@@ -50,6 +50,17 @@ def test_jax_computes_the_same(name):
     assert len(ours) == 1 + len(list(layer.parameters()))
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, torch.tensor(other.tolist()), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn-tanh"])
+def test_all_ways_to_start_rows_anew_compute_the_same(name):
+    batch, layer = make_batch(SHAPE), make_layer(find_subject(name), SHAPE, "unroll")
+    reset = torch.rand(SHAPE.T, SHAPE.B, generator=torch.Generator().manual_seed(0)) < 0.4
+    theirs = torch_equivalent(layer)
+    for kind in PASSES:
+        ours = timed_pass(layer, batch, kind, resets=reset)()
+        for peer in (resets.Split(theirs), resets.MaskedLoop(theirs)):
+            torch.testing.assert_close(ours, timed_pass(peer, batch, kind, resets=reset)(), atol=1e-5, rtol=1e-4)
 
 
 def test_a_cell_that_a_peer_has_not_is_not_compared_with_it():

@@ -144,6 +144,17 @@ def test_stream_generates_text_if_no_cell_and_no_shape_is_selected(bench, monkey
     assert "Characters per second" in err
 
 
+def test_resets_are_compared_with_two_ways_of_torch_nn(bench):
+    _, out, _ = bench("--resets", "--json", "--cell", "gru", "--pass", "training", *SMALL)
+    (row,) = json.loads(out)
+    assert set(row["peers"]) == {"plain", "split", "loop"}
+    assert 3 <= row["pieces"] <= 12
+    assert 1 <= row["longest"] <= 4
+    code, _, err = bench("--resets", "--cell", "leaky", *SMALL)
+    assert code == 2
+    assert "torch.nn has no leaky to compare with" in err.splitlines()[-1]
+
+
 @pytest.mark.slow
 def test_memory_is_of_each_ones_own_process(bench):
     held = bytearray(1 << 30)

@@ -16,7 +16,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.S)
 
 @pytest.mark.filterwarnings("error")
 def test_the_blocks_of_the_page_run_from_top_to_bottom():
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 7
     names = {}
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -23,6 +23,7 @@ from recurra.engine.cpu.operands import norm_operands
 from recurra.engine.cpu.second_derivatives import Reference, differentiable, reference_gradients
 from recurra.engine.cpu.sequences import Sequences
 from recurra.engine.cpu.support import traced_for
+from recurra.engine.pieces import Pieces
 from recurra.engine.request import Request, Result
 from recurra.engine.trace import Kind, Operand
 from recurra.engine.wrappers import normalise
@@ -33,14 +34,17 @@ def cpu(request: Request) -> Result:
     formula, variant = traced_for(request)
     loops, weights = kernel_of(formula, variant, request.x.dtype), request.weights
     cell = loops.cell  # the names at the time of the trace; the request's cell may change
-    names, tensors = _inputs(request, loops)
-    sequences = Sequences.of(request)
-    reference = Reference(request.cell, formula.signature, variant, sequences.lengths, request.reverse)
+    pieces = None if request.restarts is None else Pieces.of(request)
+    sequences = Sequences.of(request, pieces)
+    names, tensors = _inputs(request, loops, pieces)
+    reference = Reference(request.cell, formula.signature, variant, sequences.lengths, request.reverse, pieces)
     plan = _Plan(loops, sequences, tuple(names), len(cell.states), _steps_recomputed(request), reference)
     # Tensors are separate arguments, because autograd does not look into dictionaries.
     outputs = _Loops.apply(plan, *tensors)
     n = len(cell.states)
     y, last, shown = outputs[0], State(**dict(zip(cell.states, outputs[1 : n + 1], strict=True))), outputs[n + 1 :]
+    if pieces is not None:
+        last = pieces.last_states(request, last)
     # Such a formula has an unprojected state: y is projected here, for all steps at once.
     if weights.hr is not None and cell.formula.reads_h:
         y = F.linear(y, weights.hr)  # (T, B, P)
@@ -66,18 +70,22 @@ class _Plan:
     reference: Reference
 
 
-def _inputs(request: Request, loops: Kernel) -> tuple[list[str], list[Tensor | None]]:
-    """Every tensor that enters the loops, by operand or name; x or, with layer normalisation, z."""
+def _inputs(request: Request, loops: Kernel, pieces: Pieces | None) -> tuple[list[str], list[Tensor | None]]:
+    """Every tensor that enters the loops, by operand or name; x or, with layer normalisation, z.
+
+    States and the dropout mask are of pieces, all others of the batch.
+    """
     cell, weights, variant = loops.cell, request.weights, loops.variant
     tensors: dict[str, Tensor | None] = {"hh": weights.hh, "b_hh": weights.b_hh, "hr": weights.hr}
     if weights.norms is None:
         tensors |= {"x": request.x, "ih": weights.ih, "b_ih": weights.b_ih}
     else:
         tensors |= _normalised(request, loops)
-    tensors |= _by_name(Kind.STATE, cell.states, request.state)
+    tensors |= _by_name(Kind.STATE, cell.states, request.state if pieces is None else pieces.states(request))
     tensors |= _by_name(Kind.VECTOR, cell.vectors, weights.vectors)
-    if variant.dropped:
-        tensors[Operand(Kind.DROPOUT_MASK, "h")] = request.masks.h
+    if variant.dropped and request.masks.h is not None:
+        h = request.masks.h
+        tensors[Operand(Kind.DROPOUT_MASK, "h")] = h if pieces is None else h.index_select(0, pieces.row)
     T, B = request.x.shape[:2]
     for state, zoned, mask in zip(cell.states, variant.zoned, request.masks.zoneout, strict=False):
         if zoned and mask is not None:

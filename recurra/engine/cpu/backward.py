@@ -10,7 +10,7 @@ from recurra.engine.cpu.forward import ForwardChunk
 from recurra.engine.cpu.kernel import Kernel
 from recurra.engine.cpu.memory import D_Y
 from recurra.engine.cpu.operands import Operands, fixed_arrays, packed_weights, steps_of
-from recurra.engine.cpu.sequences import Chunk, Sequences, sharing, start_states
+from recurra.engine.cpu.sequences import Chunk, Sequences, sharing
 from recurra.engine.cpu.weight_gradients import WeightGradients
 from recurra.engine.cpu.workspace import buffer
 from recurra.engine.trace import Kind, Operand
@@ -43,9 +43,10 @@ class Backward:
         self.like = saved[Operand(Kind.STATE, "h")]
         self.chunks = sequences.chunks(recompute)
         self.share = sharing(loops, sequences.B)
+        self.entered = [sequences.entered_rows(chunk) for chunk in sequences.in_time(self.chunks)]
         self.recomputed = ForwardChunk(loops, sequences, operands) if recompute else None
         self.fixed = packed_weights(loops, operands, self.like, "backward") | fixed_arrays(operands, self.memory)
-        self.per_step: dict[str, Tensor] = {}
+        self.per_step: dict[str, Tensor | None] = {}
         rows = max(chunk.last - chunk.first for chunk in self.chunks)
         # For one chunk: the products with its derivatives follow before the next chunk overwrites them.
         self.D = {name: buffer(self.like, rows, self.memory.size(name)) for name in self.memory.derivatives}
@@ -79,18 +80,13 @@ class Backward:
 
     def _start(self, dy: Tensor | None, dlast: Sequence[Tensor | None], dgates: Sequence[Tensor | None]) -> None:
         """Sets the derivatives that the loop reads, and the initial values of its sums."""
-        T, B, memory = self.sequences.T, self.sequences.B, self.memory
-
-        def filled(derivative: Tensor | None, *shape: int) -> Tensor:
-            return self.like.new_zeros(shape) if derivative is None else derivative.contiguous()
-
-        self.per_step[D_Y] = filled(dy, T, B, memory.size(D_Y))
-        for name, derivative in zip(memory.holding(Kind.D_GATE), dgates, strict=False):
-            self.per_step[name] = filled(derivative, T, B, memory.size(name))
+        B, memory = self.sequences.B, self.memory
+        self.per_step = {D_Y: dy, **dict(zip(memory.holding(Kind.D_GATE), dgates, strict=False))}
         for state, derivative in zip(self.loops.cell.states, dlast, strict=True):
-            name = Operand(Kind.D_NEW_STATE, state)
+            incoming = Operand(Kind.D_NEW_STATE, state)
             # A copy, because the loop overwrites it at every step.
-            self.fixed[name] = filled(derivative, B, memory.size(name)).clone()
+            zeros = self.like.new_zeros(B, memory.size(incoming))
+            self.fixed[incoming] = zeros if derivative is None else derivative.contiguous().clone()
         for name, (layout, size, holds) in memory.arrays.items():
             if layout == "row" and name not in self.fixed:
                 # Sums over the steps begin at 0; the other arrays are written before they are read.
@@ -102,36 +98,40 @@ class Backward:
         names = self.loops.cell.states
         if self.recomputed is None:
             saved = {name: self.saved[Operand(Kind.STATE, name)] for name in names}
-            states = {name: tensor[chunk.start : chunk.stop + 1] for name, tensor in saved.items()}
+            states = {name: tensor[chunk.low : chunk.high] for name, tensor in saved.items()}
             return states, {name: self.saved[name][chunk.first : chunk.last] for name in self.memory.kept}
         states = {name: self._start_states(name, chunk, number) for name in names}
         rows = chunk.last - chunk.first
         kept = {name: buffer(self.like, rows, self.memory.size(name)) for name in self.memory.kept}
-        T, B = self.sequences.T, self.sequences.B
         forward = self.recomputed.memory
-        gates = {name: self.like.new_empty(T, B, forward.size(name)) for name in forward.holding(Kind.GATE)}
+        gates = {name: self.like.new_empty(rows, forward.size(name)) for name in forward.holding(Kind.GATE)}
         self.recomputed.run(chunk, states, kept, gates)
         return states, kept
 
     def _start_states(self, name: str, chunk: Chunk, number: int) -> Tensor:
-        """A state array (steps + 1, B, size) of a chunk with its initial state filled in."""
+        """The chunk's part of a state array, with the states before its first step filled in."""
         sequences, operand = self.sequences, Operand(Kind.STATE, name)
-        states = buffer(self.like, chunk.stop - chunk.start + 1, sequences.B, self.memory.size(operand))
-        start = 0 if sequences.direction > 0 else -1
+        states = buffer(self.like, chunk.high - chunk.low, self.memory.size(operand))
+        start = sequences.entered(states, chunk)
         if name == "h":
-            states[start] = self.saved[operand][chunk.start if sequences.direction > 0 else chunk.stop]
+            start.copy_(sequences.entered(self.saved[operand][chunk.low : chunk.high], chunk))
         else:
-            states[start] = self.saved[f"start.{name}"][number]
-        if sequences.direction < 0 and sequences.lengths is not None:
-            initial = self.operands[operand]
-            assert initial is not None
-            start_states(states, initial.detach(), chunk.start, chunk.stop, sequences)
+            start.copy_(self.saved[f"start.{name}"].split(self.entered)[number])
+        initial = self.operands[operand]
+        assert initial is not None
+        sequences.begin(states, initial.detach(), chunk)
         return states
 
     def _run_chunk(self, chunk: Chunk, states: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> None:
         arrays = {**self.fixed, **kept, **self.D}
         arrays |= {Operand(Kind.STATE, name): tensor for name, tensor in states.items()}
-        arrays |= {name: tensor[chunk.start : chunk.stop] for name, tensor in self.per_step.items()}
-        arrays |= steps_of(self.fixed, self.memory, chunk)
+        arrays |= {name: self._of_steps(name, derivative, chunk) for name, derivative in self.per_step.items()}
+        arrays |= steps_of(self.fixed, self.memory, self.sequences, chunk)
         rows = self.sequences.rows.chunk(chunk.start, chunk.stop)
         self.loops.run("backward", arrays, rows, self.sequences.direction, self.share)
+
+    def _of_steps(self, name: str, derivative: Tensor | None, chunk: Chunk) -> Tensor:
+        """The rows of a chunk of a derivative (T, B, size), packed; zeros for None."""
+        if derivative is None:
+            return self.like.new_zeros(chunk.last - chunk.first, self.memory.size(name))
+        return self.sequences.gather(derivative, chunk).contiguous()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from recurra.engine.cpu.operands import (
     steps_of,
     tensor_of,
 )
-from recurra.engine.cpu.sequences import Chunk, Sequences, sharing, start_states
+from recurra.engine.cpu.sequences import Chunk, Sequences, sharing
 from recurra.engine.cpu.workspace import buffer
 from recurra.engine.trace import Kind, Operand
 
@@ -52,14 +53,13 @@ class ForwardChunk:
 
         Args:
             chunk: the chunk.
-            states: by name (steps + 1, B, size), the first of them (in reverse the last) filled.
+            states: by name the chunk's part of a state array, with the states before its first step and initial states.
             kept: the arrays of kept values, rows of the chunk.
-            gates: the arrays (T, B, H) of the returned gates.
+            gates: the arrays of the returned gates, rows of the chunk.
         """
-        arrays = {**self.fixed, **kept, INPUT_PART: self._input_part(chunk)}
+        arrays = {**self.fixed, **kept, **gates, INPUT_PART: self._input_part(chunk)}
         arrays |= {Operand(Kind.STATE, state): tensor for state, tensor in states.items()}
-        arrays |= {name: tensor[chunk.start : chunk.stop] for name, tensor in gates.items()}
-        arrays |= steps_of(self.fixed, self.memory, chunk)
+        arrays |= steps_of(self.fixed, self.memory, self.sequences, chunk)
         rows = self.sequences.rows.chunk(chunk.start, chunk.stop)
         self.loops.run("forward", arrays, rows, self.sequences.direction, self.share)
 
@@ -89,17 +89,17 @@ class Forward:
         self.chunk = ForwardChunk(loops, sequences, operands, remember=not keep)
         self.chunks, self.keep = sequences.chunks(recompute), keep and not recompute
         memory, like, states = self.chunk.memory, self.chunk.like, loops.cell.states
-        T, B = sequences.T, sequences.B
-        make = like.new_empty if sequences.lengths is None else like.new_zeros
-        # y is returned to the user: not a reused buffer, and 0 past a row's length.
-        self.S = {"h": make(T + 1, B, memory.size(Operand(Kind.STATE, "h")))}
+        # y is the array of h itself where every row has every step, and is returned: no reused buffer then.
+        make = partial(buffer, like) if sequences.is_ragged else like.new_empty
+        self.S = {"h": make(sequences.state_rows, memory.size(Operand(Kind.STATE, "h")))}
         for state in states[1:] if self.keep else ():
-            self.S[state] = buffer(like, T + 1, B, memory.size(Operand(Kind.STATE, state)))
+            self.S[state] = buffer(like, sequences.state_rows, memory.size(Operand(Kind.STATE, state)))
         # Kept values of all chunks; without a backward pass all chunks write to the same rows.
         rows = self.chunks[-1].last if self.keep else max(chunk.last - chunk.first for chunk in self.chunks)
         self.kept = {name: buffer(like, rows, memory.size(name)) for name in memory.kept}
-        self.gates = {name: make(T, B, memory.size(name)) for name in memory.holding(Kind.GATE)}
-        # The states at the start of each chunk, from which the chunk is recomputed; h is in y already.
+        steps = self.chunks[-1].last
+        self.gates = {name: make(steps, memory.size(name)) for name in memory.holding(Kind.GATE)}
+        # The states before each chunk, from which the chunk is recomputed; h is in its array already.
         self.starts: dict[str, list[Tensor]] | None = {s: [] for s in states[1:]} if keep and recompute else None
 
     def run(self) -> tuple[Tensor, list[Tensor], list[Tensor]]:
@@ -108,59 +108,58 @@ class Forward:
         initial = {state: tensor_of(self.operands, Operand(Kind.STATE, state)) for state in states}
         last = {state: tensor.clone() for state, tensor in initial.items()}
         for state, S in self.S.items():
-            start_states(S, initial[state], 0, sequences.T, sequences)
-        carried = initial
+            sequences.begin(S, initial[state], sequences.whole)
+        carried: dict[str, Tensor] = {}
         for chunk in sequences.in_time(self.chunks):
             arrays = {state: self._states(state, chunk, carried, initial) for state in states}
             for state, starts in (self.starts or {}).items():
-                starts.append(carried[state].clone())
+                starts.append(sequences.entered(arrays[state], chunk).clone())
             kept = {
                 name: tensor[chunk.first : chunk.last] if self.keep else tensor for name, tensor in self.kept.items()
             }
-            self.chunk.run(chunk, arrays, kept, self.gates)
-            end = -1 if sequences.direction > 0 else 0
-            carried = {state: tensor[end] for state, tensor in arrays.items()}
+            self.chunk.run(
+                chunk, arrays, kept, {name: gate[chunk.first : chunk.last] for name, gate in self.gates.items()}
+            )
+            carried = {state: sequences.left(tensor, chunk) for state, tensor in arrays.items()}
             self._take_last(last, carried, arrays, chunk)
-        # In reverse all rows end at step 0, and rows without steps keep their initial state.
-        if sequences.lengths is not None and sequences.direction < 0:
-            has_steps = (sequences.lengths > 0)[:, None]
-            last = {state: torch.where(has_steps, carried[state], last[state]) for state in states}
-        return self._y(), [tensor.clone() for tensor in last.values()], list(self.gates.values())
+        shown = [sequences.scatter(tensor) for tensor in self.gates.values()]
+        return self._y(), [tensor.clone() for tensor in last.values()], shown
 
     def _take_last(
         self, last: dict[str, Tensor], carried: Mapping[str, Tensor], arrays: Mapping[str, Tensor], chunk: Chunk
     ) -> None:
         """Updates the last state of the rows that end in a chunk; in reverse all rows end with the first step."""
-        lengths = self.sequences.lengths
-        if lengths is None:
+        sequences = self.sequences
+        if sequences.lengths is None:
             last.update(carried)
-        elif self.sequences.direction > 0:
-            rows = self.sequences.ending(chunk)
+        elif sequences.direction > 0:
+            rows, places = sequences.ending(chunk)
             for state, tensor in arrays.items():
-                last[state][rows] = tensor[lengths[rows] - chunk.start, rows]
+                last[state][rows] = tensor[places]
+        elif chunk.start == 0:
+            # Rows without steps keep their initial state.
+            rows = sequences.rows.order[: int(sequences.rows.active[0])]
+            for state, tensor in arrays.items():
+                last[state][rows] = tensor[: len(rows)]
 
     def _y(self) -> Tensor:
         S, sequences = self.S["h"], self.sequences
-        part = S[1:] if sequences.direction > 0 else S[:-1]
+        part = sequences.emitted(S)  # (N, size)
+        if sequences.is_ragged:
+            return sequences.scatter(part)
         # The same memory, but not a view: users may then write into y in place, and autograd detects a conflict.
-        y = S.new_empty(0).set_(S.untyped_storage(), part.storage_offset(), part.shape, part.stride())
-        if sequences.direction > 0:
-            return y
-        if sequences.lengths is not None:
-            # In reverse the entry after a row's last step holds its initial state, which is not part of y.
-            y = y.clone()
-            short = sequences.lengths < sequences.T
-            y[sequences.lengths[short], short.nonzero().squeeze(1)] = 0
-        return y
+        shape = (*sequences.shape, S.shape[1])
+        part = part.view(shape)
+        return S.new_empty(0).set_(S.untyped_storage(), part.storage_offset(), part.shape, part.stride())
 
     def _states(self, state: str, chunk: Chunk, carried: Mapping[str, Tensor], initial: Mapping[str, Tensor]) -> Tensor:
-        """The state array (steps + 1, B, size) of a chunk, with its initial state filled in."""
+        """The chunk's part of a state array, with the states before its first step filled in."""
         if state in self.S:
-            return self.S[state][chunk.start : chunk.stop + 1]
-        states = buffer(self.chunk.like, chunk.stop - chunk.start + 1, *carried[state].shape)
-        states[0 if self.sequences.direction > 0 else -1] = carried[state]
-        if self.sequences.direction < 0 and self.sequences.lengths is not None:
-            start_states(states, initial[state], chunk.start, chunk.stop, self.sequences)
+            return self.S[state][chunk.low : chunk.high]
+        states = buffer(self.chunk.like, chunk.high - chunk.low, initial[state].shape[1])
+        if carried:
+            self.sequences.entered(states, chunk).copy_(carried[state])
+        self.sequences.begin(states, initial[state], chunk)
         return states
 
     def saved(self) -> dict[str, Tensor]:
@@ -168,5 +167,5 @@ class Forward:
         saved: dict[str, Tensor] = {Operand(Kind.STATE, state): tensor for state, tensor in self.S.items()}
         if self.keep:
             saved |= self.kept
-        saved |= {f"start.{state}": torch.stack(starts) for state, starts in (self.starts or {}).items() if starts}
+        saved |= {f"start.{state}": torch.cat(starts) for state, starts in (self.starts or {}).items() if starts}
         return saved

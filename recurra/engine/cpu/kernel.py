@@ -23,7 +23,7 @@ from recurra.engine.trace import Programs, Signature, Traced, Variant, traced
 
 @dataclass(frozen=True)
 class ActiveRows:
-    """The rows that have each step. `active` and `offsets` belong to a chunk, `order` and `numbers` to the batch."""
+    """The rows that have each step. `order` and `numbers` belong to the batch, the other tables to a chunk."""
 
     order: Tensor
     """int64 (B,), the row of the batch of each row number, by descending length."""
@@ -33,13 +33,16 @@ class ActiveRows:
     """int64 (T,), rows with a step."""
     offsets: Tensor
     """int64 (T + 1,), where each step begins in packed arrays."""
+    levels: Tensor
+    """int64 (T + 2,), where the states before the first step and after each step begin in state arrays."""
 
     def chunk(self, start: int, stop: int) -> ActiveRows:
         """The rows of the steps from `start` to `stop` - 1."""
         if (start, stop) == (0, len(self.active)):
             return self
-        offsets = self.offsets[start : stop + 1]
-        return ActiveRows(self.order, self.numbers, self.active[start:stop], offsets - offsets[0])
+        offsets, levels = self.offsets[start : stop + 1], self.levels[start : stop + 2]
+        active = self.active[start:stop]
+        return ActiveRows(self.order, self.numbers, active, offsets - offsets[0], levels - levels[0])
 
 
 class Sharing(NamedTuple):
@@ -89,7 +92,7 @@ class Kernel:
         pointers = [arrays[name].data_ptr() for name in self.memory[which].arrays]
         # A new counter per call: calls from several threads of Python run at the same time.
         counter = torch.zeros(1, dtype=torch.int64, device="cpu")
-        tables = (rows.order, rows.numbers, rows.active, rows.offsets, counter)
+        tables = (rows.order, rows.numbers, rows.active, rows.offsets, rows.levels, counter)
         pointers += [table.data_ptr() for table in tables]
         openmp = team()
         thread_functions = (0, 0) if openmp is None else (openmp.thread_number, openmp.threads)

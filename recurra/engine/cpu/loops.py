@@ -16,16 +16,17 @@ from llvmlite import ir
 
 from recurra.engine.cpu.barrier import barrier_function
 from recurra.engine.cpu.code import I32, I64, Code, number_type
-from recurra.engine.cpu.memory import INPUT_PART, ZERO, Memory, Place, weights_of
+from recurra.engine.cpu.memory import INPUT_PART, PER_STEP, ZERO, Memory, Place, weights_of
 from recurra.engine.cpu.tile import UnitBlock, row_blocks, tile_function
 from recurra.engine.cpu.tile_shape import TileShape
 from recurra.engine.cpu.vectors import LoopStep, RowValues
 from recurra.engine.trace import Kind, Operand, Pass, Product, Program
 from recurra.engine.trace.operand import D_NEW_H
 
-POINTERS = ("order", "numbers", "active", "offsets", "counter")
+POINTERS = ("order", "numbers", "active", "offsets", "levels", "counter")
 """Arguments after the arrays, int64: the row of the batch of each row number (B,), 0 to B - 1, rows with a step (T,),
-where each step begins in packed arrays (T,), and the counter of the barrier between threads that share units."""
+where each step begins in packed arrays (T,), where the states before the first step and after each step begin in state
+arrays (T + 1,), and the counter of the barrier between threads that share units."""
 INTEGERS = ("T", "B", "first", "row_step", "share", "shares", "direction")
 """Steps, rows, this thread's first row and the distance to its next row, the number of its share of the units and the
 number of shares, and +1 or -1 for forward or backward in time."""
@@ -116,18 +117,18 @@ class Loop:
         reach = b.sub(b.add(active, b.sub(p["row_step"], code.index(1))), p["first"])
         # The rows first, first + row_step, … below `active`.
         self.rows = b.sdiv(reach, p["row_step"])
-        # A state array has T + 1 entries: forward, step t reads entry t and writes t + 1; in reverse the opposite.
+        # A state array has T + 1 levels: forward, step t reads level t and writes t + 1; in reverse the opposite.
         before = b.add(t, b.select(forward_in_time, code.index(0), code.index(1)))
         after = b.add(t, b.select(forward_in_time, code.index(1), code.index(0)))
+        levels = {new: b.load(b.gep(p["levels"], [level])) for new, level in ((False, before), (True, after))}
         self.base: dict[tuple[str, bool], Any] = {}
         for array, (layout, size, _) in self.memory.arrays.items():
             start = self.array[array]
             if layout == "packed":
                 self.base[array, False] = code.at(start, b.mul(offset, code.index(size)))
-            elif layout in ("state", "padded"):
-                steps = {False: before, True: after} if layout == "state" else {False: t}
-                for new, place in steps.items():
-                    self.base[array, new] = code.at(start, b.mul(place, b.mul(p["B"], code.index(size))))
+            elif layout == "state":
+                for new, level in levels.items():
+                    self.base[array, new] = code.at(start, b.mul(level, code.index(size)))
             else:
                 self.base[array, False] = start
         self.step = LoopStep(code, self.program, self.memory, self.base, p["order"], p["first"], p["row_step"])
@@ -256,7 +257,7 @@ class Loop:
     def _operand(self, place: Place, j: Any) -> tuple[Any, Any, Any]:
         """Pointer, row index and row size of one step of an array, beginning at unit j of an operand."""
         layout, size, _ = self.memory.arrays[place.array]
-        index = self.p["numbers"] if layout == "packed" else self.p["order"]
+        index = self.p["numbers"] if layout in PER_STEP else self.p["order"]
         pointer = self.code.at(self.base[place.array, place.after], place.offset, j)
         return pointer, index, self.code.index(size)
 

@@ -1,9 +1,9 @@
 """The memory of the loops: the array and the offset of every operand of a program.
 
 Layouts of arrays, for T steps, B rows, and n numbers in a row:
-  packed   (rows with a step, n), step by step without the rows that have ended: gates, kept values, derivatives
-  state    (T + 1, B, n), the first entry (in reverse the last) is the initial state
-  padded   (T, B, n)
+  packed   (rows with a step, n), step by step without the rows that have ended: gates, kept values, derivatives, masks
+  state    (B + rows with a step, n): T + 1 levels, the states of all rows before the first step, and after each step
+           (in reverse before it) those of the rows that have it; initial states are where a row begins
   row      (B, n)
   unit     (n,)
   weights  a packed matrix
@@ -23,6 +23,8 @@ INPUT_PART = "Z"
 INPUT_BIAS = "bias"
 D_Y = "dY"
 """The derivative with respect to y."""
+PER_STEP = frozenset({"packed", "state"})
+"""Layouts with rows per step, by descending length."""
 ZERO = "zero"
 """Zeros, the initial sums of products without a bias."""
 _READ_BY_ROW = frozenset({Kind.D_INPUT, Kind.D_RECURRENT, Kind.D_PROJECTED})
@@ -113,7 +115,7 @@ def lay_out(cell: Outline, variant: Variant, programs: Programs) -> Memories:
     forward.add("r", "row", [(Operand(Kind.ROW_SUM, total), 1) for total in _own_sums(programs, forward=True)])
     _lay_out_temporaries(forward, programs, forward_pass=True)
     for gate in cell.formula.shown if variant.shown else ():
-        forward.add_one(Operand(Kind.GATE, gate), "padded", variant.hidden)
+        forward.add_one(Operand(Kind.GATE, gate), "packed", variant.hidden)
     _lay_out_derivatives(backward, cell, variant, programs)
     for product in programs.forward.products:
         size = variant.projected if product.outputs[0].kind is Kind.PROJECTED else variant.hidden
@@ -171,15 +173,15 @@ def _lay_out_shared(memory: Memory, cell: Outline, variant: Variant, programs: P
     for name, zoned in zip(cell.states, variant.zoned, strict=False):
         if zoned:
             mask = Operand(Kind.ZONEOUT_MASK, name)
-            memory.add_one(mask, "padded" if zoned == "step" else "unit", widths[mask])
+            memory.add_one(mask, "packed" if zoned == "step" else "unit", widths[mask])
 
 
 def _lay_out_derivatives(memory: Memory, cell: Outline, variant: Variant, programs: Programs) -> None:
     """The arrays that only the backward loop reads and writes."""
     widths = programs.recorded.widths
-    memory.add_one(D_Y, "padded", widths[Operand(Kind.STATE, "h")])
+    memory.add_one(D_Y, "packed", widths[Operand(Kind.STATE, "h")])
     for gate in cell.formula.shown if variant.shown else ():
-        memory.add_one(Operand(Kind.D_GATE, gate), "padded", variant.hidden)
+        memory.add_one(Operand(Kind.D_GATE, gate), "packed", variant.hidden)
     for name in cell.states:
         memory.add_one(Operand(Kind.D_NEW_STATE, name), "row", widths[Operand(Kind.STATE, name)])
     for operand, width in widths.items():

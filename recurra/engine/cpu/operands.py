@@ -12,9 +12,9 @@ from torch import Tensor
 
 from recurra.cells import Weights
 from recurra.engine.cpu.kernel import Kernel
-from recurra.engine.cpu.memory import ZERO, Memory, weights_of
+from recurra.engine.cpu.memory import PER_STEP, ZERO, Memory, weights_of
 from recurra.engine.cpu.packing import packed
-from recurra.engine.cpu.sequences import Chunk
+from recurra.engine.cpu.sequences import Chunk, Sequences
 from recurra.engine.trace import Outline
 from recurra.engine.trace.operand import PARAMETERS, Kind, Operand
 
@@ -60,10 +60,10 @@ def fixed_arrays(operands: Operands, memory: Memory) -> dict[str, Tensor]:
     return {name: tensor_of(operands, name).contiguous() for name in memory.holding(*PARAMETERS, *_MASKS)}
 
 
-def steps_of(fixed: Mapping[str, Tensor], memory: Memory, chunk: Chunk) -> dict[str, Tensor]:
-    """The masks of a chunk's steps."""
-    padded = (name for name in fixed if name in memory.arrays and memory.arrays[name].layout == "padded")
-    return {name: fixed[name][chunk.start : chunk.stop] for name in padded}
+def steps_of(fixed: Mapping[str, Tensor], memory: Memory, sequences: Sequences, chunk: Chunk) -> dict[str, Tensor]:
+    """The masks of a chunk's steps, packed."""
+    per_step = (name for name in fixed if name in memory.arrays and memory.arrays[name].layout in PER_STEP)
+    return {name: sequences.gather(fixed[name], chunk) for name in per_step}
 
 
 def input_bias(loops: Kernel, operands: Operands, like: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from recurra.cells import Cell, Norms, State, Weights
 from recurra.cells.builtin_code import is_untouched
+from recurra.engine.pieces import Pieces
 from recurra.engine.request import Masks, Request
 from recurra.engine.trace import Signature, Variant
 from recurra.engine.trace.signature_cache import is_unchanged
@@ -37,8 +38,9 @@ class Reference:
     """The signature of the cell's step in the forward pass."""
     variant: Variant
     lengths: Tensor | None
-    """int64 (B,)."""
+    """int64 (B,), of the pieces if there are any."""
     reverse: bool
+    pieces: Pieces | None = None
 
     def outputs(self, operands: Inputs) -> tuple[Tensor, ...]:
         """Y (T, B, size of h) before a projection of the output, the last states, and the returned gates.
@@ -46,14 +48,17 @@ class Reference:
         Raises:
             RecurraError: the step has changed since the forward pass.
         """
-        request = self._request(operands)
+        request = self._request(operands if self.pieces is None else self._of_pieces(operands, self.pieces))
         self._check(request.weights.hh.dtype)
         z = operands.get("z")
         if z is None:
             x = request.x if self.lengths is None else request.x.masked_fill(~request.present, 0)
             z = input_part(self.cell, request.weights, x)  # (T, B, G·H)
         result = unroll_steps(request, self.signature.outline.formula, z)
-        return (result.y, *result.state, *(result.kept or ()))
+        if self.pieces is None:
+            return (result.y, *result.state, *(result.kept or ()))
+        y, *gates = (_of_batch(tensor, self.pieces) for tensor in (result.y, *(result.kept or ())))
+        return (y, *result.state, *gates)
 
     def _check(self, dtype: torch.dtype) -> None:
         kind = type(self.cell)
@@ -90,10 +95,29 @@ class Reference:
         masks = Masks(operands.get("m.h"), self._zoneout(operands))
         return Request(cell, x, state, weights, self.lengths, self.reverse, masks, variant.shown)
 
+    def _of_pieces(self, operands: Inputs, pieces: Pieces) -> Inputs:
+        """The operands with the pieces as a padded batch: tensors with steps, (T, B, size), as (steps, N, size)."""
+        (T, B), steps = pieces.shape, torch.arange(len(pieces.active), device="cpu")[:, None]
+        places = (pieces.start + steps.minimum(pieces.length - 1)) * B + pieces.row  # (steps, N)
+
+        def padded(tensor: Tensor | None) -> Tensor | None:
+            if tensor is None or tensor.dim() != 3:
+                return tensor
+            return tensor.reshape(T * B, -1).index_select(0, places.flatten()).view(*places.shape, -1)
+
+        return {name: padded(tensor) for name, tensor in operands.items()}
+
     def _zoneout(self, operands: Inputs) -> tuple[Tensor | None, ...]:
         masks = (operands.get(f"k.{name}") for name in self.cell.states)
         shaped = tuple(k if k is None or k.dim() == 3 else k[None, None] for k in masks)  # (T, B, size) or (1, 1, size)
         return shaped if self.variant.zoned else ()
+
+
+def _of_batch(tensor: Tensor, pieces: Pieces) -> Tensor:
+    """A tensor (T, B, size) of one of padded pieces (steps, N, size)."""
+    has_step = torch.arange(len(pieces.active), device="cpu")[:, None] < pieces.length  # (steps, N)
+    batch = tensor.new_zeros(pieces.shape[0] * pieces.shape[1], tensor.shape[-1])
+    return batch.index_copy(0, pieces.places(), tensor[has_step]).view(*pieces.shape, -1)
 
 
 def reference_gradients(

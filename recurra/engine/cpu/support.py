@@ -25,7 +25,8 @@ def _tensor_obstacle(request: Request) -> str | None:
     norms = () if weights.norms is None else (weights.norms.ih, weights.norms.hh, *chain(*weights.norms.states))
     parts = (weights.ih, weights.hh, weights.b_ih, weights.b_hh, weights.hr, *weights.vectors, *norms)
     parts += (request.masks.h, *request.masks.zoneout)
-    tensors = [request.x, *request.state, *(part for part in parts if part is not None)]
+    starts = () if request.restarts is None else chain(*request.restarts.starts)
+    tensors = [request.x, *request.state, *starts, *(part for part in parts if part is not None)]
     if any(tensor.device.type != "cpu" for tensor in tensors):
         return "it compiles for the CPU, but some tensors are on another device"
     if {tensor.dtype for tensor in tensors} not in ({torch.float32}, {torch.float64}):

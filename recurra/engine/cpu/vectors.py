@@ -7,7 +7,7 @@ from typing import Any
 
 from recurra.engine.cpu.code import Code
 from recurra.engine.cpu.maths import evaluate
-from recurra.engine.cpu.memory import D_Y, INPUT_PART, Memory, Place
+from recurra.engine.cpu.memory import D_Y, INPUT_PART, PER_STEP, Memory, Place
 from recurra.engine.trace import Kind, Operand, Pass, Program, Value
 from recurra.engine.trace.operand import D_NEW_H, D_PARAMETERS
 from recurra.engine.trace.schedule import one_argument
@@ -35,14 +35,14 @@ class _Row:
         self._code = code
         number = b.add(step.first, b.mul(i, step.row_step))
         self._number = {"packed": number, "batch": b.load(b.gep(step.order, [number]))}
-        # Packed arrays hold rows by descending length, the others in the order of the batch.
+        # Arrays with rows per step hold them by descending length, the others in the order of the batch.
         self._starts: dict[tuple[str, bool], Any] = {}
         for (array, after), base in step.base.items():
             layout, size, _ = step.memory.arrays[array]
             if layout in ("unit", "weights"):
                 self._starts[array, after] = base
                 continue
-            row = self._number["packed" if layout == "packed" else "batch"]
+            row = self._number["packed" if layout in PER_STEP else "batch"]
             self._starts[array, after] = code.at(base, b.mul(row, code.index(size)))
 
     def address(self, place: Place, *offsets: Any) -> Any:

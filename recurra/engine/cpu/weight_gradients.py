@@ -116,12 +116,7 @@ class WeightGradients:
             operand = self.loops.programs.product_inputs[cut.input]
             place, size = self.memory.places[operand], self.memory.widths[operand]
             return kept[place.array][: chunk.last - chunk.first, place.offset : place.offset + size]
-        # A product at step t reads h of the step before, which in reverse is the entry after t.
-        before = states["h"][:-1] if sequences.direction > 0 else states["h"][1:]
-        flat = before.reshape(-1, before.shape[-1])  # (steps · B, size)
-        if sequences.places is None:
-            return flat
-        return flat.index_select(0, sequences.places[chunk.first : chunk.last] - chunk.start * sequences.B)
+        return sequences.before(states["h"], chunk)
 
     def _add_input(self, chunk: Chunk, gates: Tensor) -> None:
         """The gradients of z, or of x and W_ih, from the derivatives (n, G·H) of a chunk's gates."""
@@ -153,4 +148,4 @@ class WeightGradients:
         if places is None:
             gradient[chunk.start : chunk.stop].view(rows.shape).copy_(rows)
         else:
-            gradient.view(-1, rows.shape[-1])[places[chunk.first : chunk.last]] = rows
+            gradient.view(-1, rows.shape[-1]).index_copy_(0, places[chunk.first : chunk.last], rows)
