@@ -91,7 +91,9 @@ def _at(request: Request, t: int) -> Request:
     lengths = None if request.lengths is None else (request.lengths > t).long()
     zoneout = tuple(m if m is None or len(m) == 1 else m[t : t + 1] for m in request.masks.zoneout)
     masks = Masks(request.masks.h, zoneout)
-    return replace(request, x=request.x[t : t + 1], lengths=lengths, masks=masks, reverse=False, keep=True)
+    restarts = None if request.restarts is None else request.restarts.window(t, t + 1)
+    x = request.x[t : t + 1]
+    return replace(request, x=x, lengths=lengths, masks=masks, restarts=restarts, reverse=False, keep=True)
 
 
 def _node(tensor: Tensor) -> Tensor:

@@ -197,7 +197,7 @@ class Recurrent(NotScriptable, nn.Module):
             resets: bool (T, B), (B, T) with batch_first or (T,) for one sequence alone, True where a row starts anew: y
                 is that of each piece by itself, from the initial state, and no gradient crosses. `state` is that of a
                 row's first piece, if no reset at step 0 replaces it.
-            masks: the result of `draw_masks`, applied in evaluation too; if None, drawn while training.
+            masks: the result of `draw_masks`, used in evaluation too; if None, drawn while training, as without resets.
             return_gates: whether to return the gates too.
 
         Returns:

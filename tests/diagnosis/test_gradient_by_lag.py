@@ -171,3 +171,19 @@ def test_what_reads_output_and_last_state_counts_each_once(kind):
     network.forward = forward
     (lags,) = measured(network, torch.randn(T, B, I))
     torch.testing.assert_close(lags.norms[-1, 0], torch.full((B,), 2 * H**0.5, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_rows_that_start_anew_are_recorded_as_they_run(bidirectional):
+    layer = recurra.LSTM(I, H, 2, bidirectional=bidirectional, dtype=torch.float64)
+    x, resets = torch.randn(T, B, I, dtype=torch.float64), torch.zeros(T, B, dtype=torch.bool)
+    resets[4, 0] = resets[6, 1] = True
+    want, last = layer(x, resets=resets)
+    with record_sequences(layer) as sequences:
+        y, states = layer(x, resets=resets)
+    torch.testing.assert_close(y, want)
+    torch.testing.assert_close(states, last)
+    after = sequences[0].trajectories[0].steps[3].after.h  # of step 3
+    (gradient,) = torch.autograd.grad(sequences[0].trajectories[0].steps[4].after.h.sum(), after)
+    assert (gradient[0] == 0).all()
+    assert (gradient[1] != 0).all()
