@@ -75,7 +75,7 @@ def gather_steps(cell: Cell, shape: Shape) -> Steps:
     # Layers are made outside of inference mode: their parameters are ordinary ones.
     with torch.inference_mode(False):
         x, layer = make_batch(shape).x, make_layer(cell, shape, "unroll")
-        streams = _streams(layer, shape.B)
+        streams = _streams(make_layer(cell, shape, "auto"), shape.B)  # the same weights
         namesake = torch_equivalent(layer)
     peers = _peers(layer, namesake, x)
     step: dict[str, Callable[[], Any]] = {name: partial(stream.step, x[0]) for name, stream in streams.items()}

@@ -41,4 +41,4 @@ def cells(name: str | None = None, /, *, markdown: Annotated[bool, Parameter(neg
         for row in rows:
             print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
         print("\n" + textwrap.fill(f"Further names: {aliases()}", 80))
-        print("Equations and options: recurra cells NAME. A user-defined cell: --cell module:Class")
+        print("Equations and options: recurra cells NAME. User-defined: --cell module:Class")

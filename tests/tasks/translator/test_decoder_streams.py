@@ -38,7 +38,7 @@ def check_close(one, other):
 @torch.inference_mode()
 @pytest.mark.parametrize("options", KINDS, ids=str)
 def test_steps_are_those_of_the_layers_and_states_are_values(options, runs):
-    net = small.network(dtype=torch.float32, **options)
+    net = small.network(dtype=torch.float32, engine="auto", **options)
     step, tokens = DecoderStep(net.decoder), torch.tensor([0, 3, 4, 5])
 
     def layers(tokens, state):
@@ -78,10 +78,10 @@ def test_translations_are_those_of_the_layers(monkeypatch, cell, options):
 
 def test_many_rows_gradients_training_and_float64_run_on_the_layers(runs):
     start = pad_sources([pair[0] for pair in small.pairs()])
-    for net in (small.network(), small.network(dtype=torch.float32).train()):
+    for net in (small.network(engine="auto"), small.network(dtype=torch.float32, engine="auto").train()):
         with torch.no_grad():
             DecoderStep(net.decoder)(torch.arange(4), net.encode(start))
-    net = small.network(dtype=torch.float32)
+    net = small.network(dtype=torch.float32, engine="auto")
     assert DecoderStep(net.decoder)(torch.arange(4), net.encode(start))[0].requires_grad
     with torch.no_grad():
         state = net.encode(start).select(torch.arange(4).repeat_interleave(5))
