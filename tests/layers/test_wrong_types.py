@@ -32,7 +32,7 @@ X = torch.zeros(5, 2, 3)
         (lambda: Recurrent("gru", 3, 4)([X]), "x is a list, expected a tensor"),
         (lambda: Recurrent("gru", 3, 4)(X, torch.zeros(1, 2, 4)), "a state is a Tensor, expected a State"),
         (lambda: Recurrent("gru", 3, 4)(X, [None]), "a state is a NoneType, expected a State"),
-        (lambda: Recurrent("gru", 3, 4)(X, masks=0.5), "masks is a float, expected what layer.draw_masks"),
+        (lambda: Recurrent("gru", 3, 4)(X, masks=0.5), "masks is a float, expected the result of layer.draw_masks"),
         (lambda: Step("lstm", 3, 4)(X[0], (X[0], X[0])), "a state is a tuple, expected a State"),
         (lambda: GRU(3, 4)(X, lengths=[5, 3]), "lengths is a list, expected an int64 tensor"),
         (lambda: LockedDropout("0.5"), "p='0.5' must be a number"),
