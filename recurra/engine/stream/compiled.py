@@ -28,7 +28,7 @@ from recurra.errors import InputError
 
 # Bytes of the matrices above which it pays to divide products over threads: fewer are read from the second level of
 # cache of one core in less time than threads take to meet.
-_WORTH_THREADS = 2 << 20
+_WORTH_THREADS = 4 << 20
 _X, _Y, _SPACE = (TENSORS.index(name) for name in ("x", "y", "space"))
 
 
@@ -189,7 +189,9 @@ class CompiledStack:
         kernel = stack_kernel()
         self._run, self._team = kernel.function("run", 1, 2), kernel.address("run_team")
         self._counter = array.array("q", [0])
-        self._pays = sum(layer.size for layer in self.layers) >= _WORTH_THREADS
+        # The products of many rows take longer than the reading of their weights.
+        size = sum(layer.size for layer in self.layers)
+        self._pays = size >= _WORTH_THREADS or size * len(self.layers[-1].output) >= 2 * _WORTH_THREADS
         openmp = team()
         pairs = ((layer.kernel.address, layer.arguments.buffer_info()[0]) for layer in self.layers)
         self._layers = array.array("q", chain.from_iterable(pairs))

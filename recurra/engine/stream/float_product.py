@@ -20,8 +20,8 @@ from recurra.engine.stream.storage import Storage, padded
 _OUTPUTS = 8
 # Bytes of a line of the caches.
 _LINE = 64
-# Rows of the batch that share the loads of the weights: with 8 outputs each, 24 of 32 registers are accumulators.
-_ROWS_OF_32_REGISTERS = 3
+# Rows of the batch that share the loads of the weights, and accumulators that registers hold besides the operands.
+_ROWS, _ACCUMULATORS = 3, 24
 _BYTES = ir.IntType(8).as_pointer()
 
 
@@ -78,12 +78,19 @@ class FloatProduct:
 
     def _over_rows(self, j: Any, outputs: int) -> None:
         code, b = self.code, self.code.b
-        # AVX2 has 16 registers, which one row's accumulators and operands fill.
-        together = _ROWS_OF_32_REGISTERS if code.shape.width * code.shape.bits == 512 else 1
-        grouped = b.sub(self.rows, b.srem(self.rows, code.index(together)))
+        # Rows that share the loads of the weights: with all outputs, 24 of 32 registers are accumulators. Half of the
+        # outputs at a time need 12 of the 16 registers of AVX2.
+        part = outputs if code.shape.width * code.shape.bits == 512 or outputs < _OUTPUTS else _OUTPUTS // 2
+        together = _ROWS if part * _ROWS <= _ACCUMULATORS else 1
+
+        def rows_together(i: Any) -> None:
+            for start in range(0, outputs, part):
+                self._block(i, together, b.add(j, code.index(start)), part)
+
+        grouped = b.sub(self.rows, b.srem(self.rows, code.index(together))) if together > 1 else code.index(0)
         if together > 1:
-            code.loop(code.index(0), grouped, together, lambda i: self._block(i, together, j, outputs))
-        code.loop(grouped if together > 1 else code.index(0), self.rows, 1, lambda i: self._block(i, 1, j, outputs))
+            code.loop(code.index(0), grouped, together, rows_together)
+        code.loop(grouped, self.rows, 1, lambda i: self._block(i, 1, j, outputs))
 
     def _block(self, i: Any, rows: int, j: Any, outputs: int) -> None:
         """Some outputs of some rows. The order of additions of an output does not depend on the size of the block."""
@@ -138,16 +145,15 @@ class FloatProduct:
         b = self.code.b
         name, kind = "llvm.prefetch.p0", ir.FunctionType(ir.VoidType(), [_BYTES, I32, I32, I32])
         function = b.module.globals.get(name) or ir.Function(b.module, kind, name)
-        b.call(
-            function, [b.bitcast(pointer, _BYTES), *(ir.Constant(I32, value) for value in (0, 3, 1))]
-        )  # read, all caches, data
+        for_reading, in_all_caches, of_data = (ir.Constant(I32, value) for value in (0, 3, 1))
+        b.call(function, [b.bitcast(pointer, _BYTES), for_reading, in_all_caches, of_data])
 
     def _store(self, sums: list[Any], target: Any, j: Any) -> None:
         """Stores the totals of vectors, one number each."""
         code, width = self.code, self.code.shape.width
-        if len(sums) == _OUTPUTS:
+        if len(sums) in (_OUTPUTS, _OUTPUTS // 2):
             for number, vector in enumerate(totals(code, sums)):
-                lanes, offset = min(width, _OUTPUTS), number * width
+                lanes, offset = min(width, len(sums)), number * width
                 vector = self._scaled(vector, j, offset, lanes)
                 vector = self._started(vector, code.at(target, offset), code.at(self.bias, j, offset), lanes)
                 code.store(vector, code.at(target, offset), lanes)
