@@ -70,24 +70,30 @@ def sample_stream(
     """
     if length == 0:
         return
-    excluded = forbidden_mask(forbidden, log_probs.shape[-1])
-    tokens = choose(filter_logits(log_probs.masked_fill(excluded, -math.inf), options), generators)
+    # No `yield` within inference mode, which would be active in the caller's code too.
+    with torch.inference_mode():
+        excluded = forbidden_mask(forbidden, log_probs.shape[-1])
+        tokens = choose(filter_logits(log_probs.masked_fill(excluded, -math.inf), options), generators)
     yield tokens
     drawn, count = 1, 1
     while length is None or drawn < length:
         count = min(count, _MOST_PER_CALL if length is None else length - drawn)
-        columns = [torch.rand(count, generator=generator, dtype=torch.float64) for generator in generators]
-        steps = model.generate(
-            tokens,
-            torch.stack(columns, 1),  # (T, B)
-            temperature=options.temperature,
-            top_k=options.top_k,
-            top_p=options.top_p,
-            min_p=options.min_p,
-            greedy=options.greedy,
-        )
-        for tokens in steps:
-            if bool((tokens < 0).any()):
-                raise RecurraError(NO_DISTRIBUTION)
-            yield tokens
+        with torch.inference_mode():
+            columns = [torch.rand(count, generator=generator, dtype=torch.float64) for generator in generators]
+            steps = model.generate(
+                tokens,
+                torch.stack(columns, 1),  # (T, B)
+                temperature=options.temperature,
+                top_k=options.top_k,
+                top_p=options.top_p,
+                min_p=options.min_p,
+                greedy=options.greedy,
+            )
+            # The steps before the first one without a distribution.
+            valid = int((steps >= 0).all(1).long().cumprod(0).sum())
+            rows = steps.unbind(0)
+        yield from rows[:valid]
+        if valid < count:
+            raise RecurraError(NO_DISTRIBUTION)
+        tokens = rows[-1]
         drawn, count = drawn + count, min(2 * count, _MOST_PER_CALL)

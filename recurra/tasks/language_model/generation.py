@@ -43,9 +43,6 @@ def stream_text(network: Network, tokenizer: Tokenizer, prompt: str, options: Ge
     return _pieces(network, tokenizer, ids, options, decoders)
 
 
-# As a decorator, inference mode is active only while this generator runs. A `with` block around the `yield` would
-# leave it active in the caller's code between two pieces.
-@torch.inference_mode()
 def _pieces(
     network: Network, tokenizer: Tokenizer, ids: Tensor, options: GenerationOptions, decoders: Sequence[_TextDecoder]
 ) -> Iterator[list[str]]:
@@ -57,6 +54,7 @@ def _pieces(
     yield [decoder.flush() for decoder in decoders]
 
 
+@torch.inference_mode()
 def _sampled(network: Network, tokenizer: Tokenizer, ids: Tensor, options: GenerationOptions) -> Iterator[Tensor]:
     """Returns an iterator over the sampled tokens, (samples,) per step."""
     log_probs, state = _read_prompt(network, ids)
@@ -72,7 +70,7 @@ def _sampled(network: Network, tokenizer: Tokenizer, ids: Tensor, options: Gener
         return sample_stream(
             log_probs, stream, length=length, generators=generators, options=sampling, forbidden=forbidden
         )
-    return sample(
+    drawn = sample(
         log_probs,
         state,
         step=step,
@@ -82,8 +80,17 @@ def _sampled(network: Network, tokenizer: Tokenizer, ids: Tensor, options: Gener
         forbidden=forbidden,
         seen=seen[rows],
     )
+    return _in_inference_mode(drawn)
 
 
+# As a decorator, inference mode is active only while this generator runs. A `with` block around the `yield` would
+# leave it active in the caller's code between two pieces.
+@torch.inference_mode()
+def _in_inference_mode(steps: Iterator[Tensor]) -> Iterator[Tensor]:
+    yield from steps
+
+
+@torch.inference_mode()
 def _most_probable(network: Network, tokenizer: Tokenizer, ids: Tensor, options: GenerationOptions) -> Iterator[Tensor]:
     """Returns an iterator over the tokens of the most probable text of the length, (1,) per step, once it is found."""
     if not options.length:
