@@ -30,6 +30,8 @@ class StopFilter:
         """Adds a piece; returns the text that can be shown, and whether a stop string is complete and the text ends."""
         if self._stopped:
             return "", True
+        if not self._stops:
+            return piece, False
         text = self._withheld + piece
         # (end, start) of the first occurrence of each stop: the earliest end, then the earliest start.
         matches = [(text.index(stop) + len(stop), text.index(stop)) for stop in self._stops if stop in text]

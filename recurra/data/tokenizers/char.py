@@ -89,7 +89,7 @@ class _CharDecoder:
         self._tokenizer = tokenizer
 
     def push(self, token: int) -> str:
-        return self._tokenizer.decode([token])
+        return self._tokenizer.symbols[token - 1] if token else REPLACEMENT
 
     def flush(self) -> str:
         return ""
