@@ -65,11 +65,15 @@ class Stream:
             raise InputError(f"stream: weights={weights!r}: expected {', '.join(Storage)}")
         self._storage, self._engine = Storage(weights), engine
         self._layers, self._like = list(layers), like.detach()
-        states = list(self._initial(rows) if state is None else state)
+        self._start(self._initial(rows) if state is None else state)
+
+    def _start(self, states: Sequence[State]) -> None:
+        """Prepares the layers for as many rows as the states have."""
+        states, like, rows = list(states), self._like, len(states[0].h)
         self.rows, self.plan = rows, self._choose(states)
         if self._storage is not Storage.PLAIN and (self.plan.engine != "compiled" or like.dtype != torch.float32):
             reason = f"the layer is in {like.dtype}" if self.plan.engine == "compiled" else self.plan.why
-            raise InputError(f"stream: weights={weights!r} needs a compiled step in float32: {reason}")
+            raise InputError(f"stream: weights={str(self._storage)!r} needs a compiled step in float32: {reason}")
         with torch.no_grad():
             if self.plan.engine == "compiled":
                 from recurra.engine.stream.compiled import CompiledStack  # imports the compiler
@@ -203,7 +207,7 @@ class Stream:
         if len(numbers) == self.rows:
             self._set(states)
         else:
-            self.__init__(self._layers, len(numbers), self._like, states, weights=self._storage, engine=self._engine)  # type: ignore[misc]
+            self._start(states)
 
     def _check_rows(self, numbers: Tensor) -> None:
         if not len(numbers) or int(numbers.min()) < 0 or int(numbers.max()) >= self.rows:
