@@ -1,8 +1,10 @@
-"""Scores that several tasks report, of plain values: labels, texts, sequences of ids, losses in nats."""
+"""Scores of plain values: labels, texts, sequences of ids, losses in nats, forecasts."""
 
 from recurra.metrics.bleu import BLEU_TOKENIZERS, bleu_and_chrf, check_bleu
 from recurra.metrics.edit_distance import edit_distances
 from recurra.metrics.error_rates import Nearest, error_rates, nearest_references
+from recurra.metrics.forecast_errors import PointErrors, owa
+from recurra.metrics.intervals import INTERVALS, IntervalScores, pinball
 from recurra.metrics.label_report import label_report
 from recurra.metrics.labels import LabelScores
 from recurra.metrics.perplexity import bits, bits_per_character, perplexity, perplexity_of_known
@@ -10,8 +12,11 @@ from recurra.metrics.spans import SpanScores, precision_recall_f1
 
 __all__ = [
     "BLEU_TOKENIZERS",
+    "INTERVALS",
+    "IntervalScores",
     "LabelScores",
     "Nearest",
+    "PointErrors",
     "SpanScores",
     "bits",
     "bits_per_character",
@@ -21,7 +26,9 @@ __all__ = [
     "error_rates",
     "label_report",
     "nearest_references",
+    "owa",
     "perplexity",
     "perplexity_of_known",
+    "pinball",
     "precision_recall_f1",
 ]

@@ -1,0 +1,1 @@
+"""Time series: files to values on regular grids."""

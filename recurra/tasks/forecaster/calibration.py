@@ -1,0 +1,121 @@
+"""Calibration of intervals on held-out data, and the scores of anomalies.
+
+The distance of each quantile from the median is multiplied by a factor with which the share of held-out values below
+it is the nominal one: split conformal prediction with scores relative to the interval (Romano, Patterson & Candès 2019).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recurra.tasks.forecaster.distributions import LEVELS, MEDIAN
+
+Values = npt.NDArray[np.float64]
+# Held-out values below which a factor is not estimated, and that one should have.
+_FEWEST, _ENOUGH = 60, 400
+_LOW, _HIGH = LEVELS.index(0.1), LEVELS.index(0.9)
+_SURPRISES = 400
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Corrections of the distributions of a network.
+
+    Args:
+        factors: (H, Q), by which the distance of a quantile from the median is multiplied.
+        surprises: ascending scores of the held-out values one step ahead, at most a few hundred.
+        values: how many held-out values the scores are from.
+    """
+
+    factors: Values
+    surprises: Values
+    values: int
+
+    def apply(self, quantiles: Values) -> Values:
+        """Returns calibrated quantiles (…, H, Q), in order."""
+        median = quantiles[..., MEDIAN : MEDIAN + 1]
+        scaled = median + self.factors[: quantiles.shape[-2]] * (quantiles - median)
+        scaled[..., MEDIAN:] = np.maximum.accumulate(scaled[..., MEDIAN:], axis=-1)
+        scaled[..., : MEDIAN + 1] = np.minimum.accumulate(scaled[..., MEDIAN::-1], axis=-1)[..., ::-1]
+        return scaled
+
+    def p_value(self, surprise: float) -> float:
+        """Returns the share of held-out values that were at least as surprising, never 0."""
+        if not len(self.surprises):
+            return 1.0
+        above = 1 - float(np.searchsorted(self.surprises, surprise, side="left")) / len(self.surprises)
+        return (above * self.values + 1) / (self.values + 1)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns the fields, as JSON can represent them."""
+        return {
+            "factors": np.round(self.factors, 4).tolist(),
+            "surprises": [float(f"{value:.6g}") for value in self.surprises.tolist()],
+            "values": self.values,
+        }
+
+    @classmethod
+    def from_plain(cls, content: dict[str, Any]) -> Calibration:
+        """Returns the calibration that `to_plain` described."""
+        return cls(np.array(content["factors"]), np.array(content["surprises"]), int(content["values"]))
+
+
+def surprise_of(value: npt.ArrayLike, quantiles: Values) -> Values:
+    """Returns the distance of values (…) from the median relative to that of the 10 % or 90 % quantile (…, Q)."""
+    difference = np.asarray(value) - quantiles[..., MEDIAN]
+    width = np.where(
+        difference > 0, quantiles[..., _HIGH] - quantiles[..., MEDIAN], quantiles[..., MEDIAN] - quantiles[..., _LOW]
+    )
+    return np.asarray(np.abs(difference) / np.maximum(width, 1e-12))
+
+
+def calibrate(targets: Values, quantiles: Values) -> Calibration | None:
+    """Returns the calibration for held-out values, or None if there are too few.
+
+    Args:
+        targets: (n, H), NaN where missing, in any units.
+        quantiles: (n, H, Q), of the network, in the same units.
+    """
+    H = targets.shape[1]
+    counts = np.isfinite(targets).sum(axis=0)
+    if counts.sum() < _FEWEST:
+        return None
+    factors = np.ones((H, len(LEVELS)))
+    for step in range(H):
+        low, high = _pool(counts, step)
+        for place, level in enumerate(LEVELS):
+            if place != MEDIAN:
+                factors[step, place] = _factor(targets[:, low:high], quantiles[:, low:high], place, level)
+    first = np.isfinite(targets[:, 0])
+    surprises = np.sort(surprise_of(targets[first, 0], quantiles[first, 0]))
+    if len(surprises) > _SURPRISES:
+        kept = np.linspace(0, len(surprises) - 1, _SURPRISES).round().astype(int)
+        return Calibration(factors, surprises[kept], int(first.sum()))
+    return Calibration(factors, surprises, int(first.sum()))
+
+
+def _pool(counts: npt.NDArray[np.int64], step: int) -> tuple[int, int]:
+    """Returns the steps around one that together have enough held-out values."""
+    low, high = step, step + 1
+    while counts[low:high].sum() < _ENOUGH and (low > 0 or high < len(counts)):
+        low, high = max(0, low - 1), min(len(counts), high + 1)
+    return low, high
+
+
+def _factor(targets: Values, quantiles: Values, place: int, level: float) -> float:
+    """Returns the factor of one quantile, above 0."""
+    median = quantiles[..., MEDIAN]
+    distance = quantiles[..., place] - median
+    usable = np.isfinite(targets) & (np.abs(distance) > 1e-12)
+    if usable.sum() < _FEWEST:
+        return 1.0
+    ratios = (targets[usable] - median[usable]) / np.abs(distance[usable])
+    # The finite-sample correction of conformal prediction: one value more, at the far end.
+    outer = max(level, 1 - level)
+    share = min(1.0, outer * (1 + 1 / usable.sum()))
+    factor = np.quantile(ratios, share) if level > 0.5 else -np.quantile(ratios, 1 - share)
+    return float(max(factor, 0.05))
