@@ -1,12 +1,13 @@
 """The table of tasks. To add a task, add a folder with its parts and its row to the tuple below."""
 
 from recurra.tasks.capabilities import Probe, has_capability
+from recurra.tasks.forecaster.task import TASK as FORECASTER
 from recurra.tasks.language_model.task import TASK as LANGUAGE_MODEL
 from recurra.tasks.tagger.task import TASK as TAGGER
 from recurra.tasks.task import Task, Verb
 from recurra.tasks.translator.task import TASK as TRANSLATOR
 
-TASKS: dict[str, Task] = {task.name: task for task in (LANGUAGE_MODEL, TAGGER, TRANSLATOR)}
+TASKS: dict[str, Task] = {task.name: task for task in (LANGUAGE_MODEL, TAGGER, TRANSLATOR, FORECASTER)}
 
 
 def tasks_with(capability: type) -> list[Task]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from recurra.data.series.collection import Collection, collect
 from recurra.errors import InputError
-from recurra.tasks.forecaster.scaling import Level, Smoothing, filled
+from recurra.tasks.forecaster.scaling import Level, Smoothing, filled, scale_of
 from recurra.tasks.forecaster.transform import apply
 
 Values = npt.NDArray[np.float64]
@@ -37,7 +38,8 @@ class History:
         origins: per series.
         values: (rows, C), transformed, NaN where missing.
         levels: (rows, C), after each step.
-        scales: (rows, C), after each step.
+        deviations: (rows, C), the smoothed distance from the level after each step.
+        counts: (rows, C), the number of values behind them.
         filled: (rows, C), the transformed values without gaps.
     """
 
@@ -45,13 +47,28 @@ class History:
     origins: list[Origin]
     values: Values
     levels: Values
-    scales: Values
+    deviations: Values
+    counts: Values
     filled: Values
+
+    @cached_property
+    def scales(self) -> Values:
+        """(rows, C), the scale after each step."""
+        return scale_of(self.levels, self.deviations)
 
     @property
     def entities(self) -> npt.NDArray[np.int64]:
         """(N,), the numbers of the series in the training data."""
         return np.array([origin.entity for origin in self.origins], dtype=np.int64)
+
+    def append(self, rows: npt.NDArray[np.int64], values: Values, smoothing: Smoothing) -> None:
+        """Writes values (n, C) into rows, each of which follows a row that is complete."""
+        level, deviation = smoothing.step_rows(
+            self.levels[rows - 1], self.deviations[rows - 1], self.counts[rows - 1], values
+        )
+        self.levels[rows], self.deviations[rows], self.counts[rows] = level, deviation, self.counts[rows - 1] + 1
+        self.scales[rows] = scale_of(level, deviation)
+        self.values[rows] = self.filled[rows] = values
 
     def level_at(self, number: int, row: int, smoothing: Smoothing) -> tuple[Level, ...]:
         """Returns the smoothed level of a series before one of its rows."""
@@ -68,17 +85,18 @@ def make_history(series: Collection, origins: Sequence[Origin], smoothing: Smoot
     Raises:
         InputError: a value cannot be transformed because it is not positive.
     """
-    values, levels, scales, complete = (np.empty_like(series.values) for _ in range(4))
+    values, levels, deviations, counts, complete = (np.empty_like(series.values) for _ in range(5))
     for number, origin in enumerate(origins):
         rows = series.rows(number)
         for channel, power in enumerate(origin.powers):
             raw = series.values[rows, channel]
             _check_positive(series, number, raw, power)
             values[rows, channel] = transformed = apply(raw, power)
-            level, scale, _ = smoothing.run(transformed, origin.levels[channel])
-            levels[rows, channel], scales[rows, channel] = level, scale
+            level, deviation, _ = smoothing.run(transformed, origin.levels[channel])
+            levels[rows, channel], deviations[rows, channel] = level, deviation
+            counts[rows, channel] = origin.levels[channel].count + np.isfinite(transformed).cumsum()
             complete[rows, channel] = filled(transformed, level, season)
-    return History(series, list(origins), values, levels, scales, complete)
+    return History(series, list(origins), values, levels, deviations, counts, complete)
 
 
 def _check_positive(series: Collection, number: int, values: Values, power: float | None) -> None:

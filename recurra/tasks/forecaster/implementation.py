@@ -9,6 +9,7 @@ from typing import Any
 from recurra.tasks.forecaster.data import SeriesData, prepare, reopen
 from recurra.tasks.forecaster.model import Forecaster
 from recurra.tasks.forecaster.options import EvaluationOptions, NetworkOptions, SeriesOptions, WindowOptions
+from recurra.tasks.forecaster.report import report
 from recurra.tasks.forecaster.training import ForecastObjective
 from recurra.tasks.implementation import Implementation
 
@@ -22,10 +23,10 @@ def _prepare(
 IMPLEMENTATION = Implementation(
     model=Forecaster,
     options={"data": SeriesOptions, "network": NetworkOptions, "windows": WindowOptions},
-    training={"epochs": 20.0, "least_steps": 1000, "learning_rate": 3e-3},
+    training={"epochs": 20.0, "learning_rate": 3e-3},
     prepare=_prepare,
     reopen=reopen,
     objective=ForecastObjective,
-    report=str,
+    report=report,
     evaluation=EvaluationOptions,
 )

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
 from recurra.cells import Cell
 from recurra.data.series.collection import Collection
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.layout import Layout
 from recurra.data.series.reading import read_series
-from recurra.data.series.tables import Table, frame_table, read_table
+from recurra.data.series.tables import Table, read_table
 from recurra.errors import InputError
 from recurra.tasks.capabilities import Evaluates
 from recurra.tasks.cell_names import stored_cell
 from recurra.tasks.fields import read_fields, to_plain
 from recurra.tasks.forecaster.calibration import Calibration
 from recurra.tasks.forecaster.data import SeriesData
+from recurra.tasks.forecaster.evaluation import evaluate, test_series
 from recurra.tasks.forecaster.history import History, Origin, make_history
 from recurra.tasks.forecaster.inputs import Inputs
 from recurra.tasks.forecaster.memory import Memory, load_memory, remember
 from recurra.tasks.forecaster.network import ForecastNetwork, Sizes
-from recurra.tasks.forecaster.options import NetworkOptions
+from recurra.tasks.forecaster.options import EvaluationOptions, NetworkOptions
 from recurra.tasks.forecaster.scaling import Level, smoothing_for
 from recurra.tasks.forecaster.statistics import statistics_of
 
@@ -42,6 +41,7 @@ class Forecaster(Evaluates):
         options: of the network.
         layout: the columns of its files.
         inputs: computes the inputs of the network.
+        horizon: steps that are forecast by default.
         context: steps that are read before a forecast.
         memory: the ends of the training series.
         reading: the options with which files are read.
@@ -57,6 +57,7 @@ class Forecaster(Evaluates):
         layout: Layout,
         inputs: Inputs,
         *,
+        horizon: int,
         context: int,
         memory: Memory,
         reading: dict[str, Any],
@@ -64,7 +65,7 @@ class Forecaster(Evaluates):
         cell: Cell | None = None,
     ) -> None:
         self.options, self.layout, self.inputs, self.context = options, layout, inputs, context
-        self.memory, self.reading, self.calibration = memory, reading, calibration
+        self.horizon, self.memory, self.reading, self.calibration = horizon, memory, reading, calibration
         self.smoothing = smoothing_for(list(inputs.seasons))
         sizes = Sizes(
             channels=inputs.channels,
@@ -85,9 +86,7 @@ class Forecaster(Evaluates):
             Origin(tuple(powers), (Level(),) * series.values.shape[1], number)
             for number, powers in enumerate(data.powers, start=1)
         ]
-        # An autoregressive network forecasts one step, and its own forecasts are the inputs of the next.
-        horizon = data.horizon if options.head == "direct" else 1
-        inputs = Inputs(series.frequency, data.seasons, horizon, series.values.shape[1])
+        inputs = _inputs(options, series.frequency, data.seasons, data.horizon, series.values.shape[1])
         statistics = [
             statistics_of(series.values[series.rows(number)], int(data.valid_from[number]), data.seasons[0])
             for number in range(len(series))
@@ -95,22 +94,41 @@ class Forecaster(Evaluates):
         history = make_history(series, origins, smoothing, data.seasons[0])
         reach = replace(inputs, horizon=data.horizon).reach
         memory = remember(history, statistics, smoothing, data.context + reach)
-        return cls(options, data.layout, inputs, context=data.context, memory=memory, reading=data.reading)
+        return cls(
+            options,
+            data.layout,
+            inputs,
+            horizon=data.horizon,
+            context=data.context,
+            memory=memory,
+            reading=data.reading,
+        )
 
     def read(self, series: Collection, origins: Sequence[Origin] | None = None) -> History:
         """Returns series as the network reads them.
 
         Args:
             series: of its frequency and channels.
-            origins: what is known of each before its first value; None to look up their transforms by name.
+            origins: what is known of each before its first value; that of `origins_for` if None.
         """
-        if origins is None:
-            known = self.memory.origins_of(series.ids)
-            blank = (Level(),) * self.inputs.channels
-            origins = [
-                Origin(self._powers, blank, 0) if one is None else one._replace(levels=blank) for one in known
-            ]
+        origins = self.origins_for(series, continued=False) if origins is None else origins
         return make_history(series, origins, self.smoothing, self.inputs.seasons[0])
+
+    def origins_for(self, series: Collection, *, continued: bool) -> list[Origin]:
+        """Returns what is known of series before their first values.
+
+        Args:
+            series: the series; those of the training data are recognised by name.
+            continued: whether their first values are those that the model keeps; otherwise their level starts anew.
+        """
+        blank = (Level(),) * self.inputs.channels
+        origins = []
+        for known in self.memory.origins_of(series.ids):
+            if known is None:
+                origins.append(Origin(self._powers, blank, 0))
+            else:
+                origins.append(known if continued else known._replace(levels=blank))
+        return origins
 
     @property
     def _powers(self) -> tuple[float | None, ...]:
@@ -127,7 +145,7 @@ class Forecaster(Evaluates):
             "network": to_plain(self.options),
             "frequency": [frequency.unit, frequency.size],
             "seasons": list(self.inputs.seasons),
-            "horizon": self.inputs.horizon,
+            "horizon": self.horizon,
             "context": self.context,
             "channels": self.memory.series.channels,
             "layout": self.layout.to_plain(),
@@ -158,7 +176,8 @@ class Forecaster(Evaluates):
         try:
             frequency, layout = Frequency(*config["frequency"]), Layout.from_plain(config["layout"])
             channels = [str(name) for name in config["channels"]]
-            inputs = Inputs(frequency, tuple(map(int, config["seasons"])), int(config["horizon"]), len(channels))
+            horizon, seasons = int(config["horizon"]), tuple(map(int, config["seasons"]))
+            inputs = _inputs(options, frequency, seasons, horizon, len(channels))
             context, plain = int(config["context"]), config["calibration"]
             calibration = None if plain is None else Calibration.from_plain(plain)
         except (TypeError, ValueError, KeyError) as error:
@@ -168,9 +187,55 @@ class Forecaster(Evaluates):
             options,
             layout,
             inputs,
+            horizon=horizon,
             context=context,
             memory=memory,
             reading=dict(config["reading"]),
             calibration=calibration,
             cell=stored_cell(options.recurrent, folder, cell),
         )
+
+    def tables(self, files: Sequence[str | Path]) -> list[Table]:
+        """Reads files as the training files were read.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        return [read_table(Path(file), **self.reading) for file in files]
+
+    def series_of(self, tables: Sequence[Table]) -> Collection:
+        """Returns the series of tables, which have the columns of the training files.
+
+        Raises:
+            InputError: a column is missing, or the series cannot be used.
+        """
+        return read_series(tables, self.layout, self.inputs.frequency)
+
+    def evaluate(
+        self, files: str | Path | Sequence[str | Path] = (), folder: str | Path | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """Returns the scores on series that continue the training series, and those of simple forecasts.
+
+        Args:
+            files: tables with the columns of the training files.
+            folder: not used.
+            **options: the fields of `recurra.tasks.forecaster.options.EvaluationOptions`.
+
+        Returns:
+            The scores of `recurra.tasks.forecaster.evaluation.evaluate`.
+
+        Raises:
+            InputError: a file cannot be read, or its series overlap the training series.
+        """
+        chosen = read_fields(EvaluationOptions, options, where="evaluate")
+        paths = [files] if isinstance(files, str | Path) else list(files)
+        test = test_series(self, self.series_of(self.tables(paths)))
+        horizon = chosen.horizon or self.horizon
+        return evaluate(self, test, horizon=horizon, stride=chosen.stride, by_series=chosen.by_series)
+
+
+def _inputs(
+    options: NetworkOptions, frequency: Frequency, seasons: tuple[int, ...], horizon: int, channels: int
+) -> Inputs:
+    # An autoregressive network forecasts one step, and its own forecasts are the inputs of the next.
+    return Inputs(frequency, seasons, horizon if options.head == "direct" else 1, channels)

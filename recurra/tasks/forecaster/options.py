@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from recurra.errors import InputError, nearest
 from recurra.tasks.forecaster.distributions import DISTRIBUTIONS
@@ -136,13 +135,14 @@ class EvaluationOptions:
         InputError: a number out of range.
     """
 
+    horizon: int | None = None
+    """Steps to forecast. Default: as in training."""
     stride: int | None = None
     """Steps between the origins of forecasts. Default: the horizon."""
     by_series: bool = False
     """Also report the scores of each series."""
-    plot: Path | None = None
-    """Draw the forecasts of the first series into this file, with what came."""
-
     def __post_init__(self) -> None:
-        if self.stride is not None and self.stride < 1:
-            raise InputError(f"stride={self.stride}: expected 1 or more")
+        for name in ("horizon", "stride"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name}={value}: expected 1 or more")

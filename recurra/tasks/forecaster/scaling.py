@@ -61,22 +61,21 @@ class Smoothing:
         return Level(level + a * difference, deviation + b * (abs(difference) - deviation), count + 1)
 
     def run(self, values: Values, state: Level) -> tuple[Values, Values, Level]:
-        """Returns the level and the scale after each of the values (T,), and the last state."""
-        levels, scales = np.empty(len(values)), np.empty(len(values))
+        """Returns the level and the mean deviation after each of the values (T,), and the last state."""
+        levels, deviations = np.empty(len(values)), np.empty(len(values))
         for place, value in enumerate(values.tolist()):
             state = self.step(state, value)
-            levels[place], scales[place] = state.level, state.scale
-        return levels, scales, state
+            levels[place], deviations[place] = state.level, state.deviation
+        return levels, deviations, state
 
-    def step_rows(self, levels: Values, deviations: Values, counts: Values, values: Values) -> None:
-        """Updates the states of many rows in place; `step` for arrays without missing values."""
+    def step_rows(self, levels: Values, deviations: Values, counts: Values, values: Values) -> tuple[Values, Values]:
+        """Returns the levels and deviations of many rows after a value of each; `step` for arrays, without NaN."""
         differences = values - levels
         a = np.maximum(2.0 / (self.level_span + 1.0), 1.0 / (counts + 1.0))
         b = np.maximum(2.0 / (self.scale_span + 1.0), 1.0 / np.maximum(counts, 1.0))
         first = counts == 0
-        levels += np.where(first, differences, a * differences)
-        deviations += np.where(first, 0.0, b * (np.abs(differences) - deviations))
-        counts += 1.0
+        level = np.where(first, values, levels + a * differences)
+        return level, np.where(first, 0.0, deviations + b * (np.abs(differences) - deviations))
 
 
 def scale_of(levels: Values, deviations: Values) -> Values:

@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recurra.tasks.forecaster.calibration import calibrate
 from recurra.tasks.forecaster.data import SeriesData
 from recurra.tasks.forecaster.distributions import MEDIAN
 from recurra.tasks.forecaster.model import Forecaster
+from recurra.tasks.forecaster.forecasting import outlooks
 from recurra.tasks.forecaster.network import Forecasts
 from recurra.tasks.forecaster.options import WindowOptions
 from recurra.tasks.forecaster.predict import Block, blocks, evaluating, relative_quantiles
@@ -21,6 +23,8 @@ from recurra.training import Loss
 
 # Origins per series of a validation during training.
 _ORIGINS = 8
+# Origins of all series together that intervals are calibrated on.
+_CALIBRATED = 20_000
 
 
 class ForecastObjective(Objective):
@@ -63,7 +67,10 @@ class ForecastObjective(Objective):
         return Loss(torch.stack(totals).mean(), batch.count)
 
     def score(self, *, final: bool) -> dict[str, float]:
-        """Returns the loss on the held-out steps, and the mean absolute error of the median relative to the scale."""
+        """Returns the loss on the held-out steps, and the mean absolute error of the median relative to the scale.
+
+        The intervals of the trained model are calibrated too.
+        """
         total = error = 0.0
         count = 0
         with evaluating(self.network):
@@ -74,7 +81,25 @@ class ForecastObjective(Objective):
                 median = torch.from_numpy(relative_quantiles(self.network, block)[..., MEDIAN])
                 error += float((target - median).abs().nansum())
                 count += int(target.isfinite().sum())
+        if final:
+            self.calibrate()
         return {"loss": total / max(count, 1), "scaled_mae": error / max(count, 1)}
+
+    def calibrate(self) -> None:
+        """Calibrates the intervals of the model on the held-out steps."""
+        self.model.calibration = None
+        most = max(_ORIGINS, _CALIBRATED // len(self._data.series))
+        history, horizon = self._history, self._data.horizon
+        targets, quantiles = [], []
+        for outlook in outlooks(self.model, history, held_out_origins(self._data, most), horizon=horizon):
+            values = targets_of(
+                history, outlook.number, outlook.origins, horizon, history.series.lengths[outlook.number]
+            )
+            at = history.series.starts[outlook.number] + outlook.origins
+            relative = (values - history.levels[at][..., None]) / history.scales[at][..., None]
+            targets.append(relative.reshape(-1, horizon))
+            quantiles.append(outlook.relative.reshape(-1, horizon, outlook.relative.shape[-1]))
+        self.model.calibration = calibrate(np.concatenate(targets), np.concatenate(quantiles))
 
     def _blocks(self, most: int | None) -> Any:
         origins = held_out_origins(self._data, most)
@@ -83,7 +108,7 @@ class ForecastObjective(Objective):
     def _targets(self, block: Block) -> tuple[Tensor, Tensor, Tensor]:
         """Returns the targets of a block, relative to level and scale, and these."""
         until = self._history.series.lengths[block.number]
-        values = targets_of(self._history, block.number, block.origins, self._data.horizon, until)
+        values = targets_of(self._history, block.number, block.origins, self.model.inputs.horizon, until)
         target = torch.from_numpy((values - block.level) / block.scale).float()
         return target, torch.from_numpy(block.level).float(), torch.from_numpy(block.scale).float()
 

@@ -17,6 +17,8 @@ from recurra.tasks.forecaster.inputs import Inputs, covariates_at
 from recurra.tasks.forecaster.network import Ahead, Steps
 
 Ids = npt.NDArray[np.int64]
+# Updates in an epoch of short data, so that it is not validated after every few.
+_LEAST_UPDATES = 50
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ class Windows:
             raise InputError("no series has two values to train on: expected longer series, or fewer --valid-steps")
         self._chances = usable / usable.sum()
         per_update = rows * world_size * max(1, self._steps - self._warm)
-        self._updates = max(1, math.ceil(float(usable.sum()) / per_update))
+        self._updates = max(_LEAST_UPDATES, math.ceil(float(usable.sum()) / per_update))
         self.epoch = self._position = 0
 
     def updates_per_epoch(self) -> int:
