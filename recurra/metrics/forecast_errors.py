@@ -1,10 +1,10 @@
 """Errors of point forecasts, by series and by step of the horizon.
 
-    MAE    mean |y - f|                                 over all values
-    RMSE   root of the mean (y - f)²                    over all values
-    sMAPE  mean 200 |y - f| / (|y| + |f|), 0 to 200     per series, then over series
-    MASE   MAE of a series / MAE of the seasonal naive forecast of its training part one step ahead; mean over series
-    OWA    mean of sMAPE and MASE, each relative to that of the forecast Naive 2 (Makridakis et al. 2018, M4)
+MAE    mean |y - f|                                 over all values
+RMSE   root of the mean (y - f)²                    over all values
+sMAPE  mean 200 |y - f| / (|y| + |f|), 0 to 200     per series, then over series
+MASE   MAE of a series / MAE of the seasonal naive forecast of its training part one step ahead; mean over series
+OWA    mean of sMAPE and MASE, each relative to that of the forecast Naive 2 (Makridakis et al. 2018, M4)
 """
 
 from __future__ import annotations

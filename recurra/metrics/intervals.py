@@ -1,9 +1,9 @@
 """Scores of forecast distributions that are described by quantiles.
 
-    pinball_q  max(q (y - f_q), (q - 1) (y - f_q))
-    wQL        2 Σ mean_q pinball_q / Σ |y|, the weighted quantile loss over the levels 0.1, …, 0.9
-    CRPS       2 mean_q pinball_q over the same levels, in the units of the data, which approximates the integral
-    coverage   share of values within a central interval
+pinball_q  max(q (y - f_q), (q - 1) (y - f_q))
+wQL        2 Σ mean_q pinball_q / Σ |y|, the weighted quantile loss over the levels 0.1, …, 0.9
+CRPS       2 mean_q pinball_q over the same levels, in the units of the data, which approximates the integral
+coverage   share of values within a central interval
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ import numpy.typing as npt
 from recurra.data.series.frequency import DAY, HOUR, Frequency, Times
 
 
-
 def calendar_features(frequency: Frequency) -> list[str]:
     """Returns the names of the circles that a frequency moves on; none for integers."""
     if not frequency.timed:

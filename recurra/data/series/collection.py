@@ -52,7 +52,7 @@ class Collection:
     @property
     def ends(self) -> npt.NDArray[np.int64]:
         """(N,), rows of each series up to its last value; rows after them have known covariates only."""
-        present = np.isfinite(self.values).any(axis=1)
+        present = np.asarray(np.isfinite(self.values).any(axis=1))
         rows = np.arange(len(present))
         last = np.where(present, rows, -1)
         pieces = [last[start:stop].max(initial=start - 1) for start, stop in self._bounds()]

@@ -143,9 +143,7 @@ def find_layout(
             raise InputError(f"{table.name}: there is no column 'y' of values. Name it: --target COLUMN")
     if not targets:
         raise InputError(f"{table.name}: no column of values. Its columns are {', '.join(columns)}")
-    covariates = [
-        Covariate(name, role, categories=[] if name in categorical else None) for name, role in named.items()
-    ]
+    covariates = [Covariate(name, role, categories=[] if name in categorical else None) for name, role in named.items()]
     used = [time, *targets, *named, *([] if id_column is None else [id_column])]
     twice = sorted({name for name in used if used.count(name) > 1})
     if twice:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -89,7 +90,9 @@ def _rows(tables: Sequence[Table], layout: Layout) -> tuple[_Rows, bool]:
     return _Rows(list(numbers), *joined), kinds.pop()
 
 
-def _parts(table: Table, layout: Layout, times: Times, numbers: dict[str, int], before: int) -> list[tuple[npt.NDArray[np.generic], ...]]:
+def _parts(
+    table: Table, layout: Layout, times: Times, numbers: dict[str, int], before: int
+) -> list[tuple[npt.NDArray[np.generic], ...]]:
     count = len(times)
     past, known = (_covariates(table, layout, roles) for roles in (("past",), ("known", "static")))
     origin = np.arange(before, before + count)
@@ -178,14 +181,12 @@ def _length(step: int, timed: bool) -> str:
     return Frequency("fixed", step).name if timed and step % 1_000_000 == 0 else str(step)
 
 
-def _on_grid(
-    rows: _Rows, breaks: Ids, grid: Frequency, tables: Sequence[Table], layout: Layout
-) -> Collection:
+def _on_grid(rows: _Rows, breaks: Ids, grid: Frequency, tables: Sequence[Table], layout: Layout) -> Collection:
     """Puts rows that are sorted by series and time on a grid; positions without a row are missing."""
     bounds = [*breaks.tolist(), len(rows.times)]
     first = rows.times[breaks]
     places, lengths = [], []
-    for number, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for number, (start, stop) in enumerate(pairwise(bounds)):
         positions, fits = grid.positions(rows.times[start:stop], int(first[number]))
         if not fits.all():
             at = start + int(np.flatnonzero(~fits)[0])
@@ -199,7 +200,9 @@ def _on_grid(
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     if starts[-1] > _LARGEST_GRID * (len(rows.times) + 100):
         share = len(rows.times) / starts[-1]
-        raise InputError(f"{tables[0].name}: frequency {grid.name}: only {share:.2%} of the times have a row. Set --freq")
+        raise InputError(
+            f"{tables[0].name}: frequency {grid.name}: only {share:.2%} of the times have a row. Set --freq"
+        )
     index = np.concatenate([start + place for start, place in zip(starts, places, strict=False)])
     names = [rows.ids[number] for number in rows.series[breaks]]
     known = _scatter(rows.known, index, int(starts[-1]))
@@ -216,7 +219,7 @@ def _on_grid(
     )
 
 
-def _scatter(rows: npt.NDArray[np.floating], index: Ids, length: int) -> npt.NDArray[np.floating]:
+def _scatter(rows: npt.NDArray[Any], index: Ids, length: int) -> npt.NDArray[Any]:
     filled = np.full((length, rows.shape[1]), np.nan, dtype=rows.dtype)
     filled[index] = rows
     return filled

@@ -1,10 +1,10 @@
 """Simple forecasts that every score table shows next to the network's.
 
-    naive           the last value
-    seasonal_naive  the value of the last season
-    drift           the last value, and the mean change per step since the first one
-    naive2          the last value, seasonally adjusted, times the factor of the season, as in the M4 competition
-    ets             exponential smoothing with an automatically chosen form, by statsforecast where it is installed
+naive           the last value
+seasonal_naive  the value of the last season
+drift           the last value, and the mean change per step since the first one
+naive2          the last value, seasonally adjusted, times the factor of the season, as in the M4 competition
+ets             exponential smoothing with an automatically chosen form, by statsforecast where it is installed
 """
 
 from __future__ import annotations
@@ -36,9 +36,7 @@ class Baselines:
 
     names = ("naive", "seasonal_naive", "drift", "naive2")
 
-    def __init__(
-        self, history: History, statistics: Sequence[Statistics | None], *, season: int, horizon: int
-    ) -> None:
+    def __init__(self, history: History, statistics: Sequence[Statistics | None], *, season: int, horizon: int) -> None:
         self._history, self._statistics, self._season, self._horizon = history, statistics, season, horizon
         raw = history.filled.copy()
         for number in range(len(history.series)):
@@ -71,7 +69,7 @@ class Baselines:
 
     def _offset(self, number: int) -> int:
         """How many steps of the training part come before the first row of the history."""
-        count = self._history.origins[number].levels[0].count
+        count = self._history.origins[number].levels[0].values
         return count if self._statistics[number] is not None else 0
 
     def _drift(self, number: Ids, origins: Ids) -> Values:

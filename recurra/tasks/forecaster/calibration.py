@@ -1,7 +1,8 @@
 """Calibration of intervals on held-out data, and the scores of anomalies.
 
 The distance of each quantile from the median is multiplied by a factor with which the share of held-out values below
-it is the nominal one: split conformal prediction with scores relative to the interval (Romano, Patterson & Candès 2019).
+it is the nominal one: split conformal prediction with scores relative to the interval (Romano, Patterson & Candès
+2019).
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def prepare(
     """
     if not files:
         raise InputError("no files of series: name at least one")
-    reading = {"decimal_comma": options.decimal_comma, "time_format": options.time_format}
+    reading: dict[str, Any] = {"decimal_comma": options.decimal_comma, "time_format": options.time_format}
     tables = [read_table(path, **reading) for path in files]
     roles = {role: getattr(options, role) or () for role in ROLES}
     layout = find_layout(
@@ -131,10 +131,15 @@ def prepare(
     series = read_series(tables, layout, options.freq)
     series = _trained_part(series, options, files[0])
     _check_counts(series, network, files[0])
-    seasons = usable_seasons(options.season or seasons_of(series.frequency, [series.values[series.rows(i), 0] for i in range(len(series))]))
+    seasons = usable_seasons(
+        options.season or seasons_of(series.frequency, [series.values[series.rows(i), 0] for i in range(len(series))])
+    )
     valid_from = _valid_from(series, options, seasons)
     powers: list[list[float | None]] = [
-        [find_power(series.values[series.rows(number), channel], options.transform) for channel in range(series.values.shape[1])]
+        [
+            find_power(series.values[series.rows(number), channel], options.transform)
+            for channel in range(series.values.shape[1])
+        ]
         for number in range(len(series))
     ]
     data = SeriesData(

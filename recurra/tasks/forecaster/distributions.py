@@ -6,6 +6,7 @@ Everything is in units of the level and the scale of the origin, except for coun
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -25,8 +26,8 @@ _NORMAL = torch.distributions.Normal(0.0, 1.0)
 class Distribution(Protocol):
     """What the outputs of a network mean.
 
-    `location` (…) is the forecast of the network, `outputs` (…, size) its further outputs, `level` and `scale` (…) those
-    of the origin in the units of the data.
+    `location` (…) is the forecast of the network, `outputs` (…, size) its further outputs, `level` and `scale` (…)
+    those of the origin in the units of the data.
     """
 
     size: int
@@ -40,7 +41,9 @@ class Distribution(Protocol):
         """Returns the quantiles `LEVELS`, (…, Q), relative to level and scale."""
         ...
 
-    def sample(self, location: Tensor, outputs: Tensor, level: Tensor, scale: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(
+        self, location: Tensor, outputs: Tensor, level: Tensor, scale: Tensor, generator: torch.Generator
+    ) -> Tensor:
         """Returns a random value of each, (…), relative to level and scale."""
         ...
 
@@ -71,9 +74,12 @@ class Quantiles:
         """Returns twice the mean pinball loss over the levels, which approximates the CRPS."""
         error = target[..., None] - self.quantiles(location, outputs, level, scale)
         levels = self._levels.to(error)
-        return 2 * torch.maximum(levels * error, (levels - 1) * error).mean(-1)
+        loss: Tensor = 2 * torch.maximum(levels * error, (levels - 1) * error).mean(-1)
+        return loss
 
-    def sample(self, location: Tensor, outputs: Tensor, level: Tensor, scale: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(
+        self, location: Tensor, outputs: Tensor, level: Tensor, scale: Tensor, generator: torch.Generator
+    ) -> Tensor:
         """Returns values between the quantiles, drawn uniformly in probability."""
         quantiles = self.quantiles(location, outputs, level, scale)
         u = torch.rand(location.shape, generator=generator) * (LEVELS[-1] - LEVELS[0]) + LEVELS[0]
@@ -82,7 +88,8 @@ class Quantiles:
         share = (u - low) / (high - low)
         q_low = quantiles.gather(-1, (above - 1)[..., None])[..., 0]
         q_high = quantiles.gather(-1, above[..., None])[..., 0]
-        return q_low + share * (q_high - q_low)
+        drawn: Tensor = q_low + share * (q_high - q_low)
+        return drawn
 
 
 class Normal:
@@ -103,7 +110,9 @@ class Normal:
         mean, deviation = self._parameters(location, outputs)
         return mean[..., None] + deviation[..., None] * _NORMAL.icdf(torch.tensor(LEVELS)).to(mean)
 
-    def sample(self, location: Tensor, outputs: Tensor, level: Tensor, scale: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(
+        self, location: Tensor, outputs: Tensor, level: Tensor, scale: Tensor, generator: torch.Generator
+    ) -> Tensor:
         """Returns random values."""
         mean, deviation = self._parameters(location, outputs)
         return mean + deviation * torch.randn(mean.shape, generator=generator)
@@ -124,11 +133,13 @@ class StudentT:
         return loss
 
     def quantiles(self, location: Tensor, outputs: Tensor, level: Tensor, scale: Tensor) -> Tensor:
-        """Returns the quantiles, by bisection of the distribution function."""
+        """Returns the quantiles."""
         distribution = self._distribution(location, outputs)
         return distribution.loc[..., None] + distribution.scale[..., None] * _student_quantiles(distribution.df)
 
-    def sample(self, location: Tensor, outputs: Tensor, level: Tensor, scale: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(
+        self, location: Tensor, outputs: Tensor, level: Tensor, scale: Tensor, generator: torch.Generator
+    ) -> Tensor:
         """Returns random values: a normal one divided by the root of a chi-squared one over its degrees of freedom."""
         distribution = self._distribution(location, outputs)
         normal = torch.randn(location.shape, generator=generator)
@@ -148,7 +159,8 @@ def _student_quantiles(degrees: Tensor) -> Tensor:
         (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / 384,
         (79 * z9 + 776 * z7 + 1482 * z5 - 1920 * z3 - 945 * z) / 92160,
     )
-    return z + sum(term / v ** (power + 1) for power, term in enumerate(terms))
+    corrections = torch.stack([term / v ** (power + 1) for power, term in enumerate(terms)])
+    return z + corrections.sum(0)
 
 
 class NegativeBinomial:
@@ -178,7 +190,9 @@ class NegativeBinomial:
         quantiles = torch.quantile(counts, torch.tensor(LEVELS).to(counts), dim=0, interpolation="nearest")
         return ((quantiles - level) / scale).movedim(0, -1)
 
-    def sample(self, location: Tensor, outputs: Tensor, level: Tensor, scale: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(
+        self, location: Tensor, outputs: Tensor, level: Tensor, scale: Tensor, generator: torch.Generator
+    ) -> Tensor:
         """Returns random counts, relative to level and scale."""
         mean, number, _ = self._distribution(location, outputs, level, scale)
         return (_draw_counts(mean, number, generator) - level) / scale
@@ -190,7 +204,7 @@ def _draw_counts(mean: Tensor, number: Tensor, generator: torch.Generator) -> Te
     return torch.poisson(rate, generator=generator)
 
 
-DISTRIBUTIONS = {
+DISTRIBUTIONS: dict[str, Callable[[], Distribution]] = {
     "quantiles": Quantiles,
     "normal": Normal,
     "student": StudentT,
@@ -206,5 +220,4 @@ def make_distribution(name: str) -> Distribution:
     """
     if name not in DISTRIBUTIONS:
         raise InputError(f"there is no distribution {name!r}. {nearest(name, DISTRIBUTIONS)}")
-    distribution: Distribution = DISTRIBUTIONS[name]()
-    return distribution
+    return DISTRIBUTIONS[name]()

@@ -26,10 +26,8 @@ Values = npt.NDArray[np.float64]
 _MOST_FITS = 500
 
 
-class Test(NamedTuple):
+class Trial(NamedTuple):
     """Series to evaluate on."""
-
-    __test__ = False
 
     history: History
     """The ends of the training series, and the new values after them."""
@@ -41,7 +39,7 @@ class Test(NamedTuple):
     """The series that training did not have."""
 
 
-def test_series(model: Forecaster, series: Collection) -> Test:
+def trial_of(model: Forecaster, series: Collection) -> Trial:
     """Joins new series to the training series that they continue.
 
     Raises:
@@ -53,10 +51,10 @@ def test_series(model: Forecaster, series: Collection) -> Test:
     begins = np.array([lengths.get(name, 0) for name in series.ids], dtype=np.int64)
     history = model.read(joined, model.origins_for(joined, continued=True))
     statistics = [model.memory.statistics_of(name) for name in series.ids]
-    return Test(history, begins, statistics, [name for name in series.ids if name not in lengths])
+    return Trial(history, begins, statistics, [name for name in series.ids if name not in lengths])
 
 
-def origins_of(test: Test, *, horizon: int, stride: int, context: int) -> list[Ids]:
+def origins_of(test: Trial, *, horizon: int, stride: int, context: int) -> list[Ids]:
     """Returns the origins of each series: the last value before the new ones, then every `stride` steps.
 
     A forecast whose horizon exceeds the series is left out, unless it is the only one. A series that training did not
@@ -71,7 +69,7 @@ def origins_of(test: Test, *, horizon: int, stride: int, context: int) -> list[I
 
 
 def evaluate(
-    model: Forecaster, test: Test, *, horizon: int, stride: int | None = None, by_series: bool = False
+    model: Forecaster, test: Trial, *, horizon: int, stride: int | None = None, by_series: bool = False
 ) -> dict[str, Any]:
     """Returns the scores.
 
@@ -83,9 +81,9 @@ def evaluate(
         by_series: whether the scores of each series are returned too.
 
     Returns:
-        The scores of the network by name; `standardised_mse` and `standardised_mae` of values relative to the mean and
-        standard deviation of the training part; `by_step`, those of each step of the horizon; the same under the names of
-        the baselines; `series`, `forecasts` and `values`, how many there were.
+        The scores of the network by name; `standardised_mse` and `standardised_mae` of values relative to the mean
+        and standard deviation of the training part; `by_step`, those of each step of the horizon; the same under the
+        names of the baselines; `series` and `forecasts`, how many there were.
 
     Raises:
         InputError: there is nothing to evaluate.
@@ -96,7 +94,12 @@ def evaluate(
         raise InputError("no forecast can be compared with a value: expected series with new values")
     season, N = model.inputs.seasons[0], len(test.history.series)
     statistics = [
-        known or statistics_of(test.history.series.values[test.history.series.rows(number)], int(origins[number][0]) + 1 if len(origins[number]) else 1, season)
+        known
+        or statistics_of(
+            test.history.series.values[test.history.series.rows(number)],
+            int(origins[number][0]) + 1 if len(origins[number]) else 1,
+            season,
+        )
         for number, known in enumerate(test.statistics)
     ]
     baselines = Baselines(test.history, statistics, season=season, horizon=horizon)
@@ -140,7 +143,7 @@ def evaluate(
     return scores
 
 
-def _targets(test: Test, outlook: Outlook, horizon: int) -> Values:
+def _targets(test: Trial, outlook: Outlook, horizon: int) -> Values:
     """The values that came after origins, in their units, (n, C, H)."""
     series = test.history.series
     positions = outlook.origins[:, None] + np.arange(1, horizon + 1)
@@ -154,7 +157,7 @@ def _standards(statistics: Sequence[Statistics], number: Ids) -> tuple[Values, V
     return mean, np.array([statistics[one].deviation for one in number.tolist()])[..., None]
 
 
-def _smoothed(test: Test, origins: Sequence[Ids], *, season: int, horizon: int) -> PointErrors:
+def _smoothed(test: Trial, origins: Sequence[Ids], *, season: int, horizon: int) -> PointErrors:
     """Errors of exponential smoothing, fitted to the stored steps before each origin."""
     series, errors = test.history.series, PointErrors(len(test.history.series), horizon)
     for number, places in enumerate(origins):
@@ -162,10 +165,11 @@ def _smoothed(test: Test, origins: Sequence[Ids], *, season: int, horizon: int) 
         for place in places.tolist():
             past = series.values[rows.start : rows.start + place + 1]
             point = np.stack(
-                [exponential_smoothing(past[:, channel], season=season, horizon=horizon) for channel in range(past.shape[1])]
+                [
+                    exponential_smoothing(past[:, channel], season=season, horizon=horizon)
+                    for channel in range(past.shape[1])
+                ]
             )
             at = Outlook(np.array([number]), np.array([place]), *(np.zeros(0),) * 3)
             errors.add(at.number, _targets(test, at, horizon), point[None])
     return errors
-
-

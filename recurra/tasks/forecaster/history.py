@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -94,7 +94,7 @@ def make_history(series: Collection, origins: Sequence[Origin], smoothing: Smoot
             values[rows, channel] = transformed = apply(raw, power)
             level, deviation, _ = smoothing.run(transformed, origin.levels[channel])
             levels[rows, channel], deviations[rows, channel] = level, deviation
-            counts[rows, channel] = origin.levels[channel].count + np.isfinite(transformed).cumsum()
+            counts[rows, channel] = origin.levels[channel].values + np.isfinite(transformed).cumsum()
             complete[rows, channel] = filled(transformed, level, season)
     return History(series, list(origins), values, levels, deviations, counts, complete)
 
@@ -109,10 +109,15 @@ def _check_positive(series: Collection, number: int, values: Values, power: floa
     )
 
 
-def join(before: Collection, after: Collection) -> Collection:
+def join(before: Collection, after: Collection, *, replacing: bool = False) -> Collection:
     """Returns the series of `after`, each preceded by the series of the same name in `before`, if there is one.
 
     Times between the two are missing values.
+
+    Args:
+        before: earlier series.
+        after: later series.
+        replacing: whether a series of `after` that starts before that of `before` ends replaces it.
 
     Raises:
         InputError: a series of `after` starts before that of `before` ends, or is on another grid.
@@ -128,26 +133,43 @@ def join(before: Collection, after: Collection) -> Collection:
             "past": after.past[rows],
             "known": after.known[rows],
         }
-        if name in numbers:
-            part = _preceded(before, numbers[name], part)
+        gap = steps_between(before, numbers[name], int(after.first[number])) if name in numbers else -1
+        if gap >= 0:
+            part = _preceded(before, numbers[name], part, gap)
+        elif name in numbers and not replacing:
+            raise InputError(_overlap(before, numbers[name], gap))
         parts.append(part)
     return replace(collect(after.frequency, after.channels, parts), notes=after.notes)
 
 
-def _preceded(before: Collection, number: int, part: dict[str, object]) -> dict[str, object]:
-    rows = before.rows(number)
-    length, first = rows.stop - rows.start, int(before.first[number])
-    positions, fits = before.frequency.positions(np.array([part["first"]], dtype=np.int64), first)
-    gap = int(positions[0]) - length
-    if not fits[0] or gap < 0:
-        problem = "is not on the grid of the training data" if not fits[0] else "overlaps the training data"
+def steps_between(before: Collection, number: int, first: int) -> int:
+    """Returns the number of steps between the end of a series and a time, below 0 if the series contains it.
+
+    Raises:
+        InputError: the time is not on the grid of the series.
+    """
+    positions, fits = before.frequency.positions(np.array([first], dtype=np.int64), int(before.first[number]))
+    if not fits[0]:
         raise InputError(
-            f"series {part['id']!r}: it {problem}, which ends at position {length} of its last values, while the file "
-            f"starts at position {int(positions[0]) + 1}. Expected values after the training data"
+            f"series {before.ids[number]!r}: its times are not on the grid of the training data, whose frequency is "
+            f"{before.frequency.name}"
         )
-    joined: dict[str, object] = {"id": part["id"], "first": first}
+    return int(positions[0] - before.lengths[number])
+
+
+def _overlap(before: Collection, number: int, gap: int) -> str:
+    return (
+        f"series {before.ids[number]!r}: its first {-gap:,} steps are in the training data, or before it: scores would "
+        "be of values that the model has learned. Remove them, or train with --test-steps"
+    )
+
+
+def _preceded(before: Collection, number: int, part: dict[str, Any], gap: int) -> dict[str, Any]:
+    """Returns a series after an earlier one and missing values."""
+    rows = before.rows(number)
+    joined: dict[str, Any] = {"id": part["id"], "first": int(before.first[number])}
     for name in ("values", "past", "known"):
-        old, new = getattr(before, name)[rows], np.asarray(part[name])
+        old, new = getattr(before, name)[rows], part[name]
         missing = np.full((gap, old.shape[1]), np.nan, dtype=old.dtype)
         joined[name] = np.concatenate([old, missing, new])
     return joined

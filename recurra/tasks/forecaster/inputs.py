@@ -54,9 +54,7 @@ class Inputs:
     @property
     def reach(self) -> int:
         """Largest number of steps back that any input refers to."""
-        most = max(
-            (-(-self.horizon // season) + repeats - 1) * season for season, repeats in self._repeated
-        )
+        most = max((-(-self.horizon // season) + repeats - 1) * season for season, repeats in self._repeated)
         return max(most, *self.seasons, self.slope_span) + 1
 
     @property
@@ -67,9 +65,7 @@ class Inputs:
     @property
     def _repeated(self) -> list[tuple[int, int]]:
         """Each season, and how many of its last repetitions are candidates."""
-        return [
-            (season, _REPEATS[min(place, 1)] if season > 1 else 1) for place, season in enumerate(self.seasons)
-        ]
+        return [(season, _REPEATS[min(place, 1)] if season > 1 else 1) for place, season in enumerate(self.seasons)]
 
     @property
     def candidates(self) -> int:
@@ -102,7 +98,8 @@ class Inputs:
             past = history.filled[np.where(usable, rows - lag, rows)]
             features.append(np.where(usable[..., None], np.arcsinh((past - level) / scale), 0.0))
         stacked = np.stack(features, axis=-1) * inside[..., None, None]  # (…, C, F)
-        return stacked.reshape(*positions.shape, -1).astype(np.float32)
+        numbers: Numbers = stacked.reshape(*positions.shape, -1).astype(np.float32)
+        return numbers
 
     def decoder(self, history: History, number: Ids, origins: Ids) -> Numbers:
         """Returns the candidates (…, C, H, n): simple forecasts from origins, relative to their level and scale.
@@ -136,7 +133,9 @@ class Inputs:
         """The place of the seasonal naive forecast among the candidates."""
         return 2
 
-    def _slope(self, history: History, start: Ids, origins: Ids, level: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def _slope(
+        self, history: History, start: Ids, origins: Ids, level: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
         """Returns the mean change of the level per step over the last steps, (…, C)."""
         span = np.minimum(self.slope_span, origins)
         earlier = history.levels[start + origins - span]

@@ -44,9 +44,7 @@ class Memory:
 
     def statistics_of(self, name: str) -> Statistics | None:
         """Returns the statistics of a series, None for an unknown one."""
-        return next(
-            (self.statistics[number] for number, known in enumerate(self.series.ids) if known == name), None
-        )
+        return next((self.statistics[number] for number, known in enumerate(self.series.ids) if known == name), None)
 
     def files(self) -> dict[str, str]:
         """Returns the content of `series.json`, under its name."""

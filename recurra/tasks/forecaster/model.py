@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -14,21 +14,28 @@ from recurra.data.series.collection import Collection
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.layout import Layout
 from recurra.data.series.reading import read_series
-from recurra.data.series.tables import Table, read_table
-from recurra.errors import InputError
+from recurra.data.series.tables import Table, frame_table, read_table
+from recurra.errors import InputError, nearest
 from recurra.tasks.capabilities import Evaluates
 from recurra.tasks.cell_names import stored_cell
 from recurra.tasks.fields import read_fields, to_plain
 from recurra.tasks.forecaster.calibration import Calibration
+from recurra.tasks.forecaster.continuation import Continuation, check_known, continued, remembered
 from recurra.tasks.forecaster.data import SeriesData
-from recurra.tasks.forecaster.evaluation import evaluate, test_series
+from recurra.tasks.forecaster.evaluation import evaluate, trial_of
+from recurra.tasks.forecaster.forecasting import SAMPLES, check_horizon, outlooks
 from recurra.tasks.forecaster.history import History, Origin, make_history
 from recurra.tasks.forecaster.inputs import Inputs
 from recurra.tasks.forecaster.memory import Memory, load_memory, remember
 from recurra.tasks.forecaster.network import ForecastNetwork, Sizes
+from recurra.tasks.forecaster.online import ForecastState
 from recurra.tasks.forecaster.options import EvaluationOptions, NetworkOptions
+from recurra.tasks.forecaster.output import forecast_frame
 from recurra.tasks.forecaster.scaling import Level, smoothing_for
 from recurra.tasks.forecaster.statistics import statistics_of
+
+if TYPE_CHECKING:
+    import polars
 
 _FIELDS = {"network", "frequency", "seasons", "horizon", "context", "channels", "layout", "reading", "calibration"}
 _FIELDS |= {"sizes"}
@@ -136,7 +143,7 @@ class Forecaster(Evaluates):
         powers = [origin.powers for origin in self.memory.origins]
         if powers[0][0] is None:
             return powers[0]
-        return tuple(float(np.median([one[channel] for one in powers])) for channel in range(len(powers[0])))  # type: ignore[arg-type]
+        return tuple(float(np.median([one[channel] for one in powers])) for channel in range(len(powers[0])))
 
     def config(self) -> dict[str, Any]:
         """Returns what rebuilds the forecaster together with its series, as JSON can represent it."""
@@ -229,9 +236,64 @@ class Forecaster(Evaluates):
         """
         chosen = read_fields(EvaluationOptions, options, where="evaluate")
         paths = [files] if isinstance(files, str | Path) else list(files)
-        test = test_series(self, self.series_of(self.tables(paths)))
+        test = trial_of(self, self.series_of(self.tables(paths)))
         horizon = chosen.horizon or self.horizon
         return evaluate(self, test, horizon=horizon, stride=chosen.stride, by_series=chosen.by_series)
+
+    def forecast(
+        self, frame: Any = None, *, horizon: int | None = None, paths: int = 0, seed: int = 0
+    ) -> polars.DataFrame:
+        """Returns forecasts after the last value of each series.
+
+        Args:
+            frame: new values, a data frame of polars or pandas with the columns of the training files; they continue
+                the training series, or replace them where they start earlier. None for the training series as they
+                ended. Known covariates of the future are rows at the end without values.
+            horizon: steps; None for those of training.
+            paths: sample paths of an autoregressive network, as further columns.
+            seed: of the paths.
+
+        Returns:
+            A row per series and time: unique_id, ds, mean, median, lo-95, lo-80, lo-50, hi-50, hi-80, hi-95.
+
+        Raises:
+            InputError: the frame cannot be used, or the horizon is longer than that of a direct network.
+        """
+        start = remembered(self) if frame is None else continued(self, self.series_of([frame_table(frame)]))
+        return self.forecast_from(start, horizon=horizon, paths=paths, seed=seed)
+
+    def forecast_from(
+        self, start: Continuation, *, horizon: int | None = None, paths: int = 0, seed: int = 0
+    ) -> polars.DataFrame:
+        """Returns forecasts after the last value of each series of a continuation; see `forecast`."""
+        horizon = horizon or self.horizon
+        if paths and self.options.head == "direct":
+            raise InputError(
+                f"paths={paths}: only an autoregressive network draws paths. Train with --head autoregressive"
+            )
+        check_horizon(self, horizon)
+        check_known(self, start.history, start.origins, horizon)
+        samples = max(SAMPLES, paths)
+        drawn = outlooks(self, start.history, start.origins, horizon=horizon, samples=samples, seed=seed)
+        return forecast_frame(drawn, start.history, paths=paths)
+
+    def state(self, frame: Any = None, *, series: str | None = None) -> ForecastState:
+        """Returns the state of one series, which absorbs observations one by one.
+
+        Args:
+            frame: the series so far, as in `forecast`; None for the training series as they ended.
+            series: its name; None if there is only one.
+
+        Raises:
+            InputError: the frame cannot be used, or there is no such series.
+        """
+        start = remembered(self) if frame is None else continued(self, self.series_of([frame_table(frame)]))
+        ids = start.history.series.ids
+        if series is None and len(ids) > 1:
+            raise InputError(f"state: there are {len(ids)} series: name one by series=, such as {ids[0]!r}")
+        if series is not None and series not in ids:
+            raise InputError(f"state: there is no series {series!r}. {nearest(series, ids)}")
+        return ForecastState(self, start.history, 0 if series is None else ids.index(series))
 
 
 def _inputs(

@@ -90,19 +90,18 @@ class CovariateEncoder(nn.Module):
         self._numeric = [place for place, column in enumerate(covariates) if column.categories is None]
         self._named = [place for place, column in enumerate(covariates) if column.categories is not None]
         sizes = [len(covariates[place].categories or ()) + 1 for place in self._named]
-        self.embeddings = nn.ModuleList(
-            nn.Embedding(size, min(_LARGEST_EMBEDDING, (size + 1) // 2 + 1)) for size in sizes
-        )
-        embedded = sum(int(table.embedding_dim) for table in self.embeddings)
-        self.size = 2 * len(self._numeric) + embedded
+        widths = [min(_LARGEST_EMBEDDING, (size + 1) // 2 + 1) for size in sizes]
+        self.embeddings = nn.ModuleList(map(nn.Embedding, sizes, widths))
+        self._sizes = sizes
+        self.size = 2 * len(self._numeric) + sum(widths)
 
     def forward(self, columns: Tensor) -> Tensor:
         """Returns (…, size) from (…, K): the numbers, whether they are present, and the vectors of categories."""
         present = columns.isfinite()
         columns = columns.nan_to_num(0.0, 0.0, 0.0)
         parts = [columns[..., self._numeric], present[..., self._numeric].to(columns)]
-        for place, table in zip(self._named, self.embeddings, strict=True):
-            parts.append(table(columns[..., place].long().clamp(0, table.num_embeddings - 1)))
+        for place, size, table in zip(self._named, self._sizes, self.embeddings, strict=True):
+            parts.append(table(columns[..., place].long().clamp(0, size - 1)))
         return torch.cat(parts, dim=-1)
 
 
@@ -205,6 +204,10 @@ class ForecastNetwork(nn.Module):
         """The device of the weights."""
         return next(self.parameters()).device
 
+    def each(self) -> list[Member]:
+        """Returns the networks."""
+        return [member for member in self.members if isinstance(member, Member)]
+
     def forward(self, steps: Steps, picks: Tensor, ahead: Ahead) -> list[Forecasts]:
         """Returns the forecasts of each member.
 
@@ -214,7 +217,7 @@ class ForecastNetwork(nn.Module):
             ahead: (O, B, …), for the forecasts from them.
         """
         results = []
-        for member in self.members:
+        for member in self.each():
             h, _ = member.read(steps)
             index = picks[..., None].expand(-1, -1, h.shape[-1])
             results.append(member.forecast(h.gather(0, index), ahead))

@@ -26,14 +26,14 @@ class SeriesOptions:
     """The frequency: s, min, h, D, B (Monday to Friday), W, M, Q or Y, with a number in front such as 15min; a number
     for integer times. Default: found from the times."""
     season: list[int] | None = None
-    """Lengths of seasons in steps, at most two; 1 for none. Default: those of the frequency, such as a day and a week of
-    hours; for integer times estimated from the values."""
+    """Lengths of seasons in steps, at most two; 1 for none. Default: those of the frequency, such as a day and a week
+    of hours; for integer times estimated from the values."""
     id_column: str | None = None
     """The column with the name of the series, in a table with one row per series and time. Default: unique_id."""
     time_column: str | None = None
     """The column of times. Default: ds, or else the first column."""
     target: list[str] | None = None
-    """The columns of values. Default: y; without a column of names, all columns that are nothing else, each a series."""
+    """The columns of values. Default: y; without a column of names all columns that are nothing else, each a series."""
     together: bool = False
     """Forecast all target columns together: the network reads and forecasts all of them at each step."""
     past: list[str] | None = None
@@ -113,8 +113,8 @@ class WindowOptions:
     """
 
     context: int | None = None
-    """Steps that are read before the first forecast. Default: four of the shortest season or two of the longest, from 32
-    to 512."""
+    """Steps that are read before the first forecast. Default: four of the shortest season or two of the longest, from
+    32 to 512."""
     origins: int = 16
     """Forecasts per window that are trained on, from different steps of it."""
     batch_windows: int = 32
@@ -141,6 +141,7 @@ class EvaluationOptions:
     """Steps between the origins of forecasts. Default: the horizon."""
     by_series: bool = False
     """Also report the scores of each series."""
+
     def __post_init__(self) -> None:
         for name in ("horizon", "stride"):
             value = getattr(self, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ Values = npt.NDArray[np.float64]
 _SERIES, _ROWS = 64, 8192
 
 
-class _Origins(NamedTuple):
+class Origins(NamedTuple):
     """Origins of paths."""
 
     number: Ids
@@ -65,7 +65,7 @@ def _of_series(
     """Reads some series together, and stops at every origin to draw paths."""
     begin = np.array([max(0, int(places[0]) - model.context + 1) for places in origins])
     stops = sorted({int(place) - int(first) for places, first in zip(origins, begin, strict=True) for place in places})
-    members: list[Any] = list(model.network.members)
+    members = model.network.each()
     states: list[States | None] = [None] * len(members)
     before = 0
     for stop in stops:
@@ -76,14 +76,14 @@ def _of_series(
             outputs.append(h[-1])
         before = stop + 1
         rows = np.array([row for row, places in enumerate(origins) if stop + begin[row] in places])
-        at_origin = _Origins(number[rows], begin[rows] + stop)
+        at_origin = Origins(number[rows], begin[rows] + stop)
         share = np.array_split(np.arange(samples), len(members))
         paths = []
         for index, part in enumerate(share):
             state = select(_present(states[index]), torch.from_numpy(rows))
             if len(part):
                 paths.append(
-                    _draw(model, index, history, at_origin, outputs[index][rows], state, len(part), horizon, generator)
+                    draw(model, index, history, at_origin, outputs[index][rows], state, len(part), horizon, generator)
                 )
         at = history.series.starts[at_origin.number] + at_origin.places
         block = Block(*at_origin, [], history.levels[at][..., None], history.scales[at][..., None])
@@ -96,11 +96,11 @@ def _present(state: States | None) -> States:
     return state
 
 
-def _draw(
+def draw(
     model: Forecaster,
     index: int,
     history: History,
-    origins: _Origins,
+    origins: Origins,
     h: torch.Tensor,
     state: States,
     samples: int,
@@ -130,7 +130,7 @@ def _continue(
     generator: torch.Generator,
 ) -> Values:
     """Draws the steps of the horizon one after the other into the rows that `copies` has for them, (R, C, H)."""
-    member: Any = model.network.members[index]
+    member = model.network.each()[index]
     number = np.arange(len(copies.series))
     last = copies.series.lengths - horizon - 1  # (R,), of the values that are known
     drawn = np.empty((len(number), model.inputs.channels, horizon))

@@ -10,10 +10,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from recurra.cells import States
 from recurra.tasks.forecaster.distributions import LEVELS
 from recurra.tasks.forecaster.history import History
 from recurra.tasks.forecaster.inputs import Inputs
-from recurra.tasks.forecaster.network import Forecasts, ForecastNetwork
+from recurra.tasks.forecaster.network import ForecastNetwork, Forecasts
 from recurra.tasks.forecaster.transform import invert
 from recurra.tasks.forecaster.windows import look_ahead, read_steps
 
@@ -76,12 +77,12 @@ def _chunk(
     begin = np.array([begins[one] for one in number.tolist()])
     columns = np.concatenate([np.full(len(origins[one]), place) for place, one in enumerate(number.tolist())])
     places = np.concatenate([origins[one] for one in number.tolist()]) - begin[columns]
-    states = [None] * len(network.members)
+    states: list[States | None] = [None] * len(network.members)
     for start in range(0, int(places.max()) + 1, _BLOCK):
         stop = min(start + _BLOCK, int(places.max()) + 1)
         steps = read_steps(inputs, history, number, begin + np.arange(start, stop)[:, None])
         outputs = []
-        for index, member in enumerate(network.members):
+        for index, member in enumerate(network.each()):
             h, states[index] = member.read(type(steps)(*(one.to(network.device) for one in steps)), states[index])
             outputs.append(h)
         inside = np.flatnonzero((places >= start) & (places < stop))
@@ -97,7 +98,7 @@ def _block(
 ) -> Block:
     ahead = look_ahead(inputs, history, number, origins)
     ahead = type(ahead)(*(one.to(network.device) for one in ahead))
-    members = [member.forecast(h, ahead) for member, h in zip(network.members, outputs, strict=True)]
+    members = [member.forecast(h, ahead) for member, h in zip(network.each(), outputs, strict=True)]
     rows = history.series.starts[number] + origins
     return Block(number, origins, members, history.levels[rows][..., None], history.scales[rows][..., None])
 

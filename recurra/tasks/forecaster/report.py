@@ -20,7 +20,9 @@ def report(scores: Mapping[str, Any]) -> str:
     lines = [f"{scores['series']:,} series, {scores['forecasts']:,} forecasts", ""]
     lines.append(" " * width + "".join(f"{_TITLES[name]:>12}" for name in _COLUMNS))
     for name, row in rows:
-        lines.append(f"{name.replace('_', ' '):<{width}}" + "".join(f"{_figure(row[column]):>12}" for column in _COLUMNS))
+        lines.append(
+            f"{name.replace('_', ' '):<{width}}" + "".join(f"{_figure(row[column]):>12}" for column in _COLUMNS)
+        )
     lines += ["", *_losses(scores), *_intervals(scores), *_by_step(scores["by_step"])]
     if scores["unknown_series"]:
         names = ", ".join(scores["unknown_series"][:5])
@@ -41,9 +43,14 @@ def _losses(scores: Mapping[str, Any]) -> list[str]:
 
 
 def _intervals(scores: Mapping[str, Any]) -> list[str]:
-    shares = ", ".join(f"{scores[f'coverage_{share}']:.1%} of the values in the {share} % interval" for share in (50, 80, 95))
+    shares = ", ".join(
+        f"{scores[f'coverage_{share}']:.1%} of the values in the {share} % interval" for share in (50, 80, 95)
+    )
     standard = f"standardised MSE {_figure(scores['standardised_mse'])}, MAE {_figure(scores['standardised_mae'])}"
-    return [f"Intervals: {shares}", f"CRPS {_figure(scores['crps'])}, weighted quantile loss {_figure(scores['wql'])}; {standard}"]
+    return [
+        f"Intervals: {shares}",
+        f"CRPS {_figure(scores['crps'])}, weighted quantile loss {_figure(scores['wql'])}; {standard}",
+    ]
 
 
 def _by_step(by_step: Mapping[str, Sequence[float]]) -> list[str]:

@@ -23,7 +23,7 @@ class Level(NamedTuple):
 
     level: float = 0.0
     deviation: float = 0.0
-    count: int = 0
+    values: int = 0
 
     @property
     def scale(self) -> float:

@@ -74,7 +74,13 @@ def _seasonal_error(values: Values, season: int) -> float:
 def _seasonal_indices(values: Values, season: int) -> list[float] | None:
     """Returns the factors of a classical multiplicative decomposition, if the series is seasonal by the test of M4."""
     known = np.isfinite(values)
-    if season < 2 or len(values) < 3 * season or not known.all() or values.min() <= 0 or not _is_seasonal(values, season):
+    if (
+        season < 2
+        or len(values) < 3 * season
+        or not known.all()
+        or values.min() <= 0
+        or not _is_seasonal(values, season)
+    ):
         return None
     weights = np.ones(season) if season % 2 else np.r_[0.5, np.ones(season - 1), 0.5]
     trend = np.convolve(values, weights / weights.sum(), mode="valid")

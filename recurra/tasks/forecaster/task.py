@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recurra.tasks.task import Task
+from recurra.tasks.task import Task, Verb
 
 if TYPE_CHECKING:
     from recurra.tasks.implementation import Implementation
@@ -37,12 +37,28 @@ TASK = Task(
     files_name="TRAIN",
     files_help="Tables of series, CSV or Parquet.",
     evaluate_help=(
-        "A forecaster forecasts series that continue its training series, and reports MASE, sMAPE, OWA, the coverage of "
-        "intervals and more, next to the same scores of simple forecasts."
+        "A forecaster forecasts series that continue its training series, and reports MASE, sMAPE, OWA, the coverage "
+        "of intervals and more, next to the same scores of simple forecasts."
     ),
     evaluate_files="tables that continue its training series",
     evaluate_example="recurra evaluate sales later.csv",
     usage="recurra forecast DIR --out forecast.csv\nrecurra evaluate DIR LATER.csv",
-    verbs=(),
+    verbs=(
+        Verb(
+            name="forecast",
+            function="recurra.tasks.forecaster.verbs.forecast:forecast",
+            help="Forecast time series with intervals.",
+        ),
+        Verb(
+            name="backtest",
+            function="recurra.tasks.forecaster.verbs.backtest:backtest",
+            help="Score a forecaster from rolling origins.",
+        ),
+        Verb(
+            name="anomalies",
+            function="recurra.tasks.forecaster.verbs.anomalies:anomalies",
+            help="Find observations that a forecaster did not expect.",
+        ),
+    ),
     implement=_implement,
 )

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from recurra.tasks.forecaster.calibration import calibrate
 from recurra.tasks.forecaster.data import SeriesData
 from recurra.tasks.forecaster.distributions import MEDIAN
-from recurra.tasks.forecaster.model import Forecaster
 from recurra.tasks.forecaster.forecasting import outlooks
+from recurra.tasks.forecaster.model import Forecaster
 from recurra.tasks.forecaster.network import Forecasts
 from recurra.tasks.forecaster.options import WindowOptions
 from recurra.tasks.forecaster.predict import Block, blocks, evaluating, relative_quantiles
@@ -121,7 +121,9 @@ class ForecastObjective(Objective):
         return max(1, sum(map(len, held_out_origins(self._data, 1)))) / max(1, every)
 
 
-def _losses(distribution: Any, forecasts: Forecasts, targets: Tensor, level: Tensor, scale: Tensor) -> tuple[Tensor, int]:
+def _losses(
+    distribution: Any, forecasts: Forecasts, targets: Tensor, level: Tensor, scale: Tensor
+) -> tuple[Tensor, int]:
     """Returns the summed loss of the targets that are not missing, and their number."""
     present = targets.isfinite()
     # Zeros in place of missing targets: the gradient of a masked NaN would be NaN.

@@ -36,7 +36,9 @@ def find_power(values: Values, name: str) -> float | None:
 
     def likelihood(power: float) -> float:
         deviation = apply(known / known.mean(), power).std()
-        return float(-len(known) * np.log(max(deviation, 1e-300)) + (power - 1) * (logs - len(known) * np.log(known.mean())))
+        return float(
+            -len(known) * np.log(max(deviation, 1e-300)) + (power - 1) * (logs - len(known) * np.log(known.mean()))
+        )
 
     return float(max(np.round(np.arange(-1.0, 2.05, 0.1), 1).tolist(), key=likelihood))
 
@@ -49,7 +51,7 @@ def apply(values: Values, power: float | None) -> Values:
 
 
 def invert(values: Values, power: float | None) -> Values:
-    """Returns the values of which `apply` has these results; results that no value has become the nearest that one has."""
+    """Returns the values of which `apply` has these results; a result of no value becomes the nearest of one."""
     if power is None:
         return values
     if power == 0:

@@ -52,7 +52,7 @@ class WindowBatch:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Steps | Ahead):
-                value = type(value)(*(tensor.to(device) for tensor in value))  # type: ignore[arg-type]
+                value = type(value)(*(tensor.to(device) for tensor in value))
             moved[field.name] = value.to(device) if isinstance(value, Tensor) else value
         return WindowBatch(**moved)
 
