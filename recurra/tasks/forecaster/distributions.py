@@ -108,7 +108,8 @@ class Normal:
     def quantiles(self, location: Tensor, outputs: Tensor, level: Tensor, scale: Tensor) -> Tensor:
         """Returns the quantiles."""
         mean, deviation = self._parameters(location, outputs)
-        return mean[..., None] + deviation[..., None] * _NORMAL.icdf(torch.tensor(LEVELS)).to(mean)
+        z: Tensor = _NORMAL.icdf(torch.tensor(LEVELS)).to(mean)
+        return mean[..., None] + deviation[..., None] * z
 
     def sample(
         self, location: Tensor, outputs: Tensor, level: Tensor, scale: Tensor, generator: torch.Generator
@@ -160,7 +161,8 @@ def _student_quantiles(degrees: Tensor) -> Tensor:
         (79 * z9 + 776 * z7 + 1482 * z5 - 1920 * z3 - 945 * z) / 92160,
     )
     corrections = torch.stack([term / v ** (power + 1) for power, term in enumerate(terms)])
-    return z + corrections.sum(0)
+    quantiles: Tensor = z + corrections.sum(0)
+    return quantiles
 
 
 class NegativeBinomial:

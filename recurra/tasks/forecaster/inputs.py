@@ -126,7 +126,8 @@ class Inputs:
                 columns.append(value)  # (…, C, H)
                 if season == self.seasons[0] and repeat == 0:
                     columns.append(value + slope * back)
-        return (np.stack(columns, axis=-1) / scale[..., None, None]).astype(np.float32)
+        candidates: Numbers = (np.stack(columns, axis=-1) / scale[..., None, None]).astype(np.float32)
+        return candidates
 
     @property
     def seasonal_naive(self) -> int:
