@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,8 @@ from recurra.tasks.forecaster.statistics import Statistics
 
 Ids = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
+# Forecasts for which exponential smoothing is fitted: with the search of a form, and without.
+_MOST_ETS, _MOST_SIMPLE = 50, 5000
 
 
 class Baselines:
@@ -98,13 +101,36 @@ def smoothing_available() -> bool:
     return importlib.util.find_spec("statsforecast") is not None
 
 
-def exponential_smoothing(values: Values, *, season: int, horizon: int) -> Values:
-    """Returns the forecast (H,) of exponential smoothing with an automatically chosen form for values (T,)."""
-    from statsforecast.models import AutoETS
+def smoothing_method(forecasts: int) -> str | None:
+    """Returns which exponential smoothing is affordable for so many forecasts: its name, or None.
+
+    `ets` tries many forms, a second per forecast; `seasonal_smoothing` is a simple smoothing per place in the season.
+    """
+    if not smoothing_available() or forecasts > _MOST_SIMPLE:
+        return None
+    return "ets" if forecasts <= _MOST_ETS else "seasonal_smoothing"
+
+
+def exponential_smoothing(values: Values, method: str, *, season: int, horizon: int) -> Values:
+    """Returns the forecast (H,) of exponential smoothing for values (T,).
+
+    Args:
+        values: NaN where missing.
+        method: as `smoothing_method` returns it.
+        season: length of the season in steps, 1 for none.
+        horizon: H.
+    """
+    from statsforecast.models import AutoETS, SeasonalExponentialSmoothingOptimized, SimpleExponentialSmoothingOptimized
 
     known = values[np.isfinite(values)]
+    seasonal = season > 1 and len(known) > 2 * season
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # Above 24 seasonal states the search takes minutes per series, and its results get worse.
-        model = AutoETS(season_length=season if 1 < season <= 24 and len(known) > 2 * season else 1)
+        if method == "ets":
+            # With more than 24 seasonal states the search takes minutes per series.
+            model: Any = AutoETS(season_length=season if seasonal and season <= 24 else 1)
+        elif seasonal:
+            model = SeasonalExponentialSmoothingOptimized(season_length=season)
+        else:
+            model = SimpleExponentialSmoothingOptimized()
         return np.asarray(model.forecast(known, horizon)["mean"], dtype=np.float64)

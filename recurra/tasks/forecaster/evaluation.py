@@ -11,7 +11,7 @@ import numpy.typing as npt
 from recurra.data.series.collection import Collection
 from recurra.errors import InputError
 from recurra.metrics import IntervalScores, PointErrors, owa
-from recurra.tasks.forecaster.baselines import Baselines, exponential_smoothing, smoothing_available
+from recurra.tasks.forecaster.baselines import Baselines, exponential_smoothing, smoothing_method
 from recurra.tasks.forecaster.distributions import LEVELS, MEDIAN
 from recurra.tasks.forecaster.forecasting import Outlook, outlooks
 from recurra.tasks.forecaster.history import History, join
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 Ids = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
-# Origins for which exponential smoothing is fitted; each fit takes a tenth of a second or more.
-_MOST_FITS = 500
 
 
 class Trial(NamedTuple):
@@ -118,8 +116,9 @@ def evaluate(
         )
         for name, point in baselines.forecast(outlook.number, outlook.origins).items():
             errors[name].add(outlook.number, target, point)
-    if smoothing_available() and count <= _MOST_FITS and horizon:
-        errors["ets"] = _smoothed(test, origins, season=season, horizon=horizon)
+    method = smoothing_method(count)
+    if method is not None:
+        errors[method] = _smoothed(test, origins, method, season=season, horizon=horizon)
     scales = np.array([np.mean(one.seasonal_error) for one in statistics])
     of_all = standardised.scores(scales)
     scores: dict[str, Any] = {
@@ -157,7 +156,7 @@ def _standards(statistics: Sequence[Statistics], number: Ids) -> tuple[Values, V
     return mean, np.array([statistics[one].deviation for one in number.tolist()])[..., None]
 
 
-def _smoothed(test: Trial, origins: Sequence[Ids], *, season: int, horizon: int) -> PointErrors:
+def _smoothed(test: Trial, origins: Sequence[Ids], method: str, *, season: int, horizon: int) -> PointErrors:
     """Errors of exponential smoothing, fitted to the stored steps before each origin."""
     series, errors = test.history.series, PointErrors(len(test.history.series), horizon)
     for number, places in enumerate(origins):
@@ -166,7 +165,7 @@ def _smoothed(test: Trial, origins: Sequence[Ids], *, season: int, horizon: int)
             past = series.values[rows.start : rows.start + place + 1]
             point = np.stack(
                 [
-                    exponential_smoothing(past[:, channel], season=season, horizon=horizon)
+                    exponential_smoothing(past[:, channel], method, season=season, horizon=horizon)
                     for channel in range(past.shape[1])
                 ]
             )

@@ -8,7 +8,7 @@ from typing import Any
 
 _COLUMNS = ("mase", "smape", "owa", "mae", "rmse")
 _TITLES = {"mase": "MASE", "smape": "sMAPE", "owa": "OWA", "mae": "MAE", "rmse": "RMSE"}
-_BASELINES = ("seasonal_naive", "naive", "drift", "naive2", "ets")
+_BASELINES = ("seasonal_naive", "naive", "drift", "naive2", "ets", "seasonal_smoothing")
 # Steps of the horizon in the table.
 _SHOWN = 8
 
