@@ -10,6 +10,7 @@ from recurra.data.series.collection import Collection
 from recurra.data.series.tables import load_polars
 from recurra.errors import InputError
 from recurra.tasks.forecaster.calibration import surprise_of
+from recurra.tasks.forecaster.core import Core
 from recurra.tasks.forecaster.distributions import MEDIAN
 from recurra.tasks.forecaster.evaluation import trial_of
 from recurra.tasks.forecaster.forecasting import outlooks
@@ -18,10 +19,8 @@ from recurra.tasks.forecaster.output import interval_columns, with_times
 if TYPE_CHECKING:
     import polars
 
-    from recurra.tasks.forecaster.model import Forecaster
 
-
-def anomalies(model: Forecaster, series: Collection, *, false_alarms: float) -> polars.DataFrame:
+def anomalies(model: Core, series: Collection, *, false_alarms: float) -> polars.DataFrame:
     """Returns every new observation with its forecast one step ahead, its p-value, and whether it is an alarm.
 
     The p-value is the share of the held-out observations of training that were at least as surprising, relative to

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from recurra.data.series.collection import Collection, assemble
 from recurra.errors import InputError
+from recurra.tasks.forecaster.core import Core
 from recurra.tasks.forecaster.evaluation import evaluate, trial_of
 from recurra.tasks.forecaster.history import steps_between
 
-if TYPE_CHECKING:
-    from recurra.tasks.forecaster.model import Forecaster
-
 
 def backtest(
-    series: Collection, model_for: Callable[[int], Forecaster], *, folds: int, horizon: int, stride: int
+    series: Collection, model_for: Callable[[int], Core], *, folds: int, horizon: int, stride: int
 ) -> dict[str, Any]:
     """Returns the scores of each fold, and their means.
 
@@ -42,7 +40,7 @@ def backtest(
     return {"folds": scored, **_means(scored)}
 
 
-def after_training(model: Forecaster, series: Collection, hidden: int, horizon: int) -> Collection:
+def after_training(model: Core, series: Collection, hidden: int, horizon: int) -> Collection:
     """Returns the steps of series after the training part of a model, up to the end of a fold.
 
     Raises:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from recurra.data.series.collection import Collection
 from recurra.errors import InputError
+from recurra.tasks.forecaster.core import Core
 from recurra.tasks.forecaster.history import History, join, steps_between
-
-if TYPE_CHECKING:
-    from recurra.tasks.forecaster.model import Forecaster
 
 
 class Continuation(NamedTuple):
@@ -28,13 +26,13 @@ class Continuation(NamedTuple):
         return [np.array([end - 1]) for end in self.history.series.ends]
 
 
-def remembered(model: Forecaster) -> Continuation:
+def remembered(model: Core) -> Continuation:
     """Returns the series that the model keeps."""
     memory = model.memory
     return Continuation(model.read(memory.series, memory.origins), [])
 
 
-def continued(model: Forecaster, series: Collection) -> Continuation:
+def continued(model: Core, series: Collection) -> Continuation:
     """Returns new series, each after the one of its name that the model keeps.
 
     A series that starts before the kept one ends replaces it: the file then has its whole history.
@@ -68,7 +66,7 @@ def continued(model: Forecaster, series: Collection) -> Continuation:
     return Continuation(model.read(joined, origins), notes)
 
 
-def check_known(model: Forecaster, history: History, origins: list[npt.NDArray[np.int64]], horizon: int) -> None:
+def check_known(model: Core, history: History, origins: list[npt.NDArray[np.int64]], horizon: int) -> None:
     """Checks that the covariates that are known for the future are there for every step of a forecast.
 
     Raises:

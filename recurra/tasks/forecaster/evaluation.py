@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,11 @@ from recurra.data.series.collection import Collection
 from recurra.errors import InputError
 from recurra.metrics import IntervalScores, PointErrors, owa
 from recurra.tasks.forecaster.baselines import Baselines, exponential_smoothing, smoothing_method
+from recurra.tasks.forecaster.core import Core
 from recurra.tasks.forecaster.distributions import LEVELS, MEDIAN
 from recurra.tasks.forecaster.forecasting import Outlook, outlooks
 from recurra.tasks.forecaster.history import History, join
 from recurra.tasks.forecaster.statistics import Statistics, statistics_of
-
-if TYPE_CHECKING:
-    from recurra.tasks.forecaster.model import Forecaster
 
 Ids = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
@@ -37,7 +35,7 @@ class Trial(NamedTuple):
     """The series that training did not have."""
 
 
-def trial_of(model: Forecaster, series: Collection) -> Trial:
+def trial_of(model: Core, series: Collection) -> Trial:
     """Joins new series to the training series that they continue.
 
     Raises:
@@ -67,7 +65,7 @@ def origins_of(test: Trial, *, horizon: int, stride: int, context: int) -> list[
 
 
 def evaluate(
-    model: Forecaster, test: Trial, *, horizon: int, stride: int | None = None, by_series: bool = False
+    model: Core, test: Trial, *, horizon: int, stride: int | None = None, by_series: bool = False
 ) -> dict[str, Any]:
     """Returns the scores.
 

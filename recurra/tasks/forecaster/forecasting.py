@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from recurra.errors import InputError
+from recurra.tasks.forecaster.core import Core
 from recurra.tasks.forecaster.distributions import LEVELS
 from recurra.tasks.forecaster.history import History
 from recurra.tasks.forecaster.paths import sampled
 from recurra.tasks.forecaster.predict import absolute, blocks, evaluating, mean_of, relative_quantiles
-
-if TYPE_CHECKING:
-    from recurra.tasks.forecaster.model import Forecaster
 
 Ids = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
@@ -40,7 +38,7 @@ class Outlook(NamedTuple):
 
 
 def outlooks(
-    model: Forecaster,
+    model: Core,
     history: History,
     origins: Sequence[Ids],
     *,
@@ -81,7 +79,7 @@ def outlooks(
                 yield Outlook(drawn.block.number, drawn.block.origins, values, paths.mean(-1), relative, paths)
 
 
-def check_horizon(model: Forecaster, horizon: int) -> None:
+def check_horizon(model: Core, horizon: int) -> None:
     """Checks that a network can forecast so many steps.
 
     Raises:

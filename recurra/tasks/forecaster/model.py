@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from recurra.cells import Cell
 from recurra.data.series.collection import Collection
 from recurra.data.series.frequency import Frequency
@@ -21,10 +19,11 @@ from recurra.tasks.cell_names import stored_cell
 from recurra.tasks.fields import read_fields, to_plain
 from recurra.tasks.forecaster.calibration import Calibration
 from recurra.tasks.forecaster.continuation import Continuation, check_known, continued, remembered
+from recurra.tasks.forecaster.core import Core
 from recurra.tasks.forecaster.data import SeriesData
 from recurra.tasks.forecaster.evaluation import evaluate, trial_of
 from recurra.tasks.forecaster.forecasting import SAMPLES, check_horizon, outlooks
-from recurra.tasks.forecaster.history import History, Origin, make_history
+from recurra.tasks.forecaster.history import Origin, make_history
 from recurra.tasks.forecaster.inputs import Inputs
 from recurra.tasks.forecaster.memory import Memory, load_memory, remember
 from recurra.tasks.forecaster.network import ForecastNetwork, Sizes
@@ -45,45 +44,24 @@ class Forecaster(Evaluates):
     """A network with its series, as `recurra.load(DIR)` returns it for a folder of `recurra train forecaster`.
 
     Args:
-        options: of the network.
-        layout: the columns of its files.
-        inputs: computes the inputs of the network.
-        horizon: steps that are forecast by default.
-        context: steps that are read before a forecast.
-        memory: the ends of the training series.
+        core: the network, its inputs and its series.
         reading: the options with which files are read.
-        calibration: of the intervals; None for none.
-        cell: the recurrent cell; None for the one of the options.
     """
 
     name: ClassVar[str] = "forecaster"
 
-    def __init__(
-        self,
-        options: NetworkOptions,
-        layout: Layout,
-        inputs: Inputs,
-        *,
-        horizon: int,
-        context: int,
-        memory: Memory,
-        reading: dict[str, Any],
-        calibration: Calibration | None = None,
-        cell: Cell | None = None,
-    ) -> None:
-        self.options, self.layout, self.inputs, self.context = options, layout, inputs, context
-        self.horizon, self.memory, self.reading, self.calibration = horizon, memory, reading, calibration
-        self.smoothing = smoothing_for(list(inputs.seasons))
-        sizes = Sizes(
-            channels=inputs.channels,
-            horizon=inputs.horizon,
-            per_channel=inputs.per_channel,
-            calendar=inputs.calendar_size,
-            candidates=inputs.candidates,
-            seasonal_naive=inputs.seasonal_naive,
-            series=len(memory.series),
-        )
-        self.network = ForecastNetwork(sizes, options, layout.of("past"), layout.of("known", "static"), cell)
+    def __init__(self, core: Core, reading: dict[str, Any]) -> None:
+        self.core, self.reading = core, reading
+
+    @property
+    def network(self) -> ForecastNetwork:
+        """The network."""
+        return self.core.network
+
+    @property
+    def horizon(self) -> int:
+        """Steps that are forecast by default."""
+        return self.core.horizon
 
     @classmethod
     def create(cls, data: SeriesData, options: NetworkOptions) -> Forecaster:
@@ -101,73 +79,32 @@ class Forecaster(Evaluates):
         history = make_history(series, origins, smoothing, data.seasons[0])
         reach = replace(inputs, horizon=data.horizon).reach
         memory = remember(history, statistics, smoothing, data.context + reach)
-        return cls(
-            options,
-            data.layout,
-            inputs,
-            horizon=data.horizon,
-            context=data.context,
-            memory=memory,
-            reading=data.reading,
-        )
-
-    def read(self, series: Collection, origins: Sequence[Origin] | None = None) -> History:
-        """Returns series as the network reads them.
-
-        Args:
-            series: of its frequency and channels.
-            origins: what is known of each before its first value; that of `origins_for` if None.
-        """
-        origins = self.origins_for(series, continued=False) if origins is None else origins
-        return make_history(series, origins, self.smoothing, self.inputs.seasons[0])
-
-    def origins_for(self, series: Collection, *, continued: bool) -> list[Origin]:
-        """Returns what is known of series before their first values.
-
-        Args:
-            series: the series; those of the training data are recognised by name.
-            continued: whether their first values are those that the model keeps; otherwise their level starts anew.
-        """
-        blank = (Level(),) * self.inputs.channels
-        origins = []
-        for known in self.memory.origins_of(series.ids):
-            if known is None:
-                origins.append(Origin(self._powers, blank, 0))
-            else:
-                origins.append(known if continued else known._replace(levels=blank))
-        return origins
-
-    @property
-    def _powers(self) -> tuple[float | None, ...]:
-        """The transform of a series that training did not have: the median of the others."""
-        powers = [origin.powers for origin in self.memory.origins]
-        if powers[0][0] is None:
-            return powers[0]
-        return tuple(float(np.median([one[channel] for one in powers])) for channel in range(len(powers[0])))
+        network = _network(options, inputs, memory, data.layout)
+        return cls(Core(options, data.layout, inputs, data.horizon, data.context, memory, network), data.reading)
 
     def config(self) -> dict[str, Any]:
         """Returns what rebuilds the forecaster together with its series, as JSON can represent it."""
-        frequency = self.inputs.frequency
+        frequency = self.core.inputs.frequency
         return {
-            "network": to_plain(self.options),
+            "network": to_plain(self.core.options),
             "frequency": [frequency.unit, frequency.size],
-            "seasons": list(self.inputs.seasons),
+            "seasons": list(self.core.inputs.seasons),
             "horizon": self.horizon,
-            "context": self.context,
-            "channels": self.memory.series.channels,
-            "layout": self.layout.to_plain(),
+            "context": self.core.context,
+            "channels": self.core.memory.series.channels,
+            "layout": self.core.layout.to_plain(),
             "reading": self.reading,
-            "calibration": None if self.calibration is None else self.calibration.to_plain(),
-            "sizes": len(self.memory.series),
+            "calibration": None if self.core.calibration is None else self.core.calibration.to_plain(),
+            "sizes": len(self.core.memory.series),
         }
 
     def settings(self) -> dict[str, Any]:
         """Returns the options of training that this forecaster determines, for a run that starts from it."""
-        return to_plain(self.options)
+        return to_plain(self.core.options)
 
     def files(self) -> dict[str, str]:
         """Returns the file of the series, name to text."""
-        return self.memory.files()
+        return self.core.memory.files()
 
     @classmethod
     def from_files(cls, config: dict[str, Any], folder: Path, *, cell: Cell | None = None) -> Forecaster:
@@ -190,17 +127,9 @@ class Forecaster(Evaluates):
         except (TypeError, ValueError, KeyError) as error:
             raise InputError(f"{path}: is damaged ({error}). Restore the file, or train again") from None
         memory = load_memory(folder, frequency, channels, len(layout.of("past")), len(layout.of("known", "static")))
-        return cls(
-            options,
-            layout,
-            inputs,
-            horizon=horizon,
-            context=context,
-            memory=memory,
-            reading=dict(config["reading"]),
-            calibration=calibration,
-            cell=stored_cell(options.recurrent, folder, cell),
-        )
+        network = _network(options, inputs, memory, layout, stored_cell(options.recurrent, folder, cell))
+        core = Core(options, layout, inputs, horizon, context, memory, network, calibration)
+        return cls(core, dict(config["reading"]))
 
     def tables(self, files: Sequence[str | Path]) -> list[Table]:
         """Reads files as the training files were read.
@@ -216,7 +145,7 @@ class Forecaster(Evaluates):
         Raises:
             InputError: a column is missing, or the series cannot be used.
         """
-        return read_series(tables, self.layout, self.inputs.frequency)
+        return read_series(tables, self.core.layout, self.core.inputs.frequency)
 
     def evaluate(
         self, files: str | Path | Sequence[str | Path] = (), folder: str | Path | None = None, **options: Any
@@ -236,9 +165,9 @@ class Forecaster(Evaluates):
         """
         chosen = read_fields(EvaluationOptions, options, where="evaluate")
         paths = [files] if isinstance(files, str | Path) else list(files)
-        test = trial_of(self, self.series_of(self.tables(paths)))
+        test = trial_of(self.core, self.series_of(self.tables(paths)))
         horizon = chosen.horizon or self.horizon
-        return evaluate(self, test, horizon=horizon, stride=chosen.stride, by_series=chosen.by_series)
+        return evaluate(self.core, test, horizon=horizon, stride=chosen.stride, by_series=chosen.by_series)
 
     def forecast(
         self, frame: Any = None, *, horizon: int | None = None, paths: int = 0, seed: int = 0
@@ -259,7 +188,7 @@ class Forecaster(Evaluates):
         Raises:
             InputError: the frame cannot be used, or the horizon is longer than that of a direct network.
         """
-        start = remembered(self) if frame is None else continued(self, self.series_of([frame_table(frame)]))
+        start = remembered(self.core) if frame is None else continued(self.core, self.series_of([frame_table(frame)]))
         return self.forecast_from(start, horizon=horizon, paths=paths, seed=seed)
 
     def forecast_from(
@@ -267,14 +196,14 @@ class Forecaster(Evaluates):
     ) -> polars.DataFrame:
         """Returns forecasts after the last value of each series of a continuation; see `forecast`."""
         horizon = horizon or self.horizon
-        if paths and self.options.head == "direct":
+        if paths and self.core.options.head == "direct":
             raise InputError(
                 f"paths={paths}: only an autoregressive network draws paths. Train with --head autoregressive"
             )
-        check_horizon(self, horizon)
-        check_known(self, start.history, start.origins, horizon)
+        check_horizon(self.core, horizon)
+        check_known(self.core, start.history, start.origins, horizon)
         samples = max(SAMPLES, paths)
-        drawn = outlooks(self, start.history, start.origins, horizon=horizon, samples=samples, seed=seed)
+        drawn = outlooks(self.core, start.history, start.origins, horizon=horizon, samples=samples, seed=seed)
         return forecast_frame(drawn, start.history, paths=paths)
 
     def state(self, frame: Any = None, *, series: str | None = None) -> ForecastState:
@@ -287,13 +216,13 @@ class Forecaster(Evaluates):
         Raises:
             InputError: the frame cannot be used, or there is no such series.
         """
-        start = remembered(self) if frame is None else continued(self, self.series_of([frame_table(frame)]))
+        start = remembered(self.core) if frame is None else continued(self.core, self.series_of([frame_table(frame)]))
         ids = start.history.series.ids
         if series is None and len(ids) > 1:
             raise InputError(f"state: there are {len(ids)} series: name one by series=, such as {ids[0]!r}")
         if series is not None and series not in ids:
             raise InputError(f"state: there is no series {series!r}. {nearest(series, ids)}")
-        return ForecastState(self, start.history, 0 if series is None else ids.index(series))
+        return ForecastState(self.core, start.history, 0 if series is None else ids.index(series))
 
 
 def _inputs(
@@ -301,3 +230,18 @@ def _inputs(
 ) -> Inputs:
     # An autoregressive network forecasts one step, and its own forecasts are the inputs of the next.
     return Inputs(frequency, seasons, horizon if options.head == "direct" else 1, channels)
+
+
+def _network(
+    options: NetworkOptions, inputs: Inputs, memory: Memory, layout: Layout, cell: Cell | None = None
+) -> ForecastNetwork:
+    sizes = Sizes(
+        channels=inputs.channels,
+        horizon=inputs.horizon,
+        per_channel=inputs.per_channel,
+        calendar=inputs.calendar_size,
+        candidates=inputs.candidates,
+        seasonal_naive=inputs.seasonal_naive,
+        series=len(memory.series),
+    )
+    return ForecastNetwork(sizes, options, layout.of("past"), layout.of("known", "static"), cell)

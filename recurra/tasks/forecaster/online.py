@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from recurra.data.series.collection import Collection
 from recurra.data.series.frequency import Times
 from recurra.errors import InputError
 from recurra.tasks.forecaster.calibration import surprise_of
+from recurra.tasks.forecaster.core import Core
 from recurra.tasks.forecaster.distributions import LEVELS, MEDIAN
 from recurra.tasks.forecaster.forecasting import SAMPLES, check_horizon
 from recurra.tasks.forecaster.history import History
@@ -21,9 +22,6 @@ from recurra.tasks.forecaster.predict import Block, absolute, evaluating, mean_o
 from recurra.tasks.forecaster.scaling import Level
 from recurra.tasks.forecaster.transform import apply
 from recurra.tasks.forecaster.windows import look_ahead, read_steps
-
-if TYPE_CHECKING:
-    from recurra.tasks.forecaster.model import Forecaster
 
 Values = npt.NDArray[np.float64]
 # Steps whose calendar is computed at once, and steps that lists may be longer than needed before they are cut.
@@ -65,7 +63,7 @@ class ForecastState:
         number: which series of it.
     """
 
-    def __init__(self, model: Forecaster, history: History, number: int) -> None:
+    def __init__(self, model: Core, history: History, number: int) -> None:
         self._model, self._inputs, self._smoothing = model, model.inputs, model.smoothing
         self._series, self._origin = history.series, history.origins[number]
         self._number = number

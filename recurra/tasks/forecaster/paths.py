@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +12,10 @@ import torch
 
 from recurra.cells import States, select
 from recurra.data.series.collection import Collection
+from recurra.tasks.forecaster.core import Core
 from recurra.tasks.forecaster.history import History
 from recurra.tasks.forecaster.predict import Block
 from recurra.tasks.forecaster.windows import look_ahead, read_steps
-
-if TYPE_CHECKING:
-    from recurra.tasks.forecaster.model import Forecaster
 
 Ids = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
@@ -42,7 +40,7 @@ class Drawn(NamedTuple):
 
 
 def sampled(
-    model: Forecaster, history: History, origins: Sequence[Ids], *, horizon: int, samples: int, seed: int
+    model: Core, history: History, origins: Sequence[Ids], *, horizon: int, samples: int, seed: int
 ) -> Iterator[Drawn]:
     """Yields sample paths; each member of an ensemble draws its share of them."""
     generator = torch.Generator().manual_seed(seed)
@@ -54,7 +52,7 @@ def sampled(
 
 
 def _of_series(
-    model: Forecaster,
+    model: Core,
     history: History,
     number: Ids,
     origins: list[Ids],
@@ -97,7 +95,7 @@ def _present(state: States | None) -> States:
 
 
 def draw(
-    model: Forecaster,
+    model: Core,
     index: int,
     history: History,
     origins: Origins,
@@ -121,7 +119,7 @@ def draw(
 
 
 def _continue(
-    model: Forecaster,
+    model: Core,
     index: int,
     copies: History,
     h: torch.Tensor,
@@ -154,7 +152,7 @@ def _continue(
     return drawn
 
 
-def _copies(model: Forecaster, history: History, number: Ids, places: Ids, samples: int, horizon: int) -> History:
+def _copies(model: Core, history: History, number: Ids, places: Ids, samples: int, horizon: int) -> History:
     """Returns the ends of series before origins, each `samples` times, with empty rows for the horizon."""
     series, reach = history.series, model.inputs.reach + 1
     begins = np.maximum(places - reach, 0)

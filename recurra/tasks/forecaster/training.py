@@ -39,14 +39,14 @@ class ForecastObjective(Objective):
     token_name = "value"
 
     def __init__(self, model: Forecaster, data: SeriesData, options: Mapping[str, Any]) -> None:
-        self.model, self.network, self._data = model, model.network, data
+        self._core, self.network, self._data = model.core, model.network, data
         self._options: WindowOptions = options["windows"]
-        self._history = model.read(data.series)
+        self._history = self._core.read(data.series)
 
     def batches(self, *, seed: int, rank: int = 0, world_size: int = 1) -> Windows:
         """Returns random windows."""
         return Windows(
-            self.model.inputs,
+            self._core.inputs,
             self._history,
             self._data.valid_from,
             context=self._data.context,
@@ -87,11 +87,11 @@ class ForecastObjective(Objective):
 
     def calibrate(self) -> None:
         """Calibrates the intervals of the model on the held-out steps."""
-        self.model.calibration = None
+        self._core.calibration = None
         most = max(_ORIGINS, _CALIBRATED // len(self._data.series))
         history, horizon = self._history, self._data.horizon
         targets, quantiles = [], []
-        for outlook in outlooks(self.model, history, held_out_origins(self._data, most), horizon=horizon):
+        for outlook in outlooks(self._core, history, held_out_origins(self._data, most), horizon=horizon):
             values = targets_of(
                 history, outlook.number, outlook.origins, horizon, history.series.lengths[outlook.number]
             )
@@ -99,16 +99,16 @@ class ForecastObjective(Objective):
             relative = (values - history.levels[at][..., None]) / history.scales[at][..., None]
             targets.append(relative.reshape(-1, horizon))
             quantiles.append(outlook.relative.reshape(-1, horizon, outlook.relative.shape[-1]))
-        self.model.calibration = calibrate(np.concatenate(targets), np.concatenate(quantiles))
+        self._core.calibration = calibrate(np.concatenate(targets), np.concatenate(quantiles))
 
     def _blocks(self, most: int | None) -> Any:
         origins = held_out_origins(self._data, most)
-        return blocks(self.network, self.model.inputs, self._history, origins, context=self._data.context)
+        return blocks(self.network, self._core.inputs, self._history, origins, context=self._data.context)
 
     def _targets(self, block: Block) -> tuple[Tensor, Tensor, Tensor]:
         """Returns the targets of a block, relative to level and scale, and these."""
         until = self._history.series.lengths[block.number]
-        values = targets_of(self._history, block.number, block.origins, self.model.inputs.horizon, until)
+        values = targets_of(self._history, block.number, block.origins, self._core.inputs.horizon, until)
         target = torch.from_numpy((values - block.level) / block.scale).float()
         return target, torch.from_numpy(block.level).float(), torch.from_numpy(block.scale).float()
 

@@ -49,6 +49,6 @@ def anomalies(
     if out is not None:
         check_place(out)
     forecaster: Forecaster = open_model(model, cell, needs=Forecaster, does="find anomalies")
-    frame = find_anomalies(forecaster, forecaster.series_of(forecaster.tables(files)), false_alarms=false_alarms)
+    frame = find_anomalies(forecaster.core, forecaster.series_of(forecaster.tables(files)), false_alarms=false_alarms)
     print(f"recurra: {frame['alarm'].sum():,} alarms in {len(frame):,} observations", file=sys.stderr)
     write_frame(frame if every else frame.filter(frame["alarm"]).drop("alarm"), out)

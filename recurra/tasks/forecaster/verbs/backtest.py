@@ -15,6 +15,7 @@ from recurra.api import train
 from recurra.cli.opening import open_model
 from recurra.errors import InputError
 from recurra.tasks.forecaster.backtest import backtest as run_backtest
+from recurra.tasks.forecaster.core import Core
 from recurra.tasks.forecaster.model import Forecaster
 
 
@@ -66,14 +67,14 @@ def backtest(
         raise InputError(f"folds={folds}, horizon={horizon}, stride={stride}: expected 1 or more")
     series = forecaster.series_of(forecaster.tables(files))
 
-    def model_for(hidden: int) -> Forecaster:
+    def model_for(hidden: int) -> Core:
         if not refit:
-            return forecaster
+            return forecaster.core
         print(f"recurra: training without the last {hidden} steps", file=sys.stderr)
         with tempfile.TemporaryDirectory() as folder:
             place, recipe = Path(folder) / "fold", model / bundle.RECIPE
             trained: Forecaster = train("forecaster", files, out=place, recipe=recipe, test_steps=hidden)
-            return trained
+            return trained.core
 
     scores = run_backtest(series, model_for, folds=folds, horizon=horizon, stride=stride or horizon)
     print(json.dumps(scores) if as_json else _table(scores))

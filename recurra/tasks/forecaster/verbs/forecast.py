@@ -72,9 +72,9 @@ def forecast(
     if out is not None:
         check_place(out)
     forecaster: Forecaster = open_model(model, cell, needs=Forecaster, does="forecast")
-    start = (
-        remembered(forecaster) if new is None else continued(forecaster, forecaster.series_of(forecaster.tables(new)))
-    )
+    start = remembered(forecaster.core)
+    if new is not None:
+        start = continued(forecaster.core, forecaster.series_of(forecaster.tables(new)))
     for note in start.notes:
         print(f"recurra: {note}", file=sys.stderr)
     frame = forecaster.forecast_from(start, horizon=horizon, paths=paths, seed=seed)
