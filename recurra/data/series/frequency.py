@@ -7,7 +7,7 @@ and a frequency, and its values stand at positions 0, 1, 2, … from there.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,10 +34,22 @@ class Frequency:
     Args:
         unit: "step" for integers, "fixed" for a time of constant length, "month", or "business" for Monday to Friday.
         size: the distance: an integer, microseconds, months, or 1 business day.
+        day: the day of the month that months fall on; in a shorter month its last day; 31 for month ends. 0 for that of
+            the first time.
     """
 
     unit: str
     size: int
+    day: int = 0
+
+    def anchored(self, times: Times) -> Frequency:
+        """Returns the frequency with the day of the month of times."""
+        if self.unit != "month" or not len(times):
+            return self
+        dates = _dates(times // DAY)
+        last = _on_day(dates.astype("M8[M]"), LAST_DAY) == times // DAY
+        days = (dates - dates.astype("M8[M]").astype("M8[D]")).astype(np.int64) + 1
+        return replace(self, day=LAST_DAY if last.all() else int(days.max()))
 
     @property
     def name(self) -> str:
@@ -74,7 +86,7 @@ class Frequency:
         date = _dates(np.array([day]))
         month = date.astype("M8[M]")
         months = month + positions * self.size
-        return np.asarray(_on_day(months, _day_of_month(date)[0]) * DAY + clock, dtype=np.int64)
+        return np.asarray(_on_day(months, self.day or _day_of_month(date)[0]) * DAY + clock, dtype=np.int64)
 
     def _estimate(self, times: Times, first: int) -> npt.NDArray[np.int64]:
         """Returns the position of the day or month that each time falls on."""
@@ -164,12 +176,10 @@ def _months(times: Times, steps: Times) -> Frequency | None:
     if steps.min() < 28 * DAY or len(np.unique(times % DAY)) > 1:
         return None
     dates = _dates(times // DAY)
-    days = _day_of_month(dates)
-    if days.min() != days.max():
-        return None
     months = np.diff(dates.astype("M8[M]").astype(np.int64))
     common = int(np.gcd.reduce(months[months > 0])) if (months > 0).any() else 1
-    return Frequency("month", common)
+    frequency = Frequency("month", common).anchored(times)
+    return frequency if bool((_on_day(dates.astype("M8[M]"), frequency.day) == times // DAY).all()) else None
 
 
 def _business(times: Times, steps: Times) -> Frequency | None:

@@ -155,7 +155,7 @@ def _frequency(
 ) -> Frequency:
     name = tables[0].name
     if isinstance(frequency, str):
-        return parse_frequency(frequency, timed=timed)
+        return parse_frequency(frequency, timed=timed).anchored(rows.times)
     if frequency is not None:
         if frequency.timed != timed:
             kinds = ("timestamps", "integers") if timed else ("integers", "timestamps")

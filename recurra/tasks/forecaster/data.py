@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +213,7 @@ def _write(data: SeriesData, folder: Path) -> None:
         "ids": series.ids,
         "channels": series.channels,
         "notes": series.notes,
-        "frequency": [series.frequency.unit, series.frequency.size],
+        "frequency": astuple(series.frequency),
         "layout": data.layout.to_plain(),
         "seasons": data.seasons,
         "horizon": data.horizon,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -87,7 +87,7 @@ class Forecaster(Evaluates):
         frequency = self.core.inputs.frequency
         return {
             "network": to_plain(self.core.options),
-            "frequency": [frequency.unit, frequency.size],
+            "frequency": list(astuple(frequency)),
             "seasons": list(self.core.inputs.seasons),
             "horizon": self.horizon,
             "context": self.core.context,
