@@ -147,7 +147,7 @@ BAD = {
     "": "series.csv: is empty, expected a table",
     "ds\n1\n": "series.csv: no column of values",
     "unique_id,ds,z\na,1,1\n": "there is no column 'y' of values. Name it: --target",
-    "ds,y\n2024-01-01 00:00:00,1\n2024-01-02 00:00:00,1\n2024-01-03 00:00:07,1\n2024-01-04 00:00:07,1\n": "series.csv:4: .*no regular grid",
+    "ds,y\n2024-01-01 00:00,1\n2024-01-02 00:00,1\n2024-01-03 00:07,1\n2024-01-04 00:07,1\n": "csv:4: .*no regular",
     "ds,y\n2024-01-01,1\n": "one value only, so that the frequency is unknown. Set --freq",
 }
 

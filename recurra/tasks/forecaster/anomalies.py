@@ -32,12 +32,11 @@ def anomalies(model: Core, series: Collection, *, false_alarms: float) -> polars
         false_alarms: the rate of alarms that is accepted.
 
     Raises:
-        InputError: the model has no calibration, or the rate is out of range.
+        InputError: the model has no calibration, or the rate is out of its range.
     """
-    if not 0 < false_alarms < 1:
-        raise InputError(f"false_alarms={false_alarms}: expected a rate between 0 and 1, such as 0.01")
     if model.calibration is None:
         raise InputError("the model has no calibration, because its held-out part had too few values: no alarms")
+    model.calibration.check_rate(false_alarms)
     polars, test = load_polars(), trial_of(model, series)
     history = test.history
     origins = [

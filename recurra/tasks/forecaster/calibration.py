@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from recurra.errors import InputError
 from recurra.tasks.forecaster.distributions import LEVELS, MEDIAN
 
 Values = npt.NDArray[np.float64]
@@ -37,12 +38,28 @@ class Calibration:
     values: int
 
     def apply(self, quantiles: Values) -> Values:
-        """Returns calibrated quantiles (…, H, Q), in order."""
+        """Returns calibrated quantiles (…, H, Q), in order; steps after the last calibrated one have its factors."""
+        steps = np.minimum(np.arange(quantiles.shape[-2]), len(self.factors) - 1)
         median = quantiles[..., MEDIAN : MEDIAN + 1]
-        scaled = median + self.factors[: quantiles.shape[-2]] * (quantiles - median)
+        scaled = median + self.factors[steps] * (quantiles - median)
         scaled[..., MEDIAN:] = np.maximum.accumulate(scaled[..., MEDIAN:], axis=-1)
         scaled[..., : MEDIAN + 1] = np.minimum.accumulate(scaled[..., MEDIAN::-1], axis=-1)[..., ::-1]
         return scaled
+
+    def check_rate(self, false_alarms: float) -> None:
+        """Checks that a rate of false alarms can be reached.
+
+        Raises:
+            InputError: it is out of range, or lower than the p-value of a value that exceeds all held-out ones.
+        """
+        if not 0 < false_alarms < 1:
+            raise InputError(f"false_alarms={false_alarms}: expected a rate between 0 and 1, such as 0.01")
+        lowest = 1 / (self.values + 1)
+        if false_alarms < lowest:
+            raise InputError(
+                f"false_alarms={false_alarms}: the model has {self.values} held-out values, which show rates of "
+                f"{lowest:.2g} or more. Accept more false alarms, or train with more --valid-steps"
+            )
 
     def p_value(self, surprise: float) -> float:
         """Returns the share of held-out values that were at least as surprising, never 0."""

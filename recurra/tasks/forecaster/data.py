@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ class SeriesData:
         powers: λ of the transform of each series and channel.
         names: names of the files.
         reading: the options with which files are read.
+        uniform: the loss of a uniform guess.
     """
 
     series: Collection
@@ -52,6 +54,7 @@ class SeriesData:
     powers: list[list[float | None]]
     names: list[str]
     reading: dict[str, Any]
+    uniform: float
 
     def summary(self) -> str:
         """Returns the training data in one line."""
@@ -60,8 +63,8 @@ class SeriesData:
         return f"{count:,} series{channels}, {len(self.series.values):,} steps, of {first_names(self.names)}"
 
     def uniform_loss(self) -> float:
-        """Returns the loss of a uniform guess over the range of values, about four scales wide on both sides."""
-        return float(np.log(8.0))
+        """Returns the loss of a uniform guess over the range of values."""
+        return self.uniform
 
     def notes(self) -> list[str]:
         """Returns what was found in the files, one line each."""
@@ -152,6 +155,7 @@ def prepare(
         powers=powers,
         names=[path.name for path in files],
         reading=reading,
+        uniform=_uniform(series, network.distribution),
     )
     _write(data, folder)
     return data
@@ -192,6 +196,13 @@ def _valid_from(series: Collection, options: SeriesOptions, seasons: Sequence[in
     return np.asarray(np.maximum(lengths - steps, np.maximum(lengths * 2 // 3, 2)), dtype=np.int64)
 
 
+def _uniform(series: Collection, distribution: str) -> float:
+    """Returns the loss of a uniform guess: over four scales on both sides of the level, or over all counts."""
+    if distribution != "negative-binomial":
+        return math.log(8.0)
+    return math.log(float(np.nanmax(series.values)) + 2)
+
+
 def _context(seasons: Sequence[int]) -> int:
     least, most = _CONTEXTS
     return min(max(4 * seasons[0], 2 * seasons[-1], least), most)
@@ -221,6 +232,7 @@ def _write(data: SeriesData, folder: Path) -> None:
         "powers": data.powers,
         "names": data.names,
         "reading": data.reading,
+        "uniform": data.uniform,
     }
     (folder / HEADER).write_text(json.dumps(header), encoding="utf-8")
 

@@ -93,7 +93,7 @@ class ForecastState:
             steps = read_steps(self._inputs, history, np.array([number]), np.arange(begin, end)[:, None])
             self._h = []
             for member, stream in zip(self._members, self._streams, strict=True):
-                self._h.append(stream.run(member.inputs(steps))[-1].clone())
+                self._h.append(stream.run(member.inputs(steps))[-1, 0].clone())  # (H,)
 
     def _input_buffer(self, member: Any) -> tuple[torch.Tensor, Any]:
         """A tensor (1, I) for the inputs of a step, and its memory as an array; the vector of the series is in it."""
@@ -274,11 +274,13 @@ class ForecastState:
             false_alarms: the rate of alarms that is accepted where nothing is wrong.
 
         Raises:
-            InputError: the model has no calibration, because it had too few held-out values.
+            InputError: the model has no calibration, or one with too few held-out values for such a
+                rate.
         """
         calibration = self._model.calibration
         if calibration is None:
             raise InputError("score: the model has no calibration, because its held-out part had too few values")
+        calibration.check_rate(false_alarms)
         values = self._checked((value,) if self._inputs.channels == 1 and not hasattr(value, "__len__") else value)
         relative, block, _ = self._relative(1, SAMPLES, 0)
         numbers = (np.array(values) - block.level[0, :, 0]) / block.scale[0, :, 0]

@@ -91,7 +91,7 @@ class ForecastObjective(Objective):
         most = max(_ORIGINS, _CALIBRATED // len(self._data.series))
         history, horizon = self._history, self._data.horizon
         targets, quantiles = [], []
-        for outlook in outlooks(self._core, history, held_out_origins(self._data, most), horizon=horizon):
+        for outlook in outlooks(self._core, history, held_out_origins(self._data, most, 1), horizon=horizon):
             values = targets_of(
                 history, outlook.number, outlook.origins, horizon, history.series.lengths[outlook.number]
             )
@@ -102,7 +102,7 @@ class ForecastObjective(Objective):
         self._core.calibration = calibrate(np.concatenate(targets), np.concatenate(quantiles))
 
     def _blocks(self, most: int | None) -> Any:
-        origins = held_out_origins(self._data, most)
+        origins = held_out_origins(self._data, most, self._data.horizon)
         return blocks(self.network, self._core.inputs, self._history, origins, context=self._data.context)
 
     def _targets(self, block: Block) -> tuple[Tensor, Tensor, Tensor]:
@@ -117,8 +117,8 @@ class ForecastObjective(Objective):
         with evaluating(self.network):
             for block in self._blocks(1):
                 relative_quantiles(self.network, block)
-        every = sum(map(len, held_out_origins(self._data, None)))
-        return max(1, sum(map(len, held_out_origins(self._data, 1)))) / max(1, every)
+        every = sum(map(len, held_out_origins(self._data, None, self._data.horizon)))
+        return max(1, sum(map(len, held_out_origins(self._data, 1, self._data.horizon)))) / max(1, every)
 
 
 def _losses(
@@ -131,11 +131,17 @@ def _losses(
     return losses.masked_fill(~present, 0.0).sum(), int(present.sum())
 
 
-def held_out_origins(data: SeriesData, most: int | None) -> list[Any]:
-    """Returns the origins of forecasts of the held-out steps of each series, at most so many, evenly spaced."""
+def held_out_origins(data: SeriesData, most: int | None, complete: int) -> list[Any]:
+    """Returns the origins of forecasts of the held-out steps of each series.
+
+    Args:
+        data: the series.
+        most: number of origins of a series, evenly spaced; None for all.
+        complete: steps of the horizon that must be held-out values; the first origin is always one.
+    """
     origins = []
     for begin, length in zip(data.valid_from.tolist(), data.series.lengths.tolist(), strict=True):
-        last = max(begin - 1, length - data.horizon - 1)
+        last = max(begin - 1, length - complete - 1)
         places = np.arange(begin - 1, last + 1)
         if most is not None and len(places) > most:
             places = places[np.linspace(0, len(places) - 1, most).round().astype(int)]
