@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recurra.data.series.calendar import calendar, calendar_features
+from recurra.data.series.calendar import calendar, calendar_features, seen_features
 from recurra.data.series.frequency import Frequency, find_frequency, parse_frequency
 from recurra.data.series.seasons import seasons_of
 from recurra.errors import InputError
@@ -88,12 +88,19 @@ def test_calendar_features_are_periodic():
     frequency = parse_frequency("h", timed=True)
     assert calendar_features(frequency)[:2] == ["hour", "weekday"]
     hours = micro("2024-01-01T05", "2024-01-02T05", "2024-01-08T05", "2024-01-01T06")
-    features = calendar(hours, frequency)
+    features = calendar(hours, calendar_features(frequency))
     circles = len(calendar_features(frequency))
     assert np.allclose(features[0, [0, circles]], features[1, [0, circles]])  # the hour
     assert np.allclose(features[0, [1, circles + 1]], features[2, [1, circles + 1]], atol=1e-6)  # the weekday
     assert not np.allclose(features[0], features[3])
     assert np.allclose(features[:, :circles] ** 2 + features[:, circles:] ** 2, 1)
+
+
+def test_a_circle_that_was_not_gone_around_twice_is_no_feature():
+    frequency = parse_frequency("D", timed=True)
+    year, three = micro("2020-01-01", "2020-12-31"), micro("2020-01-01", "2022-12-31")
+    assert seen_features(frequency, year) == ("weekday", "month day")
+    assert seen_features(frequency, three) == ("weekday", "month day", "year day")
 
 
 def waves(period, count=400, noise=0.3, second=None):

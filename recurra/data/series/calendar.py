@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -27,14 +29,26 @@ def calendar_features(frequency: Frequency) -> list[str]:
     return names
 
 
-def calendar(times: Times, frequency: Frequency) -> npt.NDArray[np.float32]:
+def seen_features(frequency: Frequency, times: Times) -> tuple[str, ...]:
+    """Returns the circles of a frequency that times from first to last go around at least twice.
+
+    What a place on a circle means cannot be learned from one round: a network would take the events of one year for
+    what every year brings.
+    """
+    span = int(times.max()) - int(times.min()) if len(times) else 0
+    return tuple(name for name in calendar_features(frequency) if span >= 2 * _ROUNDS[name])
+
+
+_ROUNDS = {"minute": HOUR, "hour": DAY, "weekday": 7 * DAY, "month day": 31 * DAY, "year day": 365 * DAY}
+
+
+def calendar(times: Times, names: Sequence[str]) -> npt.NDArray[np.float32]:
     """Returns the sine and the cosine of the place on each circle, (…, 2 · circles) float32.
 
     Args:
         times: (…) int64.
-        frequency: determines the circles, `calendar_features`.
+        names: of the circles.
     """
-    names = calendar_features(frequency)
     if not names:
         return np.zeros((*times.shape, 0), dtype=np.float32)
     angles = 2 * np.pi * np.stack([_share(times, name) for name in names], axis=-1)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from recurra.data.series.calendar import seen_features
 from recurra.data.series.collection import Collection
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.layout import ROLES, Layout, find_layout
@@ -43,6 +44,7 @@ class SeriesData:
         names: names of the files.
         reading: the options with which files are read.
         uniform: the loss of a uniform guess.
+        circles: the calendar features.
     """
 
     series: Collection
@@ -55,6 +57,7 @@ class SeriesData:
     names: list[str]
     reading: dict[str, Any]
     uniform: float
+    circles: tuple[str, ...]
 
     def summary(self) -> str:
         """Returns the training data in one line."""
@@ -156,6 +159,7 @@ def prepare(
         names=[path.name for path in files],
         reading=reading,
         uniform=_uniform(series, network.distribution),
+        circles=_circles(series, valid_from),
     )
     _write(data, folder)
     return data
@@ -196,6 +200,12 @@ def _valid_from(series: Collection, options: SeriesOptions, seasons: Sequence[in
     return np.asarray(np.maximum(lengths - steps, np.maximum(lengths * 2 // 3, 2)), dtype=np.int64)
 
 
+def _circles(series: Collection, valid_from: npt.NDArray[np.int64]) -> tuple[str, ...]:
+    """Returns the calendar features that the training part shows twice."""
+    ends = [series.times(number, np.array([end]))[0] for number, end in enumerate(valid_from.tolist())]
+    return seen_features(series.frequency, np.concatenate([series.first, np.array(ends, dtype=np.int64)]))
+
+
 def _uniform(series: Collection, distribution: str) -> float:
     """Returns the loss of a uniform guess: over four scales on both sides of the level, or over all counts."""
     if distribution != "negative-binomial":
@@ -233,6 +243,7 @@ def _write(data: SeriesData, folder: Path) -> None:
         "names": data.names,
         "reading": data.reading,
         "uniform": data.uniform,
+        "circles": data.circles,
     }
     (folder / HEADER).write_text(json.dumps(header), encoding="utf-8")
 
@@ -256,6 +267,7 @@ def reopen(folder: Path) -> SeriesData:
             **columns,
         )
         header["layout"], header["seasons"] = Layout.from_plain(header["layout"]), tuple(header["seasons"])
+        header["circles"] = tuple(header["circles"])
         return SeriesData(series=series, valid_from=valid_from, **header)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}: the series cannot be read ({error}). Train again without --resume") from None

@@ -185,10 +185,10 @@ class NegativeBinomial:
         return loss
 
     def quantiles(self, location: Tensor, outputs: Tensor, level: Tensor, scale: Tensor) -> Tensor:
-        """Returns the quantiles of 200 samples with fixed random numbers, so that they are reproducible."""
+        """Returns the quantiles of 500 samples with fixed random numbers, so that they are reproducible."""
         generator = torch.Generator().manual_seed(0)
         mean, number, _ = self._distribution(location, outputs, level, scale)
-        counts = torch.stack([_draw_counts(mean, number, generator) for _ in range(200)])
+        counts = torch.stack([_draw_counts(mean, number, generator) for _ in range(500)])
         quantiles = torch.quantile(counts, torch.tensor(LEVELS).to(counts), dim=0, interpolation="nearest")
         return ((quantiles - level) / scale).movedim(0, -1)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.series.calendar import calendar, calendar_features
+from recurra.data.series.calendar import calendar
 from recurra.data.series.collection import Collection
 from recurra.data.series.frequency import Frequency
 from recurra.tasks.forecaster.history import History
@@ -29,17 +28,19 @@ class Inputs:
         seasons: lengths of the seasons in steps, shortest first; [1] for none.
         horizon: H, steps that are forecast at once.
         channels: C.
+        circles: the calendar features, from `recurra.data.series.calendar`.
     """
 
     frequency: Frequency
     seasons: tuple[int, ...]
     horizon: int
     channels: int
+    circles: tuple[str, ...] = ()
 
-    @cached_property
+    @property
     def calendar_size(self) -> int:
         """Numbers of the calendar per step."""
-        return 2 * len(calendar_features(self.frequency))
+        return 2 * len(self.circles)
 
     @property
     def lags(self) -> tuple[int, ...]:
@@ -90,7 +91,8 @@ class Inputs:
         features = [
             np.arcsinh((value - level) / scale),
             np.arcsinh(5 * (level - history.levels[before]) / scale),
-            np.arcsinh(level / scale) / 3,
+            # Saturates: a level far from 0 would tell the network where in the training data it is.
+            np.tanh(level / scale / 2),
             observed.astype(np.float64),
         ]
         for lag in self.lags:
@@ -148,12 +150,12 @@ class Inputs:
             return np.zeros((*positions.shape, 0), dtype=np.float32)
         first = series.first[number]
         if self.frequency.unit == "fixed":
-            return calendar(first + positions * self.frequency.size, self.frequency)
+            return calendar(first + positions * self.frequency.size, self.circles)
         times = np.empty(positions.shape, dtype=np.int64)
         for one in np.unique(first).tolist():
             same = np.broadcast_to(first == one, positions.shape)
             times[same] = self.frequency.times(positions[same], one)
-        return calendar(times, self.frequency)
+        return calendar(times, self.circles)
 
 
 def covariates_at(table: Numbers, series: Collection, number: Ids, positions: Ids) -> Numbers:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import polars
 
 _FIELDS = {"network", "frequency", "seasons", "horizon", "context", "channels", "layout", "reading", "calibration"}
-_FIELDS |= {"sizes"}
+_FIELDS |= {"sizes", "circles"}
 
 
 class Forecaster(Evaluates):
@@ -71,7 +71,7 @@ class Forecaster(Evaluates):
             Origin(tuple(powers), (Level(),) * series.values.shape[1], number)
             for number, powers in enumerate(data.powers, start=1)
         ]
-        inputs = _inputs(options, series.frequency, data.seasons, data.horizon, series.values.shape[1])
+        inputs = _inputs(options, series.frequency, data.seasons, data.horizon, data.series.channels, data.circles)
         statistics = [
             statistics_of(series.values[series.rows(number)], int(data.valid_from[number]), data.seasons[0])
             for number in range(len(series))
@@ -95,6 +95,7 @@ class Forecaster(Evaluates):
             "layout": self.core.layout.to_plain(),
             "reading": self.reading,
             "calibration": None if self.core.calibration is None else self.core.calibration.to_plain(),
+            "circles": list(self.core.inputs.circles),
             "sizes": len(self.core.memory.series),
         }
 
@@ -121,7 +122,8 @@ class Forecaster(Evaluates):
             frequency, layout = Frequency(*config["frequency"]), Layout.from_plain(config["layout"])
             channels = [str(name) for name in config["channels"]]
             horizon, seasons = int(config["horizon"]), tuple(map(int, config["seasons"]))
-            inputs = _inputs(options, frequency, seasons, horizon, len(channels))
+            circles = tuple(map(str, config["circles"]))
+            inputs = _inputs(options, frequency, seasons, horizon, channels, circles)
             context, plain = int(config["context"]), config["calibration"]
             calibration = None if plain is None else Calibration.from_plain(plain)
         except (TypeError, ValueError, KeyError) as error:
@@ -226,10 +228,15 @@ class Forecaster(Evaluates):
 
 
 def _inputs(
-    options: NetworkOptions, frequency: Frequency, seasons: tuple[int, ...], horizon: int, channels: int
+    options: NetworkOptions,
+    frequency: Frequency,
+    seasons: tuple[int, ...],
+    horizon: int,
+    channels: list[str],
+    circles: tuple[str, ...],
 ) -> Inputs:
     # An autoregressive network forecasts one step, and its own forecasts are the inputs of the next.
-    return Inputs(frequency, seasons, horizon if options.head == "direct" else 1, channels)
+    return Inputs(frequency, seasons, horizon if options.head == "direct" else 1, len(channels), circles)
 
 
 def _network(

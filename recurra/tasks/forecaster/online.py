@@ -164,7 +164,7 @@ class ForecastState:
         features += (
             asinh((value - level) / scale) if observed else 0.0,
             asinh(5 * (level - before.level) / scale) if before.values else 0.0,
-            asinh(level / scale) / 3,
+            math.tanh(level / scale / 2),
             1.0 if observed else 0.0,
         )
         for lag in self._inputs.lags:
