@@ -27,6 +27,8 @@ from recurra.tasks.notes import first_names
 
 ARRAYS, HEADER = "series.npz", "forecaster.json"
 _CONTEXTS = (32, 512)
+# Training values per weight of the linear part: of the longest series, or of all together.
+_LEAST_LONG, _LEAST_TOTAL = 8, 50
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class SeriesData:
         reading: the options with which files are read.
         uniform: the loss of a uniform guess.
         circles: the calendar features.
+        window: last values that the linear part of a forecast reads.
     """
 
     series: Collection
@@ -58,6 +61,7 @@ class SeriesData:
     reading: dict[str, Any]
     uniform: float
     circles: tuple[str, ...]
+    window: int
 
     def summary(self) -> str:
         """Returns the training data in one line."""
@@ -160,6 +164,7 @@ def prepare(
         reading=reading,
         uniform=_uniform(series, network.distribution),
         circles=_circles(series, valid_from),
+        window=_window(seasons, valid_from) if windows.linear is None else windows.linear,
     )
     _write(data, folder)
     return data
@@ -206,6 +211,15 @@ def _circles(series: Collection, valid_from: npt.NDArray[np.int64]) -> tuple[str
     return seen_features(series.frequency, np.concatenate([series.first, np.array(ends, dtype=np.int64)]))
 
 
+def _window(seasons: Sequence[int], trained: npt.NDArray[np.int64]) -> int:
+    """Returns the length of the linear part: two of the longest season that leave enough values to learn from."""
+    for season in reversed(seasons):
+        length = min(max(2 * season, 16), _CONTEXTS[1])
+        if trained.max() >= _LEAST_LONG * length or trained.sum() >= _LEAST_TOTAL * length:
+            return length
+    return 0
+
+
 def _uniform(series: Collection, distribution: str) -> float:
     """Returns the loss of a uniform guess: over four scales on both sides of the level, or over all counts."""
     if distribution != "negative-binomial":
@@ -244,6 +258,7 @@ def _write(data: SeriesData, folder: Path) -> None:
         "reading": data.reading,
         "uniform": data.uniform,
         "circles": data.circles,
+        "window": data.window,
     }
     (folder / HEADER).write_text(json.dumps(header), encoding="utf-8")
 

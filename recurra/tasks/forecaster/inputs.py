@@ -17,6 +17,8 @@ Numbers = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 # How many of its last seasons a forecast reads, of the shortest season and of further ones.
 _REPEATS = (4, 2)
+# Largest relative value of the linear part, so that an outlier does not decide all of a forecast.
+_LARGEST = 20.0
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Inputs:
         horizon: H, steps that are forecast at once.
         channels: C.
         circles: the calendar features, from `recurra.data.series.calendar`.
+        window: L, last values that the linear part of a forecast reads; 0 for none.
     """
 
     frequency: Frequency
@@ -36,6 +39,7 @@ class Inputs:
     horizon: int
     channels: int
     circles: tuple[str, ...] = ()
+    window: int = 0
 
     @property
     def calendar_size(self) -> int:
@@ -56,7 +60,7 @@ class Inputs:
     def reach(self) -> int:
         """Largest number of steps back that any input refers to."""
         most = max((-(-self.horizon // season) + repeats - 1) * season for season, repeats in self._repeated)
-        return max(most, *self.seasons, self.slope_span) + 1
+        return max(most, *self.seasons, self.slope_span, self.window) + 1
 
     @property
     def slope_span(self) -> int:
@@ -130,6 +134,19 @@ class Inputs:
                     columns.append(value + slope * back)
         candidates: Numbers = (np.stack(columns, axis=-1) / scale[..., None, None]).astype(np.float32)
         return candidates
+
+    def last_values(self, history: History, number: Ids, origins: Ids) -> Numbers:
+        """Returns the last values before origins, (…, C, L), relative to level and scale; 0 before the first one."""
+        back = np.arange(self.window)
+        place = origins[..., None] - back  # (…, L), newest first
+        start = history.series.starts[number]
+        usable = (place >= 0)[..., None]
+        at = start + origins
+        level, scale = history.levels[at][..., None, :], history.scales[at][..., None, :]  # (…, 1, C)
+        values = history.filled[np.where(place >= 0, start[..., None] + place, 0)]  # (…, L, C)
+        relative = np.clip(np.where(usable, (values - level) / scale, 0.0), -_LARGEST, _LARGEST)
+        numbers: Numbers = np.moveaxis(relative, -1, -2).astype(np.float32)
+        return numbers
 
     @property
     def seasonal_naive(self) -> int:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import polars
 
 _FIELDS = {"network", "frequency", "seasons", "horizon", "context", "channels", "layout", "reading", "calibration"}
-_FIELDS |= {"sizes", "circles"}
+_FIELDS |= {"sizes", "circles", "window"}
 
 
 class Forecaster(Evaluates):
@@ -71,7 +71,9 @@ class Forecaster(Evaluates):
             Origin(tuple(powers), (Level(),) * series.values.shape[1], number)
             for number, powers in enumerate(data.powers, start=1)
         ]
-        inputs = _inputs(options, series.frequency, data.seasons, data.horizon, data.series.channels, data.circles)
+        inputs = _inputs(
+            options, series.frequency, data.seasons, data.horizon, data.series.channels, data.circles, data.window
+        )
         statistics = [
             statistics_of(series.values[series.rows(number)], int(data.valid_from[number]), data.seasons[0])
             for number in range(len(series))
@@ -96,6 +98,7 @@ class Forecaster(Evaluates):
             "reading": self.reading,
             "calibration": None if self.core.calibration is None else self.core.calibration.to_plain(),
             "circles": list(self.core.inputs.circles),
+            "window": self.core.inputs.window,
             "sizes": len(self.core.memory.series),
         }
 
@@ -123,7 +126,7 @@ class Forecaster(Evaluates):
             channels = [str(name) for name in config["channels"]]
             horizon, seasons = int(config["horizon"]), tuple(map(int, config["seasons"]))
             circles = tuple(map(str, config["circles"]))
-            inputs = _inputs(options, frequency, seasons, horizon, channels, circles)
+            inputs = _inputs(options, frequency, seasons, horizon, channels, circles, int(config["window"]))
             context, plain = int(config["context"]), config["calibration"]
             calibration = None if plain is None else Calibration.from_plain(plain)
         except (TypeError, ValueError, KeyError) as error:
@@ -234,9 +237,10 @@ def _inputs(
     horizon: int,
     channels: list[str],
     circles: tuple[str, ...],
+    window: int,
 ) -> Inputs:
     # An autoregressive network forecasts one step, and its own forecasts are the inputs of the next.
-    return Inputs(frequency, seasons, horizon if options.head == "direct" else 1, len(channels), circles)
+    return Inputs(frequency, seasons, horizon if options.head == "direct" else 1, len(channels), circles, window)
 
 
 def _network(
@@ -249,6 +253,7 @@ def _network(
         calendar=inputs.calendar_size,
         candidates=inputs.candidates,
         seasonal_naive=inputs.seasonal_naive,
+        window=inputs.window,
         series=len(memory.series),
     )
     return ForecastNetwork(sizes, options, layout.of("past"), layout.of("known", "static"), cell)

@@ -2,7 +2,8 @@
 
 The location of a forecast is a mixture of simple forecasts (the level, the last value, the values of the last seasons,
 the same with the trend), with weights that the head computes for each step, and a correction. The network starts near
-the seasonal naive forecast and learns where to deviate from it.
+the seasonal naive forecast and learns where to deviate from it. Where the data suffice, a linear function of the last
+values is added.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Sizes:
         calendar: numbers of the calendar per step.
         candidates: n, simple forecasts.
         seasonal_naive: which of them the network starts from.
+        window: L, last values that the linear part reads.
         series: number of series in the training data.
     """
 
@@ -44,6 +46,7 @@ class Sizes:
     calendar: int
     candidates: int
     seasonal_naive: int
+    window: int
     series: int
 
 
@@ -71,6 +74,8 @@ class Ahead(NamedTuple):
     """(…, H, calendar)."""
     known: Tensor
     """(…, H, K), NaN where missing."""
+    window: Tensor
+    """(…, C, L), the last values, newest first."""
 
 
 class Forecasts(NamedTuple):
@@ -141,6 +146,10 @@ class Member(nn.Module):
         self.distribution: Distribution = make_distribution(options.distribution)
         self.readout = nn.Linear(D, sizes.candidates + self.distribution.size)
         self._candidates = sizes.candidates
+        # A linear forecast from the last values (the autoregressive part of LSTNet, Lai et al. 2018): a state of some
+        # tens of units does not keep the last hundreds of values apart. 1/√L: one update changes all of its weights.
+        self.linear = nn.Parameter(torch.zeros(sizes.horizon, sizes.window)) if sizes.window else None
+        self._linear_scale = max(1, sizes.window) ** -0.5
         with torch.no_grad():
             self.readout.weight.mul_(0.3)
             self.readout.bias.zero_()
@@ -172,6 +181,8 @@ class Member(nn.Module):
         z = torch.relu(self.hidden(z))
         weights, outputs = self.readout(z).split([self._candidates, self.distribution.size], dim=-1)
         location = (weights.softmax(-1) * ahead.candidates).sum(-1)  # (…, C, H)
+        if self.linear is not None:
+            location = location + self._linear_scale * (ahead.window @ self.linear.T)
         return Forecasts(location, outputs)
 
 

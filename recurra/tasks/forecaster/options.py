@@ -115,6 +115,9 @@ class WindowOptions:
     context: int | None = None
     """Steps that are read before the first forecast. Default: four of the shortest season or two of the longest, from
     32 to 512."""
+    linear: int | None = None
+    """Last values from which a linear part of each forecast is computed; 0 for no such part. Default: two of the
+    longest season for which the series are long or many enough."""
     origins: int = 16
     """Forecasts per window that are trained on, from different steps of it."""
     batch_windows: int = 32
@@ -125,6 +128,8 @@ class WindowOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name}={value}: expected 1 or more")
+        if self.linear is not None and self.linear < 0:
+            raise InputError(f"linear={self.linear}: expected 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -85,6 +85,7 @@ def look_ahead(inputs: Inputs, history: History, number: Ids, origins: Ids) -> A
         torch.from_numpy(inputs.decoder(history, number, origins)),
         torch.from_numpy(inputs.calendar(series, at, positions)),
         torch.from_numpy(covariates_at(series.known, series, at, positions)),
+        torch.from_numpy(inputs.last_values(history, number, origins)),
     )
 
 
