@@ -23,7 +23,7 @@ def _prepare(
 IMPLEMENTATION = Implementation(
     model=Forecaster,
     options={"data": SeriesOptions, "network": NetworkOptions, "windows": WindowOptions},
-    training={"epochs": 20.0, "learning_rate": 3e-3},
+    training={"epochs": 20.0, "least_steps": 1000, "learning_rate": 3e-3},
     prepare=_prepare,
     reopen=reopen,
     objective=ForecastObjective,
