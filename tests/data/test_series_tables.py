@@ -121,6 +121,19 @@ def test_parquet_and_frames_are_read_as_csv(tmp_path):
         assert np.isnan(series.values[:, 0]).tolist() == [False, True, False]
 
 
+def test_series_of_pandas_have_their_index_as_times():
+    pandas = pytest.importorskip("pandas")
+    index = pandas.period_range("2024-01", periods=4, freq="M")
+    for series in (pandas.Series([1.0, 2, 3, 4], index=index), pandas.Series([1.0, 2, 3, 4], index.to_timestamp())):
+        table = frame_table(series)
+        read = read_series([table], layout_of(table))
+        assert read.frequency.name == "M"
+        assert read.values[:, 0].tolist() == [1, 2, 3, 4]
+    panel = pandas.MultiIndex.from_product([["a", "b"], [1, 2, 3]], names=["unique_id", "ds"])
+    table = frame_table(pandas.DataFrame({"y": range(6)}, index=panel))
+    assert read_series([table], layout_of(table)).ids == ["a", "b"]
+
+
 def test_a_million_rows_take_little_memory(tmp_path):
     count = 1_000_000
     pl.DataFrame({"unique_id": ["a"] * count, "ds": np.arange(count), "y": np.ones(count)}).write_csv(

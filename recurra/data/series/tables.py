@@ -193,17 +193,29 @@ def read_table(path: Path, *, decimal_comma: bool = False, time_format: str | No
 
 
 def frame_table(frame: Any, name: str = "the frame") -> Table:
-    """Returns a data frame of polars or pandas as a table; a named index of pandas becomes columns."""
+    """Returns a data frame of polars or pandas, or a series of pandas, as a table.
+
+    A named index of pandas becomes columns, and an index of times without a name the column `ds`.
+    """
     polars = load_polars()
     if isinstance(frame, polars.DataFrame):
         return Table(name, frame)
     if isinstance(frame, polars.LazyFrame):
         return Table(name, frame.collect())
     if hasattr(frame, "reset_index"):
-        frame = frame.reset_index() if any(level is not None for level in frame.index.names) else frame
+        frame = _with_index(frame)
         columns = {str(column): _plain(frame[column]) for column in frame.columns}
         return Table(name, polars.DataFrame(columns))
     raise InputError(f"{type(frame).__name__} is not a data frame, expected one of polars or pandas")
+
+
+def _with_index(frame: Any) -> Any:
+    """Returns a frame of pandas whose index, if it means anything, is among the columns."""
+    if hasattr(frame, "to_frame"):
+        frame = frame.to_frame(frame.name or "y")
+    if type(frame.index).__name__ in ("DatetimeIndex", "PeriodIndex") and frame.index.name is None:
+        frame = frame.rename_axis("ds")
+    return frame.reset_index() if any(level is not None for level in frame.index.names) else frame
 
 
 def _plain(column: Any) -> Any:

@@ -19,6 +19,8 @@ from recurra.tasks.forecaster.distributions import LEVELS, MEDIAN
 Values = npt.NDArray[np.float64]
 # Held-out values below which a factor is not estimated, and that one should have.
 _FEWEST, _ENOUGH = 60, 400
+# Stretches of the length of the horizon for any factor, and for one per quantile and step.
+_FEW_STRETCHES, _MANY_STRETCHES = 10, 50
 _LOW, _HIGH = LEVELS.index(0.1), LEVELS.index(0.9)
 _SURPRISES = 400
 
@@ -91,23 +93,31 @@ def surprise_of(value: npt.ArrayLike, quantiles: Values) -> Values:
     return np.asarray(np.abs(difference) / np.maximum(width, 1e-12))
 
 
-def calibrate(targets: Values, quantiles: Values) -> Calibration | None:
+def calibrate(targets: Values, quantiles: Values, *, stretches: int) -> Calibration | None:
     """Returns the calibration for held-out values, or None if there are too few.
+
+    Errors of one stretch of time resemble each other: a series that grew faster than before is above the median at
+    every step. With few stretches both sides have one factor, the same at all steps; with very few none is estimated.
 
     Args:
         targets: (n, H), NaN where missing, in any units.
         quantiles: (n, H, Q), of the network, in the same units.
+        stretches: how many horizons the held-out parts of all series are long together.
     """
     H = targets.shape[1]
     counts = np.isfinite(targets).sum(axis=0)
     if counts.sum() < _FEWEST:
         return None
     factors = np.ones((H, len(LEVELS)))
-    for step in range(H):
+    for step in range(H if stretches >= _FEW_STRETCHES else 0):
         low, high = _pool(counts, step)
         for place, level in enumerate(LEVELS):
-            if place != MEDIAN:
+            if place == MEDIAN:
+                continue
+            if stretches >= _MANY_STRETCHES:
                 factors[step, place] = _factor(targets[:, low:high], quantiles[:, low:high], place, level)
+            elif step == 0:
+                factors[:, place] = _common_factor(targets, quantiles, place, level)
     first = np.isfinite(targets[:, 0])
     surprises = np.sort(surprise_of(targets[first, 0], quantiles[first, 0]))
     if len(surprises) > _SURPRISES:
@@ -137,3 +147,18 @@ def _factor(targets: Values, quantiles: Values, place: int, level: float) -> flo
     share = min(1.0, outer * (1 + 1 / usable.sum()))
     factor = np.quantile(ratios, share) if level > 0.5 else -np.quantile(ratios, 1 - share)
     return float(max(factor, 0.05))
+
+
+def _common_factor(targets: Values, quantiles: Values, place: int, level: float) -> float:
+    """Returns the factor of the interval between a quantile and the one opposite, above 0."""
+    distance = targets - quantiles[..., MEDIAN]
+    opposite = len(LEVELS) - 1 - place
+    low, high = min(place, opposite), max(place, opposite)
+    width = np.where(
+        distance > 0, quantiles[..., high] - quantiles[..., MEDIAN], quantiles[..., MEDIAN] - quantiles[..., low]
+    )
+    usable = np.isfinite(distance) & (width > 1e-12)
+    if usable.sum() < _FEWEST:
+        return 1.0
+    ratios = np.abs(distance[usable]) / width[usable]
+    return float(max(np.quantile(ratios, abs(1 - 2 * level)), 0.05))

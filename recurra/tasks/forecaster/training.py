@@ -99,7 +99,9 @@ class ForecastObjective(Objective):
             relative = (values - history.levels[at][..., None]) / history.scales[at][..., None]
             targets.append(relative.reshape(-1, horizon))
             quantiles.append(outlook.relative.reshape(-1, horizon, outlook.relative.shape[-1]))
-        self._core.calibration = calibrate(np.concatenate(targets), np.concatenate(quantiles))
+        held_out = history.series.lengths - self._data.valid_from
+        stretches = int(np.maximum(held_out // horizon, 1).sum())
+        self._core.calibration = calibrate(np.concatenate(targets), np.concatenate(quantiles), stretches=stretches)
 
     def _blocks(self, most: int | None) -> Any:
         origins = held_out_origins(self._data, most, self._data.horizon)

@@ -101,7 +101,7 @@ def narrow(count, horizon, factor):
 
 def test_calibration_widens_intervals_that_are_too_narrow():
     targets, quantiles = narrow(3000, 2, 2.5)
-    calibrated = calibrate(targets, quantiles).apply(quantiles.copy())
+    calibrated = calibrate(targets, quantiles, stretches=1000).apply(quantiles.copy())
     fresh = np.random.default_rng(1).normal(size=(3000, 2))
     for low, high, share in ((1, 11, 0.8), (0, 12, 0.95), (3, 9, 0.5)):
         inside = (calibrated[..., low] <= fresh) & (fresh <= calibrated[..., high])
@@ -110,20 +110,30 @@ def test_calibration_widens_intervals_that_are_too_narrow():
     assert (np.diff(calibrated, axis=-1) >= 0).all()
 
 
+def test_few_stretches_have_one_factor_for_both_sides_and_very_few_none():
+    targets, quantiles = narrow(300, 3, 2.0)
+    targets = np.abs(targets)  # all above the median, as a series that grows
+    common = calibrate(targets, quantiles, stretches=20).factors
+    assert np.allclose(common, common[0])
+    assert np.allclose(common[0], common[0, ::-1])
+    assert common[0, 1] == pytest.approx(2.0, rel=0.15)
+    assert (calibrate(targets, quantiles, stretches=3).factors == 1).all()
+
+
 def test_a_horizon_beyond_the_calibration_has_its_last_factors():
-    calibration = calibrate(*narrow(500, 2, 2.0))
+    calibration = calibrate(*narrow(500, 2, 2.0), stretches=500)
     _, longer = narrow(1, 5, 2.0)
     applied = calibration.apply(longer.copy())
     assert np.allclose(applied[0, 1:], applied[0, 1])
 
 
 def test_few_values_give_no_calibration():
-    assert calibrate(*narrow(10, 2, 1.0)) is None
+    assert calibrate(*narrow(10, 2, 1.0), stretches=1000) is None
 
 
 def test_p_values_of_ordinary_observations_are_uniform():
     targets, quantiles = narrow(2000, 1, 1.0)
-    calibration = calibrate(targets, quantiles)
+    calibration = calibrate(targets, quantiles, stretches=1000)
     again = Calibration.from_plain(calibration.to_plain())
     fresh = np.abs(np.random.default_rng(3).normal(size=4000)) / 1.28155
     rates = [np.mean([again.p_value(surprise) <= rate for surprise in fresh]) for rate in (0.01, 0.05, 0.2)]
