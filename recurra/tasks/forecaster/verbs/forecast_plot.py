@@ -65,10 +65,10 @@ def draw_forecast(
 
     def draw(figure: Figure, colours: Theme) -> None:
         panels = figure.subplots(len(groups), 1, squeeze=False)[:, 0]
-        for place, (axes, group) in enumerate(zip(panels, groups, strict=True)):
+        for axes, group in zip(panels, groups, strict=True):
             _panel(axes, group, history, truth, colours)
-            if place == 0:
-                axes.legend(loc="upper left", ncols=2)
+        # Outside: inside a panel it would cover values.
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=6, columnspacing=1.2)
 
     size = (11.0, 5.0 if len(groups) == 1 else 3.3 * len(groups))
     write_output(path, drawing(draw, size, path.suffix[1:].lower(), theme=_theme(theme)))
@@ -82,15 +82,15 @@ def _panel(axes: Axes, group: polars.DataFrame, history: History, truth: Collect
     for share, strength in _STRENGTHS.items():
         axes.fill_between(
             ahead, group[f"lo-{share}"].to_numpy(), group[f"hi-{share}"].to_numpy(), color=colours.series[0],
-            alpha=strength, linewidth=0, label=f"{share} % interval",
+            alpha=strength, linewidth=0, label=f"{share} %",
         )  # fmt: skip
     axes.plot(past, values, color=colours.ink, linestyle="-", linewidth=1.8, label="observed")
-    axes.plot(ahead, median, color=colours.series[0], linestyle="-", label="median forecast")
+    axes.plot(ahead, median, color=colours.series[0], linestyle="-", label="forecast: median")
     if truth is not None and name in truth.ids:
         at, came = _recent(truth, name, channel, None)
         inside = at <= ahead[-1]
         axes.plot(
-            at[inside], came[inside], color=colours.series[1], linestyle="--", linewidth=2.0, label="observed later"
+            at[inside], came[inside], color=colours.series[1], linestyle="--", linewidth=2.0, label="came later"
         )
     label(axes, "", "", name if channel is None else f"{name}: {channel}")
     axes.margins(x=0.01)
