@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -12,23 +11,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.series.calendar import seen_features
 from recurra.data.series.collection import Collection
 from recurra.data.series.frequency import Frequency
 from recurra.data.series.layout import ROLES, Layout, find_layout
 from recurra.data.series.reading import read_series
 from recurra.data.series.seasons import seasons_of
-from recurra.data.series.tables import read_table
+from recurra.data.series.tables import Table, read_table
 from recurra.errors import InputError
+from recurra.tasks.forecaster.core import Core
+from recurra.tasks.forecaster.defaults import (
+    circles_for,
+    context_for,
+    held_out_from,
+    powers_for,
+    uniform_loss,
+    window_for,
+)
 from recurra.tasks.forecaster.inputs import usable_seasons
 from recurra.tasks.forecaster.options import NetworkOptions, SeriesOptions, WindowOptions
-from recurra.tasks.forecaster.transform import find_power
 from recurra.tasks.notes import first_names
 
 ARRAYS, HEADER = "series.npz", "forecaster.json"
-_CONTEXTS = (32, 512)
-# Training values per weight of the linear part: of the longest series, or of all together.
-_LEAST_LONG, _LEAST_TOTAL = 8, 50
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class SeriesData:
             series.ids[number] for number in range(len(series)) if _is_constant(series.values[series.rows(number)])
         ]
         if constant:
-            lines.append(f"{len(constant):,} constant series: {first_names(constant)}")
+            lines.append(f"{len(constant):,} constant series: {_named(constant)}")
         short = int((self.valid_from < self.context).sum())
         if short:
             lines.append(f"{short:,} series are shorter than {self.context} steps without their validation part")
@@ -109,7 +112,7 @@ def prepare(
     windows: WindowOptions,
     folder: Path,
     *,
-    start: SeriesData | None = None,
+    start: Core | None = None,
 ) -> SeriesData:
     """Reads and checks the files.
 
@@ -119,7 +122,7 @@ def prepare(
         network: its distribution restricts the values.
         windows: the context.
         folder: where the data are written.
-        start: what a model to continue from determines: layout, seasons, horizon and context.
+        start: the model to continue from, which determines the covariates, the calendar and the vectors of series.
 
     Raises:
         InputError: a file cannot be read as series, or a series cannot be used.
@@ -128,46 +131,60 @@ def prepare(
         raise InputError("no files of series: name at least one")
     reading: dict[str, Any] = {"decimal_comma": options.decimal_comma, "time_format": options.time_format}
     tables = [read_table(path, **reading) for path in files]
-    roles = {role: getattr(options, role) or () for role in ROLES}
-    layout = find_layout(
-        tables[0],
-        id_column=options.id_column,
-        time_column=options.time_column,
-        targets=options.target or (),
-        together=options.together,
-        roles=roles,
-        categorical=options.categorical or (),
-    ).fitted(tables)
+    layout = _layout(tables, options) if start is None else start.layout
     series = read_series(tables, layout, options.freq)
     series = _trained_part(series, options, files[0])
+    if start is not None and network.series_embedding:
+        series = _in_order(series, start, files[0])
     _check_counts(series, network, files[0])
     seasons = usable_seasons(
         options.season or seasons_of(series.frequency, [series.values[series.rows(i), 0] for i in range(len(series))])
     )
-    valid_from = _valid_from(series, options, seasons)
-    powers: list[list[float | None]] = [
-        [
-            find_power(series.values[series.rows(number), channel], options.transform)
-            for channel in range(series.values.shape[1])
-        ]
-        for number in range(len(series))
-    ]
+    valid_from = held_out_from(series, options, seasons)
     data = SeriesData(
         series=series,
         layout=layout,
         seasons=seasons,
         horizon=options.horizon,
-        context=windows.context or _context(seasons),
+        context=windows.context or context_for(seasons),
         valid_from=valid_from,
-        powers=powers,
+        powers=powers_for(series, options.transform),
         names=[path.name for path in files],
         reading=reading,
-        uniform=_uniform(series, network.distribution),
-        circles=_circles(series, valid_from),
-        window=_window(seasons, valid_from) if windows.linear is None else windows.linear,
+        uniform=uniform_loss(series, network.distribution),
+        circles=circles_for(series, valid_from) if start is None else start.inputs.circles,
+        window=window_for(seasons, valid_from) if windows.linear is None else windows.linear,
     )
     _write(data, folder)
     return data
+
+
+def _layout(tables: Sequence[Table], options: SeriesOptions) -> Layout:
+    return find_layout(
+        tables[0],
+        id_column=options.id_column,
+        time_column=options.time_column,
+        targets=options.target or (),
+        together=options.together,
+        roles={role: getattr(options, role) or () for role in ROLES},
+        categorical=options.categorical or (),
+    ).fitted(tables)
+
+
+def _in_order(series: Collection, start: Core, file: Path) -> Collection:
+    """Returns series in the order of a model that has a vector for each."""
+    expected = start.memory.series.ids
+    if sorted(series.ids) != sorted(expected):
+        other = sorted(set(series.ids) ^ set(expected))
+        raise InputError(
+            f"{file}: the model to start from has vectors of {len(expected)} series, and the files have others: "
+            f"{_named(other)} is in one of them only. Train without --init-from, or with --series-embedding 0"
+        )
+    return series.select([series.ids.index(name) for name in expected])
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
 def _trained_part(series: Collection, options: SeriesOptions, file: Path) -> Collection:
@@ -181,7 +198,7 @@ def _trained_part(series: Collection, options: SeriesOptions, file: Path) -> Col
     kept = np.flatnonzero(ends >= 3).tolist()
     if len(kept) < len(series):
         names = [series.ids[number] for number in range(len(series)) if ends[number] < 3]
-        series.notes.append(f"{len(names):,} series with fewer than 3 steps left out: {first_names(names)}")
+        series.notes.append(f"{len(names):,} series with fewer than 3 steps left out: {_named(names)}")
     return series.select(kept).head(ends[kept])
 
 
@@ -195,41 +212,6 @@ def _check_counts(series: Collection, network: NetworkOptions, file: Path) -> No
             f"{file}: the value {wrong[0]:g} is no count: distribution=negative-binomial needs whole numbers of 0 or "
             "more. Use quantiles, normal or student"
         )
-
-
-def _valid_from(series: Collection, options: SeriesOptions, seasons: Sequence[int]) -> npt.NDArray[np.int64]:
-    """Returns where the validation part of each series starts; short series keep two thirds for training."""
-    lengths = series.lengths
-    tenth = min(int(lengths.max()) // 10, 4 * options.horizon)
-    steps = options.valid_steps or max(options.horizon, tenth)
-    return np.asarray(np.maximum(lengths - steps, np.maximum(lengths * 2 // 3, 2)), dtype=np.int64)
-
-
-def _circles(series: Collection, valid_from: npt.NDArray[np.int64]) -> tuple[str, ...]:
-    """Returns the calendar features that the training part shows twice."""
-    ends = [series.times(number, np.array([end]))[0] for number, end in enumerate(valid_from.tolist())]
-    return seen_features(series.frequency, np.concatenate([series.first, np.array(ends, dtype=np.int64)]))
-
-
-def _window(seasons: Sequence[int], trained: npt.NDArray[np.int64]) -> int:
-    """Returns the length of the linear part: two of the longest season that leave enough values to learn from."""
-    for season in reversed(seasons):
-        length = min(max(2 * season, 16), _CONTEXTS[1])
-        if trained.max() >= _LEAST_LONG * length or trained.sum() >= _LEAST_TOTAL * length:
-            return length
-    return 0
-
-
-def _uniform(series: Collection, distribution: str) -> float:
-    """Returns the loss of a uniform guess: over four scales on both sides of the level, or over all counts."""
-    if distribution != "negative-binomial":
-        return math.log(8.0)
-    return math.log(float(np.nanmax(series.values)) + 2)
-
-
-def _context(seasons: Sequence[int]) -> int:
-    least, most = _CONTEXTS
-    return min(max(4 * seasons[0], 2 * seasons[-1], least), most)
 
 
 def _write(data: SeriesData, folder: Path) -> None:

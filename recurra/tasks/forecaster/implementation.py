@@ -13,11 +13,21 @@ from recurra.tasks.forecaster.report import report
 from recurra.tasks.forecaster.training import ForecastObjective
 from recurra.tasks.implementation import Implementation
 
+# The options of how files are read.
+FILES = ("id_column", "time_column", "target", "past", "known", "static", "categorical", "decimal_comma", "time_format")
+
 
 def _prepare(
     files: Sequence[Path], options: Mapping[str, Any], folder: Path, *, start: Any, models: Mapping[str, Any]
 ) -> SeriesData:
-    return prepare(files, options["data"], options["network"], options["windows"], folder, start=start)
+    return prepare(
+        files,
+        options["data"],
+        options["network"],
+        options["windows"],
+        folder,
+        start=None if start is None else start.core,
+    )
 
 
 IMPLEMENTATION = Implementation(
@@ -28,5 +38,8 @@ IMPLEMENTATION = Implementation(
     reopen=reopen,
     objective=ForecastObjective,
     report=report,
+    fixed=frozenset(
+        {*FILES, "horizon", "season", "freq", "together", "transform", "context", "linear"},
+    ),
     evaluation=EvaluationOptions,
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from recurra.cells import Cell
 from recurra.data.series.collection import Collection
 from recurra.data.series.frequency import Frequency
-from recurra.data.series.layout import Layout
+from recurra.data.series.layout import ROLES, Layout
 from recurra.data.series.reading import read_series
 from recurra.data.series.tables import Table, frame_table, read_table
 from recurra.errors import InputError, nearest
@@ -59,6 +59,11 @@ class Forecaster(Evaluates):
         return self.core.network
 
     @property
+    def options(self) -> NetworkOptions:
+        """The options of the network."""
+        return self.core.options
+
+    @property
     def horizon(self) -> int:
         """Steps that are forecast by default."""
         return self.core.horizon
@@ -104,7 +109,25 @@ class Forecaster(Evaluates):
 
     def settings(self) -> dict[str, Any]:
         """Returns the options of training that this forecaster determines, for a run that starts from it."""
-        return to_plain(self.core.options)
+        core, layout = self.core, self.core.layout
+        powers = {power for origin in core.memory.origins for power in origin.powers}
+        columns = {role: [column.name for column in layout.of(role)] or None for role in ROLES}
+        return {
+            **to_plain(core.options),
+            **self.reading,
+            **columns,
+            "categorical": [column.name for column in layout.covariates if column.categories is not None] or None,
+            "id_column": layout.id,
+            "time_column": layout.time,
+            "target": layout.targets,
+            "together": layout.together,
+            "horizon": core.horizon,
+            "season": list(core.inputs.seasons),
+            "freq": core.inputs.frequency.name,
+            "transform": "none" if powers == {None} else "log" if powers == {0.0} else "box-cox",
+            "context": core.context,
+            "linear": core.inputs.window,
+        }
 
     def files(self) -> dict[str, str]:
         """Returns the file of the series, name to text."""

@@ -89,9 +89,7 @@ def _panel(axes: Axes, group: polars.DataFrame, history: History, truth: Collect
     if truth is not None and name in truth.ids:
         at, came = _recent(truth, name, channel, None)
         inside = at <= ahead[-1]
-        axes.plot(
-            at[inside], came[inside], color=colours.series[1], linestyle="--", linewidth=2.0, label="came later"
-        )
+        axes.plot(at[inside], came[inside], color=colours.series[1], linestyle="--", linewidth=2.0, label="came later")
     label(axes, "", "", name if channel is None else f"{name}: {channel}")
     axes.margins(x=0.01)
 
