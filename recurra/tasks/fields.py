@@ -152,6 +152,7 @@ _TYPE_NAMES = {
     bool: "true or false",
     Path: "a path",
     list[str]: "a list of words",
+    list[int]: "a list of whole numbers",
     list[Path]: "a list of paths",
     type(None): "nothing",
 }

@@ -27,6 +27,7 @@ def files(tmp_path_factory):
     (folder / "lm.txt").write_text("the cat sees a dog.\n" * 300)
     (folder / "tagger.txt").write_text("the\tD\ncat\tN\n\n" * 60)
     (folder / "translator.tsv").write_text("a b\tb a\nc d\td c\n" * 60)
+    (folder / "forecaster.csv").write_text("ds,y\n" + "".join(f"{step},{step % 5}\n" for step in range(60)))
     return {path.stem: path for path in folder.iterdir()}
 
 

@@ -91,12 +91,10 @@ class Layout:
             InputError: one is missing.
         """
         if self.id is not None:
-            table.require(self.id, "--id-column")
-        table.require(self.time, "--time-column")
-        for target in self.targets:
-            table.require(target, "--target")
-        for covariate in self.covariates:
-            table.require(covariate.name, f"--{covariate.role}")
+            table.require(self.id)
+        table.require(self.time)
+        for name in [*self.targets, *(covariate.name for covariate in self.covariates)]:
+            table.require(name)
 
     def to_plain(self) -> dict[str, Any]:
         """Returns the fields, as JSON can represent them."""
@@ -128,10 +126,11 @@ def find_layout(
         InputError: a column does not exist, or has two roles.
     """
     columns = table.columns
+    _check_named(table, id_column=id_column, time_column=time_column, target=targets, **roles)
     named = {name: role for role in ROLES for name in roles.get(role, ())}
     for name in categorical:
         if name not in named:
-            raise InputError(f"categorical: {name!r} is in none of past, known and static: add it to one")
+            raise InputError(f"categorical={list(categorical)}: {name!r} is in none of past, known and static")
     if id_column is None and "unique_id" in columns:
         id_column = "unique_id"
     rest = [name for name in columns if name != id_column and name not in named]
@@ -151,3 +150,10 @@ def find_layout(
     layout = Layout(time, list(targets), id_column, together and len(targets) > 1, covariates)
     layout.check(table)
     return layout
+
+
+def _check_named(table: Table, **options: str | Sequence[str] | None) -> None:
+    """Checks the columns that options name."""
+    for option, value in options.items():
+        for name in [value] if isinstance(value, str) else value or ():
+            table.require(name, f"{option}={value!r}" if isinstance(value, str) else f"{option}={list(value or ())!r}")

@@ -67,14 +67,19 @@ class Table:
         """The names of the columns."""
         return list(self.frame.columns)
 
-    def require(self, column: str, option: str) -> None:
+    def require(self, column: str, option: str | None = None) -> None:
         """Checks that a column exists.
+
+        Args:
+            column: the name.
+            option: the option with which the user named it, such as "id_column='shop'".
 
         Raises:
             InputError: it does not.
         """
         if column not in self.columns:
-            raise InputError(f"{self.name}: there is no column {column!r} ({option}). {nearest(column, self.columns)}")
+            place = self.name if option is None else f"{option}: {self.name}"
+            raise InputError(f"{place}: there is no column {column!r}. {nearest(column, self.columns)}")
 
     def texts(self, column: str) -> list[str]:
         """Returns a column as text, "" where it is missing."""
@@ -159,9 +164,15 @@ class Table:
                 return parsed.cast(polars.Datetime("us")).to_physical().to_numpy(), True
             if parsed.null_count() < fewest:
                 fewest, failed = parsed.null_count(), int(parsed.is_null().to_numpy().nonzero()[0][0])
-        expected = self.time_format or "a whole number, or a time such as 2024-01-31 or 2024-01-31T13:00:00+01:00"
-        advice = "" if self.time_format else ". Other formats: --time-format"
-        raise InputError(f"{self.place(failed)}: {column} is {texts[failed]!r}, expected {expected}{advice}")
+        if self.time_format:
+            raise InputError(
+                f"time_format={self.time_format!r}: {self.place(failed)}: {column} is {texts[failed]!r}, which has "
+                "another format"
+            )
+        raise InputError(
+            f"{self.place(failed)}: {column} is {texts[failed]!r}, expected a whole number, or a time such as "
+            "2024-01-31 or 2024-01-31T13:00:00+01:00. Other formats: --time-format"
+        )
 
 
 def read_table(path: Path, *, decimal_comma: bool = False, time_format: str | None = None) -> Table:

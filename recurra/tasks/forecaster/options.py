@@ -100,8 +100,9 @@ class NetworkOptions:
                 raise InputError(f"there is no {name} {value!r}. {nearest(value, known)}")
         if self.recurrent.bidirectional:
             raise InputError("bidirectional=True: a forecaster reads forwards only. Leave it out")
-        if self.members < 1:
-            raise InputError(f"members={self.members}: expected 1 or more")
+        for name, least in (("members", 1), ("head_size", 1), ("series_embedding", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name}={getattr(self, name)}: expected {least} or more")
 
 
 @dataclass(frozen=True, kw_only=True)
