@@ -20,6 +20,8 @@ from recurra.errors import InputError, nearest
 LEVELS = (0.025, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.975)
 """The quantiles of a forecast."""
 MEDIAN = LEVELS.index(0.5)
+# A series that was constant for long has a tiny scale: its first change would outweigh all other losses.
+_LIMIT = 50.0
 _NORMAL = torch.distributions.Normal(0.0, 1.0)
 
 
@@ -32,6 +34,8 @@ class Distribution(Protocol):
 
     size: int
     """Outputs of the network besides the location."""
+    limit: float
+    """Largest distance of a target from the level, in scales, that the loss counts."""
 
     def loss(self, target: Tensor, location: Tensor, outputs: Tensor, level: Tensor, scale: Tensor) -> Tensor:
         """Returns the loss of each target, (…); targets are (y - level) / scale."""
@@ -57,7 +61,7 @@ class Quantiles:
     """Quantiles without a formula of the density, trained by the pinball loss (Koenker & Bassett 1978)."""
 
     def __init__(self) -> None:
-        self.size = len(LEVELS)
+        self.size, self.limit = len(LEVELS), _LIMIT
         normal = _NORMAL.icdf(torch.tensor(LEVELS))
         self._gaps = normal.diff()
         self._levels = torch.tensor(LEVELS)
@@ -95,7 +99,7 @@ class Quantiles:
 class Normal:
     """The normal distribution."""
 
-    size = 2
+    size, limit = 2, _LIMIT
 
     def _parameters(self, location: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
         return location + outputs[..., 0], _interval(outputs[..., 1])
@@ -122,7 +126,7 @@ class Normal:
 class StudentT:
     """Student's t distribution, for values with outliers; its degrees of freedom are above 2."""
 
-    size = 3
+    size, limit = 3, _LIMIT
 
     def _distribution(self, location: Tensor, outputs: Tensor) -> _TorchStudentT:
         degrees = 2 + F.softplus(outputs[..., 2] + 2) + 1e-2
@@ -168,7 +172,8 @@ def _student_quantiles(degrees: Tensor) -> Tensor:
 class NegativeBinomial:
     """The negative binomial distribution, for counts: mean μ, variance μ + α μ²."""
 
-    size = 2
+    # The scale of a series of zeros is tiny, and its first count is many scales away: no limit.
+    size, limit = 2, math.inf
 
     def _distribution(
         self, location: Tensor, outputs: Tensor, level: Tensor, scale: Tensor

@@ -34,7 +34,12 @@ def report(scores: Mapping[str, Any]) -> str:
 
 def _losses(scores: Mapping[str, Any]) -> list[str]:
     """Sentences about the simple forecasts that are better than the network, or one that none is."""
-    better = [name for name in _BASELINES if name in scores and scores[name]["mase"] < scores["mase"]]
+    better: list[str] = []
+    for name in _BASELINES:
+        # Without a season several of them are the same forecast.
+        seen = {scores[other]["mase"] for other in better}
+        if name in scores and scores[name]["mase"] < scores["mase"] and scores[name]["mase"] not in seen:
+            better.append(name)
     if not better:
         return ["The network has a lower MASE than every simple forecast."]
     names = " and ".join(name.replace("_", " ") for name in better)

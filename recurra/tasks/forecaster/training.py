@@ -129,7 +129,8 @@ def _losses(
     """Returns the summed loss of the targets that are not missing, and their number."""
     present = targets.isfinite()
     # Zeros in place of missing targets: the gradient of a masked NaN would be NaN.
-    losses = distribution.loss(targets.masked_fill(~present, 0.0), forecasts.location, forecasts.outputs, level, scale)
+    known = targets.masked_fill(~present, 0.0).clamp(-distribution.limit, distribution.limit)
+    losses = distribution.loss(known, forecasts.location, forecasts.outputs, level, scale)
     return losses.masked_fill(~present, 0.0).sum(), int(present.sum())
 
 

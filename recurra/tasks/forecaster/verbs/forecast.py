@@ -62,7 +62,7 @@ def forecast(
     plot
         A plot of the first series: .png, .svg or .pdf.
     truth
-        A file with the values that came, for the plot.
+        A file with the values observed later, for the plot.
     theme
         Colours of the plot: light or dark.
     cell
@@ -79,8 +79,8 @@ def forecast(
         print(f"recurra: {note}", file=sys.stderr)
     frame = forecaster.forecast_from(start, horizon=horizon, paths=paths, seed=seed)
     if plot is not None:
-        came = None if truth is None else forecaster.series_of(forecaster.tables([truth]))
-        draw_forecast(plot, frame, start.history, truth=came, theme=theme)
+        later = None if truth is None else forecaster.series_of(forecaster.tables([truth]))
+        draw_forecast(plot, frame, start.history, truth=later, theme=theme)
     write_frame(frame, out)
 
 

@@ -1,4 +1,4 @@
-"""`--plot`: the last values of the first series, their forecasts with intervals, and what came where it is known."""
+"""`--plot`: the last values of the first series, their forecasts with intervals, and the values observed later."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def draw_forecast(
         path: the file, its suffix determines the format.
         frame: the forecasts, as `recurra.tasks.forecaster.output.forecast_frame` returns them.
         history: the series that they continue.
-        truth: what came; None if it is not known.
+        truth: the values observed later; None if they are not known.
         theme: light or dark.
     """
     keys = ["unique_id", "channel"] if "channel" in frame.columns else ["unique_id"]
@@ -85,11 +85,13 @@ def _panel(axes: Axes, group: polars.DataFrame, history: History, truth: Collect
             alpha=strength, linewidth=0, label=f"{share} %",
         )  # fmt: skip
     axes.plot(past, values, color=colours.ink, linestyle="-", linewidth=1.8, label="observed")
-    axes.plot(ahead, median, color=colours.series[0], linestyle="-", label="forecast: median")
+    axes.plot(ahead, median, color=colours.series[0], linestyle="-", label="median forecast")
     if truth is not None and name in truth.ids:
-        at, came = _recent(truth, name, channel, None)
+        at, later = _recent(truth, name, channel, None)
         inside = at <= ahead[-1]
-        axes.plot(at[inside], came[inside], color=colours.series[1], linestyle="--", linewidth=2.0, label="came later")
+        axes.plot(
+            at[inside], later[inside], color=colours.series[1], linestyle="--", linewidth=2.0, label="observed later"
+        )
     label(axes, "", "", name if channel is None else f"{name}: {channel}")
     axes.margins(x=0.01)
 
