@@ -12,9 +12,9 @@ from recurra.errors import InputError
 from recurra.tasks.forecaster.calibration import surprise_of
 from recurra.tasks.forecaster.core import Core
 from recurra.tasks.forecaster.distributions import MEDIAN
-from recurra.tasks.forecaster.evaluation import trial_of
 from recurra.tasks.forecaster.forecasting import outlooks
 from recurra.tasks.forecaster.output import interval_columns, with_times
+from recurra.tasks.forecaster.trial import trial_of
 
 if TYPE_CHECKING:
     import polars

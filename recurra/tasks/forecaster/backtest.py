@@ -11,8 +11,9 @@ import numpy as np
 from recurra.data.series.collection import Collection, assemble
 from recurra.errors import InputError
 from recurra.tasks.forecaster.core import Core
-from recurra.tasks.forecaster.evaluation import evaluate, trial_of
+from recurra.tasks.forecaster.evaluation import evaluate
 from recurra.tasks.forecaster.history import steps_between
+from recurra.tasks.forecaster.trial import trial_of
 
 
 def backtest(

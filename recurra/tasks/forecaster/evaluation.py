@@ -3,65 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.series.collection import Collection
 from recurra.errors import InputError
 from recurra.metrics import IntervalScores, PointErrors, owa
 from recurra.tasks.forecaster.baselines import Baselines, exponential_smoothing, smoothing_method
 from recurra.tasks.forecaster.core import Core
 from recurra.tasks.forecaster.distributions import LEVELS, MEDIAN
 from recurra.tasks.forecaster.forecasting import Outlook, outlooks
-from recurra.tasks.forecaster.history import History, join
-from recurra.tasks.forecaster.statistics import Statistics, statistics_of
+from recurra.tasks.forecaster.statistics import Statistics
+from recurra.tasks.forecaster.trial import Trial, complete_statistics, origins_of, targets_after
 
 Ids = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
-
-
-class Trial(NamedTuple):
-    """Series to evaluate on."""
-
-    history: History
-    """The ends of the training series, and the new values after them."""
-    begins: Ids
-    """(N,), the first new position of each series."""
-    statistics: list[Statistics | None]
-    """Of the training series; None for a series that training did not have."""
-    unknown: list[str]
-    """The series that training did not have."""
-
-
-def trial_of(model: Core, series: Collection) -> Trial:
-    """Joins new series to the training series that they continue.
-
-    Raises:
-        InputError: a series overlaps its training part.
-    """
-    memory = model.memory.series
-    lengths = dict(zip(memory.ids, memory.lengths.tolist(), strict=True))
-    joined = join(memory, series)
-    begins = np.array([lengths.get(name, 0) for name in series.ids], dtype=np.int64)
-    history = model.read(joined, model.origins_for(joined, continued=True))
-    statistics = [model.memory.statistics_of(name) for name in series.ids]
-    return Trial(history, begins, statistics, [name for name in series.ids if name not in lengths])
-
-
-def origins_of(test: Trial, *, horizon: int, stride: int, context: int) -> list[Ids]:
-    """Returns the origins of each series: the last value before the new ones, then every `stride` steps.
-
-    A forecast whose horizon exceeds the series is left out, unless it is the only one. A series that training did not
-    have is read for a third of its length, at most `context` steps, before the first forecast.
-    """
-    ends, origins = test.history.series.ends, []
-    for begin, end in zip(test.begins.tolist(), ends.tolist(), strict=True):
-        start = (begin or min(context, end // 3)) - 1
-        last = max(start, end - horizon - 1)
-        origins.append(np.arange(start, last + 1, stride) if 0 <= start < end - 1 else np.zeros(0, dtype=np.int64))
-    return origins
 
 
 def evaluate(
@@ -88,85 +45,87 @@ def evaluate(
     count = sum(map(len, origins))
     if not count:
         raise InputError("no forecast can be compared with a value: expected series with new values")
-    season, N = model.inputs.seasons[0], len(test.history.series)
-    statistics = [
-        known
-        or statistics_of(
-            test.history.series.values[test.history.series.rows(number)],
-            int(origins[number][0]) + 1 if len(origins[number]) else 1,
-            season,
-        )
-        for number, known in enumerate(test.statistics)
-    ]
+    season = model.inputs.seasons[0]
+    statistics = complete_statistics(test, origins, season)
     baselines = Baselines(test.history, statistics, season=season, horizon=horizon)
-    errors = {name: PointErrors(N, horizon) for name in ("network", *baselines.names)}
-    intervals, standardised = IntervalScores(LEVELS, horizon), PointErrors(N, horizon)
+    tally = _Tally(statistics, baselines.names, horizon)
     for outlook in outlooks(model, test.history, origins, horizon=horizon):
-        target = _targets(test, outlook, horizon)
-        errors["network"].add(outlook.number, target, outlook.quantiles[..., MEDIAN], outlook.mean)
-        intervals.add(target, outlook.quantiles)
-        mean, deviation = _standards(statistics, outlook.number)
-        standardised.add(
-            outlook.number,
-            (target - mean) / deviation,
-            (outlook.quantiles[..., MEDIAN] - mean) / deviation,
-            (outlook.mean - mean) / deviation,
-        )
-        for name, point in baselines.forecast(outlook.number, outlook.origins).items():
-            errors[name].add(outlook.number, target, point)
+        target = targets_after(test, outlook.number, outlook.origins, horizon)
+        tally.add(outlook, target, baselines.forecast(outlook.number, outlook.origins))
     method = smoothing_method(count)
     if method is not None:
-        errors[method] = _smoothed(test, origins, method, season=season, horizon=horizon)
-    scales = np.array([np.mean(one.seasonal_error) for one in statistics])
-    of_all = standardised.scores(scales)
-    scores: dict[str, Any] = {
-        **errors["network"].scores(scales),
-        **intervals.scores(),
-        "standardised_mse": of_all["rmse"] ** 2,
-        "standardised_mae": of_all["mae"],
-        "series": int(sum(len(places) > 0 for places in origins)),
-        "forecasts": count,
-        "unknown_series": test.unknown,
-    }
-    reference = errors["naive2"].scores(scales)
-    scores["owa"] = owa(scores, reference)
-    for name in errors:
-        if name != "network":
-            scores[name] = errors[name].scores(scales)
-            scores[name]["owa"] = owa(scores[name], reference)
-    scores["by_step"] = {**errors["network"].by_step(scales), **intervals.by_step()}
+        tally.errors[method] = _smoothed(test, origins, method, season=season, horizon=horizon)
+    scores = tally.scores()
+    scores |= {"series": sum(len(places) > 0 for places in origins), "forecasts": count, "unknown_series": test.unknown}
     if by_series:
-        scores["by_series"] = {"unique_id": test.history.series.ids, **errors["network"].by_series(scales)}
+        scores["by_series"] = {"unique_id": _names(test), **tally.errors["network"].by_series(tally.scales)}
     return scores
 
 
-def _targets(test: Trial, outlook: Outlook, horizon: int) -> Values:
-    """The values that came after origins, in their units, (n, C, H)."""
+class _Tally:
+    """The errors of all forecasts; each channel of a series counts as a series of its own."""
+
+    def __init__(self, statistics: Sequence[Statistics], names: Sequence[str], horizon: int) -> None:
+        self.scales = np.array([one.seasonal_error for one in statistics]).reshape(-1)
+        self._mean = np.array([one.mean for one in statistics])[..., None]  # (N, C, 1)
+        self._deviation = np.array([one.deviation for one in statistics])[..., None]
+        rows = len(self.scales)
+        self.errors = {name: PointErrors(rows, horizon) for name in ("network", *names)}
+        self._intervals, self._standardised = IntervalScores(LEVELS, horizon), PointErrors(rows, horizon)
+
+    def add(self, outlook: Outlook, target: Values, simple: dict[str, Values]) -> None:
+        """Adds forecasts from n origins, with what came, (n, C, H), and simple forecasts."""
+        median, mean = outlook.quantiles[..., MEDIAN], outlook.mean
+        _add(self.errors["network"], outlook.number, target, median, mean)
+        self._intervals.add(target, outlook.quantiles)
+        centre, width = self._mean[outlook.number], self._deviation[outlook.number]
+        standard = [(values - centre) / width for values in (target, median, mean)]
+        _add(self._standardised, outlook.number, *standard)
+        for name, point in simple.items():
+            _add(self.errors[name], outlook.number, target, point)
+
+    def scores(self) -> dict[str, Any]:
+        """Returns all scores, those of simple forecasts under their names."""
+        standardised = self._standardised.scores(self.scales)
+        of_all = {name: errors.scores(self.scales) for name, errors in self.errors.items()}
+        for scores in of_all.values():
+            scores["owa"] = owa(scores, of_all["naive2"])
+        return {
+            **of_all.pop("network"),
+            **self._intervals.scores(),
+            "standardised_mse": standardised["rmse"] ** 2,
+            "standardised_mae": standardised["mae"],
+            **of_all,
+            "by_step": {**self.errors["network"].by_step(self.scales), **self._intervals.by_step()},
+        }
+
+
+def _add(errors: PointErrors, number: Ids, target: Values, point: Values, mean: Values | None = None) -> None:
+    """Adds forecasts (n, C, H) with channels as series."""
+    n, C, H = target.shape
+    rows = (number[:, None] * C + np.arange(C)).reshape(-1)
+    flat = [None if values is None else values.reshape(n * C, 1, H) for values in (target, point, mean)]
+    errors.add(rows, *flat)  # type: ignore[arg-type]
+
+
+def _names(test: Trial) -> list[str]:
+    """The names of series, with those of their channels if there are several."""
     series = test.history.series
-    positions = outlook.origins[:, None] + np.arange(1, horizon + 1)
-    inside = positions < series.lengths[outlook.number][:, None]
-    rows = np.where(inside, series.starts[outlook.number][:, None] + positions, 0)
-    return np.moveaxis(np.where(inside[..., None], series.values[rows], np.nan), -1, -2)
-
-
-def _standards(statistics: Sequence[Statistics], number: Ids) -> tuple[Values, Values]:
-    mean = np.array([statistics[one].mean for one in number.tolist()])[..., None]
-    return mean, np.array([statistics[one].deviation for one in number.tolist()])[..., None]
+    if len(series.channels) == 1:
+        return series.ids
+    return [f"{name}: {channel}" for name in series.ids for channel in series.channels]
 
 
 def _smoothed(test: Trial, origins: Sequence[Ids], method: str, *, season: int, horizon: int) -> PointErrors:
-    """Errors of exponential smoothing, fitted to the stored steps before each origin."""
-    series, errors = test.history.series, PointErrors(len(test.history.series), horizon)
+    """Returns the errors of exponential smoothing, fitted to the stored steps before each origin."""
+    series = test.history.series
+    errors = PointErrors(len(series) * len(series.channels), horizon)
     for number, places in enumerate(origins):
-        rows = series.rows(number)
+        values = series.values[series.rows(number)]
         for place in places.tolist():
-            past = series.values[rows.start : rows.start + place + 1]
-            point = np.stack(
-                [
-                    exponential_smoothing(past[:, channel], method, season=season, horizon=horizon)
-                    for channel in range(past.shape[1])
-                ]
-            )
-            at = Outlook(np.array([number]), np.array([place]), *(np.zeros(0),) * 3)
-            errors.add(at.number, _targets(test, at, horizon), point[None])
+            point = [
+                exponential_smoothing(past, method, season=season, horizon=horizon) for past in values[: place + 1].T
+            ]
+            at = np.array([number]), np.array([place])
+            _add(errors, at[0], targets_after(test, *at, horizon), np.stack(point)[None])
     return errors

@@ -21,7 +21,7 @@ from recurra.tasks.forecaster.calibration import Calibration
 from recurra.tasks.forecaster.continuation import Continuation, check_known, continued, remembered
 from recurra.tasks.forecaster.core import Core
 from recurra.tasks.forecaster.data import SeriesData
-from recurra.tasks.forecaster.evaluation import evaluate, trial_of
+from recurra.tasks.forecaster.evaluation import evaluate
 from recurra.tasks.forecaster.forecasting import SAMPLES, check_horizon, outlooks
 from recurra.tasks.forecaster.history import Origin, make_history
 from recurra.tasks.forecaster.inputs import Inputs
@@ -32,6 +32,7 @@ from recurra.tasks.forecaster.options import EvaluationOptions, NetworkOptions
 from recurra.tasks.forecaster.output import forecast_frame
 from recurra.tasks.forecaster.scaling import Level, smoothing_for
 from recurra.tasks.forecaster.statistics import statistics_of
+from recurra.tasks.forecaster.trial import trial_of
 
 if TYPE_CHECKING:
     import polars
