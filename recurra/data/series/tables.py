@@ -16,7 +16,7 @@ from recurra.errors import InputError, RecurraError, nearest
 if TYPE_CHECKING:
     import polars
 
-_MISSING = {"", "na", "nan", "n/a", "null", "none"}
+_MISSING = ["", "na", "nan", "n/a", "null", "none"]
 _FORMATS = [
     *("%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m"),
     *("%Y-%m-%dT%H:%M:%S%.fZ", "%Y-%m-%d %H:%M:%S%.fZ", "%Y/%m/%d", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y%m%d"),
@@ -107,10 +107,11 @@ class Table:
         texts = values.str.strip_chars()
         plain = texts.str.replace(",", ".", literal=True) if self.decimal_comma else texts
         numbers = plain.cast(polars.Float64, strict=False)
-        failed = (numbers.is_null() & texts.is_not_null()).to_numpy().nonzero()[0]
-        for row in failed.tolist():
-            if texts[row].lower() not in _MISSING:
-                raise InputError(f"{self.place(row)}: {column} is {texts[row]!r}, {self._expected(texts[row])}")
+        missing = texts.is_null() | texts.str.to_lowercase().is_in(_MISSING)
+        failed = (numbers.is_null() & ~missing).to_numpy().nonzero()[0]
+        if len(failed):
+            row = int(failed[0])
+            raise InputError(f"{self.place(row)}: {column} is {texts[row]!r}, {self._expected(texts[row])}")
         return self._finite(column, np.array(numbers.fill_null(float("nan")).to_numpy(), dtype=np.float64))
 
     def _expected(self, text: str) -> str:

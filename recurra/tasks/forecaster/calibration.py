@@ -7,16 +7,20 @@ it is the nominal one: split conformal prediction with scores relative to the in
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from recurra.errors import InputError
+from recurra.files import read_object
 from recurra.tasks.forecaster.distributions import LEVELS, MEDIAN
 
 Values = npt.NDArray[np.float64]
+FILE = "calibration.json"
 # Held-out values below which a factor is not estimated, and that one should have.
 _FEWEST, _ENOUGH = 60, 400
 # Stretches of the length of the horizon for any factor, and for one per quantile and step.
@@ -78,10 +82,32 @@ class Calibration:
             "values": self.values,
         }
 
+    def files(self) -> dict[str, str]:
+        """Returns the content of `calibration.json`, under its name."""
+        return {FILE: json.dumps(self.to_plain()) + "\n"}
+
     @classmethod
     def from_plain(cls, content: dict[str, Any]) -> Calibration:
         """Returns the calibration that `to_plain` described."""
         return cls(np.array(content["factors"]), np.array(content["surprises"]), int(content["values"]))
+
+
+NO_FILES = {FILE: "{}\n"}
+"""The file of a model without a calibration."""
+
+
+def load_calibration(folder: Path) -> Calibration | None:
+    """Reads the file that `Calibration.files` describes; None if the model has no calibration.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    path = folder / FILE
+    content = read_object(path, missing=f"{folder} is not a forecaster, or is incomplete")
+    try:
+        return Calibration.from_plain(content) if content else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: is damaged ({error}). Restore the file, or train again") from None
 
 
 def surprise_of(value: npt.ArrayLike, quantiles: Values) -> Values:

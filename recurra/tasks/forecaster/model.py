@@ -17,7 +17,7 @@ from recurra.errors import InputError, nearest
 from recurra.tasks.capabilities import Evaluates
 from recurra.tasks.cell_names import stored_cell
 from recurra.tasks.fields import read_fields, to_plain
-from recurra.tasks.forecaster.calibration import Calibration
+from recurra.tasks.forecaster.calibration import NO_FILES, load_calibration
 from recurra.tasks.forecaster.continuation import Continuation, check_known, continued, remembered
 from recurra.tasks.forecaster.core import Core
 from recurra.tasks.forecaster.data import SeriesData
@@ -37,7 +37,7 @@ from recurra.tasks.forecaster.trial import trial_of
 if TYPE_CHECKING:
     import polars
 
-_FIELDS = {"network", "frequency", "seasons", "horizon", "context", "channels", "layout", "reading", "calibration"}
+_FIELDS = {"network", "frequency", "seasons", "horizon", "context", "channels", "layout", "reading"}
 _FIELDS |= {"sizes", "circles", "window"}
 
 
@@ -102,7 +102,6 @@ class Forecaster(Evaluates):
             "channels": self.core.memory.series.channels,
             "layout": self.core.layout.to_plain(),
             "reading": self.reading,
-            "calibration": None if self.core.calibration is None else self.core.calibration.to_plain(),
             "circles": list(self.core.inputs.circles),
             "window": self.core.inputs.window,
             "sizes": len(self.core.memory.series),
@@ -131,8 +130,9 @@ class Forecaster(Evaluates):
         }
 
     def files(self) -> dict[str, str]:
-        """Returns the file of the series, name to text."""
-        return self.core.memory.files()
+        """Returns the files of the series and of the calibration, name to text."""
+        calibration = self.core.calibration
+        return self.core.memory.files() | (NO_FILES if calibration is None else calibration.files())
 
     @classmethod
     def from_files(cls, config: dict[str, Any], folder: Path, *, cell: Cell | None = None) -> Forecaster:
@@ -151,13 +151,12 @@ class Forecaster(Evaluates):
             horizon, seasons = int(config["horizon"]), tuple(map(int, config["seasons"]))
             circles = tuple(map(str, config["circles"]))
             inputs = _inputs(options, frequency, seasons, horizon, channels, circles, int(config["window"]))
-            context, plain = int(config["context"]), config["calibration"]
-            calibration = None if plain is None else Calibration.from_plain(plain)
+            context = int(config["context"])
         except (TypeError, ValueError, KeyError) as error:
             raise InputError(f"{path}: is damaged ({error}). Restore the file, or train again") from None
         memory = load_memory(folder, frequency, channels, len(layout.of("past")), len(layout.of("known", "static")))
         network = _network(options, inputs, memory, layout, stored_cell(options.recurrent, folder, cell))
-        core = Core(options, layout, inputs, horizon, context, memory, network, calibration)
+        core = Core(options, layout, inputs, horizon, context, memory, network, load_calibration(folder))
         return cls(core, dict(config["reading"]))
 
     def tables(self, files: Sequence[str | Path]) -> list[Table]:

@@ -73,7 +73,14 @@ def test_new_values_continue_the_memory(model, files):
 def test_the_folder_is_the_model(direct, tmp_path):
     copy = tmp_path / "copy"
     copy.mkdir()
-    for name in ("model.safetensors", "config.json", "series.json", "metrics.json", "README.md", "manifest.json"):
+    for name in (
+        "model.safetensors",
+        "config.json",
+        "series.json",
+        "calibration.json",
+        "metrics.json",
+        "manifest.json",
+    ):
         if (direct / name).exists():
             (copy / name).write_bytes((direct / name).read_bytes())
     assert recurra.load(copy).forecast().equals(recurra.load(direct).forecast())
