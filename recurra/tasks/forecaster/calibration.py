@@ -23,7 +23,7 @@ Values = npt.NDArray[np.float64]
 FILE = "calibration.json"
 # Held-out values below which a factor is not estimated, and that one should have.
 _FEWEST, _ENOUGH = 60, 400
-# Stretches of the length of the horizon for any factor, and for one per quantile and step.
+# Stretches of the length of the horizon for factors below 1, and for one per quantile and step.
 _FEW_STRETCHES, _MANY_STRETCHES = 10, 50
 _LOW, _HIGH = LEVELS.index(0.1), LEVELS.index(0.9)
 _SURPRISES = 400
@@ -123,7 +123,7 @@ def calibrate(targets: Values, quantiles: Values, *, stretches: int) -> Calibrat
     """Returns the calibration for held-out values, or None if there are too few.
 
     Errors of one stretch of time resemble each other: a series that grew faster than before is above the median at
-    every step. With few stretches both sides have one factor, the same at all steps; with very few none is estimated.
+    every step. With few stretches both sides have one factor, the same at all steps; with very few it is not below 1.
 
     Args:
         targets: (n, H), NaN where missing, in any units.
@@ -135,15 +135,17 @@ def calibrate(targets: Values, quantiles: Values, *, stretches: int) -> Calibrat
     if counts.sum() < _FEWEST:
         return None
     factors = np.ones((H, len(LEVELS)))
-    for step in range(H if stretches >= _FEW_STRETCHES else 0):
-        low, high = _pool(counts, step)
-        for place, level in enumerate(LEVELS):
-            if place == MEDIAN:
-                continue
-            if stretches >= _MANY_STRETCHES:
-                factors[step, place] = _factor(targets[:, low:high], quantiles[:, low:high], place, level)
-            elif step == 0:
-                factors[:, place] = _common_factor(targets, quantiles, place, level)
+    for place, level in enumerate(LEVELS):
+        if place == MEDIAN:
+            continue
+        if stretches < _MANY_STRETCHES:
+            # A network that learned one short series by heart has intervals that are far too narrow.
+            least = 1.0 if stretches < _FEW_STRETCHES else 0.0
+            factors[:, place] = max(least, _common_factor(targets, quantiles, place, level))
+            continue
+        for step in range(H):
+            low, high = _pool(counts, step)
+            factors[step, place] = _factor(targets[:, low:high], quantiles[:, low:high], place, level)
     first = np.isfinite(targets[:, 0])
     surprises = np.sort(surprise_of(targets[first, 0], quantiles[first, 0]))
     if len(surprises) > _SURPRISES:
