@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from recurra.errors import InputError
 from recurra.files import read_object
-from recurra.tasks.forecaster.distributions import LEVELS, MEDIAN
+from recurra.tasks.forecaster.distributions import LEVELS, MEDIAN, student_quantiles
 
 Values = npt.NDArray[np.float64]
 FILE = "calibration.json"
@@ -123,7 +124,8 @@ def calibrate(targets: Values, quantiles: Values, *, stretches: int) -> Calibrat
     """Returns the calibration for held-out values, or None if there are too few.
 
     Errors of one stretch of time resemble each other: a series that grew faster than before is above the median at
-    every step. With few stretches both sides have one factor, the same at all steps; with very few it is not below 1.
+    every step. With few stretches both sides have one factor, the same at all steps and enlarged for the
+    small number; with very few it is not below 1.
 
     Args:
         targets: (n, H), NaN where missing, in any units.
@@ -141,7 +143,8 @@ def calibrate(targets: Values, quantiles: Values, *, stretches: int) -> Calibrat
         if stretches < _MANY_STRETCHES:
             # A network that learned one short series by heart has intervals that are far too narrow.
             least = 1.0 if stretches < _FEW_STRETCHES else 0.0
-            factors[:, place] = max(least, _common_factor(targets, quantiles, place, level))
+            factor = _common_factor(targets, quantiles, place, level) * _inflation(stretches, place)
+            factors[:, place] = max(least, factor)
             continue
         for step in range(H):
             low, high = _pool(counts, step)
@@ -152,6 +155,17 @@ def calibrate(targets: Values, quantiles: Values, *, stretches: int) -> Calibrat
         kept = np.linspace(0, len(surprises) - 1, _SURPRISES).round().astype(int)
         return Calibration(factors, surprises[kept], int(first.sum()))
     return Calibration(factors, surprises, int(first.sum()))
+
+
+def _inflation(stretches: int, place: int) -> float:
+    """Returns how much wider an interval must be whose width is estimated from few independent stretches.
+
+    It is the ratio of the quantiles of Student's t, with one degree of freedom more than stretches, to those of the
+    normal distribution.
+    """
+    student = student_quantiles(torch.tensor([stretches + 1.0], dtype=torch.float64))[0]
+    normal = student_quantiles(torch.tensor([1e9], dtype=torch.float64))[0]
+    return float(student[place] / normal[place])
 
 
 def _pool(counts: npt.NDArray[np.int64], step: int) -> tuple[int, int]:

@@ -140,7 +140,7 @@ class StudentT:
     def quantiles(self, location: Tensor, outputs: Tensor, level: Tensor, scale: Tensor) -> Tensor:
         """Returns the quantiles."""
         distribution = self._distribution(location, outputs)
-        return distribution.loc[..., None] + distribution.scale[..., None] * _student_quantiles(distribution.df)
+        return distribution.loc[..., None] + distribution.scale[..., None] * student_quantiles(distribution.df)
 
     def sample(
         self, location: Tensor, outputs: Tensor, level: Tensor, scale: Tensor, generator: torch.Generator
@@ -153,7 +153,7 @@ class StudentT:
         return result
 
 
-def _student_quantiles(degrees: Tensor) -> Tensor:
+def student_quantiles(degrees: Tensor) -> Tensor:
     """Quantiles of Student's t, (…, Q), by the expansion of Cornish and Fisher in 1/degrees (Hill 1970)."""
     z = _NORMAL.icdf(torch.tensor(LEVELS, dtype=torch.float64)).to(degrees)
     v = degrees[..., None]

@@ -69,7 +69,9 @@ def outlooks(
                 relative = relative_quantiles(model.network, block)[:, :, :horizon]
                 quantiles = relative.copy() if calibration is None else calibration.apply(relative.copy())
                 values = absolute(quantiles, block, history)
-                yield Outlook(block.number, block.origins, values, mean_of(values), relative)
+                # Of the network's own quantiles: widened intervals say that less is known, not that more is expected.
+                mean = mean_of(absolute(relative, block, history))
+                yield Outlook(block.number, block.origins, values, mean, relative)
         else:
             for drawn in sampled(model, history, origins, horizon=horizon, samples=samples, seed=seed):
                 relative = np.moveaxis(np.quantile(drawn.relative, LEVELS, axis=-1), 0, -1)

@@ -216,7 +216,8 @@ class ForecastState:
         calibration = self._model.calibration
         quantiles = absolute(relative if calibration is None else calibration.apply(relative), block, history)[0]
         times = self._series.times(self._number, self._length + np.arange(horizon))
-        return StateForecast(times, mean_of(quantiles), quantiles[..., MEDIAN], quantiles)
+        mean = mean_of(absolute(relative, block, history)[0])
+        return StateForecast(times, mean, quantiles[..., MEDIAN], quantiles)
 
     def _relative(self, horizon: int, samples: int, seed: int) -> tuple[Values, Block, History]:
         """Quantiles (1, C, H, Q) relative to the level and the scale."""

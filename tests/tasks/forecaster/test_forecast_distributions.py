@@ -6,7 +6,7 @@ import torch
 
 from recurra.errors import InputError
 from recurra.tasks.forecaster.calibration import Calibration, calibrate
-from recurra.tasks.forecaster.distributions import DISTRIBUTIONS, LEVELS, MEDIAN, make_distribution
+from recurra.tasks.forecaster.distributions import DISTRIBUTIONS, LEVELS, MEDIAN, make_distribution, student_quantiles
 from recurra.tasks.forecaster.predict import mean_of
 
 N = 4000
@@ -74,9 +74,7 @@ def test_the_densities_are_those_of_torch():
 
 def test_quantiles_of_student_are_exact_to_a_percent():
     """From a table of t with 3 degrees of freedom: 90 % 1.6377, 97.5 % 3.1824."""
-    from recurra.tasks.forecaster.distributions import _student_quantiles
-
-    quantiles = _student_quantiles(torch.tensor([3.0]))[0]
+    quantiles = student_quantiles(torch.tensor([3.0]))[0]
     assert float(quantiles[LEVELS.index(0.9)]) == pytest.approx(1.6377, rel=0.01)
     assert float(quantiles[-1]) == pytest.approx(3.1824, rel=0.01)
 
@@ -117,7 +115,7 @@ def test_few_stretches_have_one_factor_for_both_sides_and_very_few_only_widen():
     assert np.allclose(common, common[0])
     assert np.allclose(common[0], common[0, ::-1])
     assert common[0, 1] == pytest.approx(2.0, rel=0.15)
-    assert np.allclose(calibrate(targets, quantiles, stretches=3).factors, common)
+    assert (calibrate(targets, quantiles, stretches=3).factors >= common).all()  # fewer, and wider
     wide = narrow(300, 3, 0.5)
     assert calibrate(*wide, stretches=20).factors[0, 1] < 0.7
     assert (calibrate(*wide, stretches=3).factors == 1).all()
