@@ -1,5 +1,7 @@
 """Tables of series: what is read, and one line for everything that cannot be."""
 
+import sys
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from recurra.data.series.layout import find_layout
 from recurra.data.series.reading import read_series
 from recurra.data.series.tables import frame_table, read_table
-from recurra.errors import InputError
+from recurra.errors import InputError, RecurraError
 
 LONG = "unique_id,ds,y\na,2024-01-01,1\na,2024-01-02,2\na,2024-01-03,3\n"
 
@@ -204,3 +206,9 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         read_table(tmp_path / "no.csv")
     with pytest.raises(InputError, match="list is not a data frame"):
         frame_table([1])
+
+
+def test_without_polars_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(RecurraError, match=r"need polars, which is not installed: pip install 'recurra\[forecast\]'"):
+        read_table(tmp_path / "series.csv")

@@ -1,16 +1,19 @@
 """Trained forecasters: laws of their forecasts, and what is refused."""
 
+import dataclasses
 import datetime
 import json
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from small_forecasters import TINY, split, weeks
 
 import recurra
 from recurra.errors import InputError
 from recurra.tasks.forecaster.forecasting import outlooks
+from recurra.tasks.forecaster.windows import Windows
 
 COLUMNS = ["unique_id", "ds", "mean", "median", "lo-95", "lo-80", "lo-50", "hi-50", "hi-80", "hi-95"]
 
@@ -195,20 +198,38 @@ def test_a_damaged_folder_is_named(direct, tmp_path):
         recurra.load(tmp_path)
 
 
-def test_an_interrupted_run_would_draw_the_same_windows(files, tmp_path):
-    """The windows follow from the position, which is all that a checkpoint has of them."""
-    model = recurra.train("forecaster", files / "train.csv", out=tmp_path / "m", **{**TINY, "steps": 1})
-    from recurra.tasks.forecaster.windows import Windows
+def windows_of(model, history, ends, seed=1):
+    return Windows(model.core.inputs, history, ends, context=28, origins=3, rows=4, seed=seed)
 
+
+def test_windows_follow_from_the_position_alone(direct):
+    """It is all that a checkpoint has of them."""
+    model = recurra.load(direct)
     history = model.core.read(model.core.memory.series, model.core.memory.origins)
-    make = lambda: Windows(  # noqa: E731
-        model.core.inputs, history, history.series.lengths, context=28, origins=3, rows=2, seed=1
-    )
-    first = make()
-    for _ in range(3):
-        first.update()
-    second = make()
-    second.load_state_dict(first.state_dict())
-    (one,), (other,) = first.update(), second.update()
-    assert one.targets.equal(other.targets)
-    assert one.steps.values.equal(other.steps.values)
+    first, second = (windows_of(model, history, history.series.lengths) for _ in range(2))
+    batches = [first.update()[0] for _ in range(3)]
+    assert not batches[1].targets.equal(batches[2].targets)
+    second.load_state_dict({**first.state_dict(), "position": 2})
+    (again,) = second.update()
+    assert again.targets.equal(batches[2].targets)
+    assert again.steps.values.equal(batches[2].steps.values)
+    other = windows_of(model, history, history.series.lengths, seed=2).update()[0]
+    assert not other.targets.equal(batches[0].targets)
+
+
+def test_training_reads_nothing_of_the_held_out_part(direct):
+    model = recurra.load(direct)
+    memory = model.core.memory
+    values = memory.series.values.copy()
+    ends = memory.series.lengths - 14
+    for number in range(len(memory.series)):
+        values[memory.series.starts[number] + ends[number] : memory.series.starts[number + 1]] = 1e6
+    batches = [
+        windows_of(model, model.core.read(series, memory.origins), ends)
+        for series in (memory.series, dataclasses.replace(memory.series, values=values))
+    ]
+    for _ in range(20):
+        (one,), (other,) = (windows.update() for windows in batches)
+        assert torch.equal(one.targets.nan_to_num(-9), other.targets.nan_to_num(-9))
+        assert one.steps.values.equal(other.steps.values)
+        assert one.ahead.candidates.equal(other.ahead.candidates)
