@@ -124,8 +124,8 @@ def calibrate(targets: Values, quantiles: Values, *, stretches: int) -> Calibrat
     """Returns the calibration for held-out values, or None if there are too few.
 
     Errors of one stretch of time resemble each other: a series that grew faster than before is above the median at
-    every step. With few stretches both sides have one factor, the same at all steps and enlarged for the
-    small number; with very few it is not below 1.
+    every step. With few stretches all quantiles have one factor, enlarged for their small number; with
+    very few it is not below 1.
 
     Args:
         targets: (n, H), NaN where missing, in any units.
@@ -136,19 +136,13 @@ def calibrate(targets: Values, quantiles: Values, *, stretches: int) -> Calibrat
     counts = np.isfinite(targets).sum(axis=0)
     if counts.sum() < _FEWEST:
         return None
-    factors = np.ones((H, len(LEVELS)))
-    for place, level in enumerate(LEVELS):
-        if place == MEDIAN:
-            continue
-        if stretches < _MANY_STRETCHES:
-            # A network that learned one short series by heart has intervals that are far too narrow.
-            least = 1.0 if stretches < _FEW_STRETCHES else 0.0
-            factor = _common_factor(targets, quantiles, place, level) * _inflation(stretches, place)
-            factors[:, place] = max(least, factor)
-            continue
-        for step in range(H):
-            low, high = _pool(counts, step)
-            factors[step, place] = _factor(targets[:, low:high], quantiles[:, low:high], place, level)
+    if stretches < _MANY_STRETCHES:
+        # A network that learned one short series by heart has intervals that are far too narrow.
+        least = 1.0 if stretches < _FEW_STRETCHES else 0.0
+        factor = max(least, _common_factor(targets, quantiles) * _inflation(stretches))
+        factors = np.full((H, len(LEVELS)), factor)
+    else:
+        factors = _factors(targets, quantiles, counts)
     first = np.isfinite(targets[:, 0])
     surprises = np.sort(surprise_of(targets[first, 0], quantiles[first, 0]))
     if len(surprises) > _SURPRISES:
@@ -157,15 +151,26 @@ def calibrate(targets: Values, quantiles: Values, *, stretches: int) -> Calibrat
     return Calibration(factors, surprises, int(first.sum()))
 
 
-def _inflation(stretches: int, place: int) -> float:
+def _factors(targets: Values, quantiles: Values, counts: npt.NDArray[np.int64]) -> Values:
+    """Returns a factor for each step and quantile, (H, Q)."""
+    factors = np.ones((len(counts), len(LEVELS)))
+    for step in range(len(counts)):
+        low, high = _pool(counts, step)
+        for place, level in enumerate(LEVELS):
+            if place != MEDIAN:
+                factors[step, place] = _factor(targets[:, low:high], quantiles[:, low:high], place, level)
+    return factors
+
+
+def _inflation(stretches: int) -> float:
     """Returns how much wider an interval must be whose width is estimated from few independent stretches.
 
-    It is the ratio of the quantiles of Student's t, with one degree of freedom more than stretches, to those of the
+    It is the ratio of the 90 % quantile of Student's t, with one degree of freedom more than stretches, to that of the
     normal distribution.
     """
-    student = student_quantiles(torch.tensor([stretches + 1.0], dtype=torch.float64))[0]
-    normal = student_quantiles(torch.tensor([1e9], dtype=torch.float64))[0]
-    return float(student[place] / normal[place])
+    degrees = torch.tensor([stretches + 1.0, 1e9], dtype=torch.float64)
+    student, normal = student_quantiles(degrees)[:, _HIGH].tolist()
+    return float(student / normal)
 
 
 def _pool(counts: npt.NDArray[np.int64], step: int) -> tuple[int, int]:
@@ -191,16 +196,8 @@ def _factor(targets: Values, quantiles: Values, place: int, level: float) -> flo
     return float(max(factor, 0.05))
 
 
-def _common_factor(targets: Values, quantiles: Values, place: int, level: float) -> float:
-    """Returns the factor of the interval between a quantile and the one opposite, above 0."""
-    distance = targets - quantiles[..., MEDIAN]
-    opposite = len(LEVELS) - 1 - place
-    low, high = min(place, opposite), max(place, opposite)
-    width = np.where(
-        distance > 0, quantiles[..., high] - quantiles[..., MEDIAN], quantiles[..., MEDIAN] - quantiles[..., low]
-    )
-    usable = np.isfinite(distance) & (width > 1e-12)
-    if usable.sum() < _FEWEST:
-        return 1.0
-    ratios = np.abs(distance[usable]) / width[usable]
-    return float(max(np.quantile(ratios, abs(1 - 2 * level)), 0.05))
+def _common_factor(targets: Values, quantiles: Values) -> float:
+    """Returns the factor with which the interval of 80 % has 80 % of the values, above 0."""
+    ratios = surprise_of(targets, quantiles)
+    ratios = ratios[np.isfinite(ratios)]
+    return float(max(np.quantile(ratios, 0.8), 0.05)) if len(ratios) >= _FEWEST else 1.0

@@ -108,12 +108,11 @@ def test_calibration_widens_intervals_that_are_too_narrow():
     assert (np.diff(calibrated, axis=-1) >= 0).all()
 
 
-def test_few_stretches_have_one_factor_for_both_sides_and_very_few_only_widen():
+def test_few_stretches_have_one_factor_and_very_few_only_widen():
     targets, quantiles = narrow(300, 3, 2.0)
     targets = np.abs(targets)  # all above the median, as a series that grows
     common = calibrate(targets, quantiles, stretches=20).factors
-    assert np.allclose(common, common[0])
-    assert np.allclose(common[0], common[0, ::-1])
+    assert np.allclose(common, common[0, 0])
     assert common[0, 1] == pytest.approx(2.0, rel=0.15)
     assert (calibrate(targets, quantiles, stretches=3).factors >= common).all()  # fewer, and wider
     wide = narrow(300, 3, 0.5)
