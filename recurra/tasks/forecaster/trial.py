@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recurra.data.series.collection import Collection
+from recurra.errors import InputError
 from recurra.tasks.forecaster.core import Core
 from recurra.tasks.forecaster.history import History, join
 from recurra.tasks.forecaster.statistics import Statistics, statistics_of
@@ -33,8 +34,9 @@ def trial_of(model: Core, series: Collection) -> Trial:
     """Joins new series to the training series that they continue.
 
     Raises:
-        InputError: a series overlaps its training part.
+        InputError: a series overlaps its training part, or a known covariate is missing where there is a value.
     """
+    _check_known(model, series)
     memory = model.memory.series
     lengths = dict(zip(memory.ids, memory.lengths.tolist(), strict=True))
     joined = join(memory, series)
@@ -56,6 +58,20 @@ def origins_of(test: Trial, *, horizon: int, stride: int, context: int) -> list[
         last = max(start, end - horizon - 1)
         origins.append(np.arange(start, last + 1, stride) if 0 <= start < end - 1 else np.zeros(0, dtype=np.int64))
     return origins
+
+
+def _check_known(model: Core, series: Collection) -> None:
+    """Refuses values without the covariates that would have been known before them."""
+    observed = np.isfinite(series.values).any(axis=1)
+    for column, covariate in enumerate(model.layout.of("known", "static")):
+        missing = np.flatnonzero(observed & ~np.isfinite(series.known[:, column]))
+        if covariate.role == "known" and len(missing):
+            number = int(np.searchsorted(series.starts, missing[0], side="right")) - 1
+            raise InputError(
+                f"series {series.ids[number]!r}: the known covariate {covariate.name!r} is missing at "
+                f"{len(missing):,} of {int(observed.sum()):,} steps with values, first at step "
+                f"{int(missing[0] - series.starts[number]) + 1}: scores would be of forecasts without it"
+            )
 
 
 def complete_statistics(test: Trial, origins: list[Ids], season: int) -> list[Statistics]:

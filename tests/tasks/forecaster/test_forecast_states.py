@@ -100,6 +100,10 @@ def test_covariates_are_read_and_their_future_is_required(tmp_path):
     model = recurra.train("forecaster", tmp_path / "train.csv", out=tmp_path / "m", **{**TINY, **columns, "steps": 150})
     model = recurra.load(tmp_path / "m")
     assert model.evaluate(tmp_path / "test.csv")["mase"] < 0.8
+    cut = test.with_columns(promo=pl.when(pl.col("unique_id") == "s0").then(pl.col("promo")))
+    cut.write_csv(tmp_path / "cut.csv")
+    with pytest.raises(InputError, match="series 's1': the known covariate 'promo' is missing at 7 of 14 steps"):
+        model.evaluate(tmp_path / "cut.csv")
     with pytest.raises(InputError, match="known covariate 'promo' has values for 0 of the 7 steps"):
         model.forecast()
     future = test.with_columns(y=pl.lit(None, dtype=pl.Float64), rain=pl.lit(None, dtype=pl.Float64))
