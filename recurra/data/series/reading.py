@@ -183,27 +183,16 @@ def _length(step: int, timed: bool) -> str:
 
 def _on_grid(rows: _Rows, breaks: Ids, grid: Frequency, tables: Sequence[Table], layout: Layout) -> Collection:
     """Puts rows that are sorted by series and time on a grid; positions without a row are missing."""
-    bounds = [*breaks.tolist(), len(rows.times)]
     first = rows.times[breaks]
-    places, lengths = [], []
-    for number, (start, stop) in enumerate(pairwise(bounds)):
-        positions, fits = grid.positions(rows.times[start:stop], int(first[number]))
-        if not fits.all():
-            at = start + int(np.flatnonzero(~fits)[0])
-            raise InputError(
-                f"{_place(tables, int(rows.origin[at]))}: {_shown(int(rows.times[at]), grid.timed)} is not on the grid "
-                f"of frequency {grid.name} that starts at {_shown(int(first[number]), grid.timed)}. Correct it, or "
-                "set another --freq"
-            )
-        places.append(positions)
-        lengths.append(int(positions[-1]) + 1)
+    places = _places(rows, breaks, grid, tables)
+    lengths = [int(positions[-1]) + 1 for positions in places]
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     if starts[-1] > _LARGEST_GRID * (len(rows.times) + 100):
         share = len(rows.times) / starts[-1]
         raise InputError(
             f"{tables[0].name}: frequency {grid.name}: only {share:.2%} of the times have a row. Set --freq"
         )
-    index = np.concatenate([start + place for start, place in zip(starts, places, strict=False)])
+    index = np.concatenate([start + positions for start, positions in zip(starts, places, strict=False)])
     names = [rows.ids[number] for number in rows.series[breaks]]
     known = _scatter(rows.known, index, int(starts[-1]))
     _fill_static(known, starts, names, layout, tables)
@@ -217,6 +206,22 @@ def _on_grid(rows: _Rows, breaks: Ids, grid: Frequency, tables: Sequence[Table],
         past=_scatter(rows.past, index, int(starts[-1])),
         known=known,
     )
+
+
+def _places(rows: _Rows, breaks: Ids, grid: Frequency, tables: Sequence[Table]) -> list[Ids]:
+    """Returns the positions of the rows of each series on its grid."""
+    places = []
+    for start, stop in pairwise([*breaks.tolist(), len(rows.times)]):
+        first = int(rows.times[start])
+        positions, fits = grid.positions(rows.times[start:stop], first)
+        if not fits.all():
+            at = start + int(np.flatnonzero(~fits)[0])
+            raise InputError(
+                f"{_place(tables, int(rows.origin[at]))}: {_shown(int(rows.times[at]), grid.timed)} is not on the grid "
+                f"of frequency {grid.name} that starts at {_shown(first, grid.timed)}. Correct it, or set --freq"
+            )
+        places.append(positions)
+    return places
 
 
 def _scatter(rows: npt.NDArray[Any], index: Ids, length: int) -> npt.NDArray[Any]:

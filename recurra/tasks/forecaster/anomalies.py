@@ -9,10 +9,11 @@ import numpy as np
 from recurra.data.series.collection import Collection
 from recurra.data.series.tables import load_polars
 from recurra.errors import InputError
-from recurra.tasks.forecaster.calibration import surprise_of
+from recurra.tasks.forecaster.calibration import Calibration, surprise_of
 from recurra.tasks.forecaster.core import Core
 from recurra.tasks.forecaster.distributions import MEDIAN
-from recurra.tasks.forecaster.forecasting import outlooks
+from recurra.tasks.forecaster.forecasting import Outlook, outlooks
+from recurra.tasks.forecaster.history import History
 from recurra.tasks.forecaster.output import interval_columns, with_times
 from recurra.tasks.forecaster.trial import trial_of
 
@@ -45,23 +46,10 @@ def anomalies(model: Core, series: Collection, *, false_alarms: float) -> polars
     ]
     parts = []
     for outlook in outlooks(model, history, origins, horizon=1):
-        at = history.series.starts[outlook.number] + outlook.origins
-        relative = (history.values[at + 1] - history.levels[at]) / history.scales[at]  # (n, C)
-        surprises = surprise_of(relative, outlook.relative[:, :, 0])
-        p_values = np.vectorize(model.calibration.p_value, otypes=[float])(surprises)
         for channel, name in enumerate(history.series.channels):
-            columns: dict[str, Any] = {
-                "number": outlook.number,
-                "unique_id": [history.series.ids[number] for number in outlook.number.tolist()],
-                "ds": [
-                    int(history.series.times(number, np.array([place + 1]))[0])
-                    for number, place in zip(outlook.number.tolist(), outlook.origins.tolist(), strict=True)
-                ],
-                "channel": [name] * len(at),
-                "y": history.series.values[at + 1, channel],
-                "median": outlook.quantiles[:, channel, 0, MEDIAN],
-                **interval_columns(outlook.quantiles[:, channel, 0]),
-                "p_value": p_values[:, channel],
+            columns = {
+                **_columns(outlook, history, channel, model.calibration),
+                "channel": [name] * len(outlook.number),
             }
             parts.append(polars.DataFrame(columns))
     if not parts:
@@ -71,3 +59,24 @@ def anomalies(model: Core, series: Collection, *, false_alarms: float) -> polars
     if len(history.series.channels) == 1:
         frame = frame.drop("channel")
     return with_times(frame, timed=history.series.frequency.timed)
+
+
+def _columns(outlook: Outlook, history: History, channel: int, calibration: Calibration) -> dict[str, Any]:
+    """The columns of one channel: the steps after origins, with their values, forecasts and p-values."""
+    series = history.series
+    at = series.starts[outlook.number] + outlook.origins
+    relative = (history.values[at + 1, channel] - history.levels[at, channel]) / history.scales[at, channel]
+    surprises = surprise_of(relative, outlook.relative[:, channel, 0])
+    times = [
+        int(series.times(number, np.array([place + 1]))[0])
+        for number, place in zip(outlook.number.tolist(), outlook.origins.tolist(), strict=True)
+    ]
+    return {
+        "number": outlook.number,
+        "unique_id": [series.ids[number] for number in outlook.number.tolist()],
+        "ds": times,
+        "y": series.values[at + 1, channel],
+        "median": outlook.quantiles[:, channel, 0, MEDIAN],
+        **interval_columns(outlook.quantiles[:, channel, 0]),
+        "p_value": np.array([calibration.p_value(float(surprise)) for surprise in surprises]),
+    }
