@@ -2,6 +2,7 @@
 
 from recurra.decoding.ctc.alignment import TimedWord, ctc_align, words_of
 from recurra.decoding.ctc.greedy import GreedyStream, ctc_greedy
+from recurra.decoding.ctc.language_model import LanguageModelScorer
 from recurra.decoding.ctc.options import CTCBeamOptions
 from recurra.decoding.ctc.path import CTCPath, CTCSymbol
 from recurra.decoding.ctc.prefix_beam import CTCBeam, CTCHypothesis, ctc_beam_search
@@ -14,6 +15,7 @@ __all__ = [
     "CTCPath",
     "CTCSymbol",
     "GreedyStream",
+    "LanguageModelScorer",
     "PrefixScorer",
     "TimedWord",
     "ctc_align",
