@@ -109,6 +109,55 @@ def test_what_ranks_an_extension_is_exact_for_single_characters_and_words():
             assert bounds[symbol] == pytest.approx(added, abs=1e-5)
 
 
+def first_token_log_probs(lm, context):
+    """The log-probabilities of the token after a context at the start of a text."""
+    ids = torch.from_numpy(lm.tokenizer.encode("\n" + context))
+    with torch.inference_mode():
+        return lm.network(ids[:, None], lm.network.initial_state(1)).scores[-1, 0].log_softmax(-1)
+
+
+def spell(scores, text):
+    state, total = scores.start(), 0.0
+    for letter in text:
+        [state], [added] = scores.advance([state], [LETTERS.index(letter)])
+        total += added
+    return total
+
+
+def test_the_beginning_of_a_word_anticipates_the_best_word_with_it():
+    """Without this, outputs would never end a word, which alone costs something."""
+    lm = model("word")
+    scores, known = scorer(lm, LETTERS), lm.tokenizer.symbols[2:]
+    log_probs = dict(zip(lm.tokenizer.symbols, first_token_log_probs(lm, "").tolist(), strict=True))
+    for beginning in ("a", "ab", "c", "ca"):
+        best = max(log_probs[word] for word in known if word.startswith(beginning))
+        as_unknown = log_probs["<unk>"] - lm.tokenizer.spelling_nats(beginning)
+        expected = best if beginning in known else max(best, as_unknown)
+        assert spell(scores, beginning) == pytest.approx(expected, abs=1e-5)
+    as_unknown = log_probs["<unk>"] - lm.tokenizer.spelling_nats("bc")
+    assert spell(scores, "bc") == pytest.approx(as_unknown, abs=1e-5)
+    assert spell(scores, "bc ") == pytest.approx(as_unknown, abs=1e-5)
+    # The same after a word, and for subwords.
+    log_probs = dict(zip(lm.tokenizer.symbols, first_token_log_probs(lm, "ab").tolist(), strict=True))
+    assert spell(scores, "ab c") - spell(scores, "ab ") == pytest.approx(
+        max(log_probs["ca"], log_probs["<unk>"] - lm.tokenizer.spelling_nats("c")), abs=1e-5
+    )
+    lm = model("bpe")
+    log_probs, scores = first_token_log_probs(lm, "ab").tolist(), scorer(lm, LETTERS)
+    tokens = [token for token in range(lm.tokenizer.size) if lm.tokenizer.symbol(token).startswith(" a")]
+    assert len(tokens) > 1
+    best = max(log_probs[token] for token in [*tokens, *lm.tokenizer.encode(" a")[:1]])
+    assert spell(scores, "ab a") - spell(scores, "ab ") == pytest.approx(best, abs=1e-5)
+
+
+def test_a_word_without_end_is_scored_in_parts():
+    scores = scorer(model("word"), LETTERS)
+    state = scores.start()
+    for _ in range(260):
+        [state], _ = scores.advance([state], [1])
+        assert len(state.word) <= 50
+
+
 def test_a_state_may_be_continued_several_times():
     scores = scorer(model("char"), LETTERS)
     [a], _ = scores.advance([scores.start()], [1])

@@ -52,13 +52,13 @@ class PrefixScores:
                 )
 
     def of_extensions(self, symbols: Ids) -> Scores:
-        """Returns the additions (n, C) of the prefixes extended by each of C symbols."""
-        scores = (self.total + self._bonus)[:, None]
+        """Returns the additions (n, C) of the prefixes extended by each of C symbols; (n, 1) if they are equal."""
+        scores: Scores = (self.total + self._bonus)[:, None]
         if self._scorer is not None:
             scores = scores + self._weight * self._next[:, symbols]
         if self._hot_words is not None:
             scores = scores + self._hot_words.gains[self._hot_nodes[:, None], symbols]
-        return np.broadcast_to(scores, (len(scores), len(symbols)))
+        return scores
 
     def select(self, rows: Ids, symbols: Ids) -> None:
         """Replaces the prefixes by `rows` (m,) of them, each extended by its symbol (m,), or kept where that is 0."""
