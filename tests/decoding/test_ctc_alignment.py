@@ -90,7 +90,7 @@ def path_of(*symbols):
 
 
 def test_words_begin_and_end_with_their_symbols_and_are_as_certain_as_the_least_certain():
-    path = path_of((1, 2, 4, 0.9), (2, 5, 6, 0.7), (3, 8, 9, 0.1), (1, 10, 11, 1.0))
+    path = path_of((1, 2, 4, 0.7), (2, 5, 6, 0.9), (3, 8, 9, 0.1), (1, 10, 11, 1.0))
     assert words_of(path, PIECES) == [TimedWord("ab", 2, 6, 0.7), TimedWord("a", 10, 11, 1.0)]
 
 

@@ -72,6 +72,18 @@ def test_log_probabilities_are_those_of_the_ctc_loss(seed):
         assert loss - 0.5 < one.log_probability < loss + 1e-9
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_prefix_that_returns_to_the_beam_is_the_same_prefix(seed):
+    """No two hypotheses are equal and none counts an alignment twice, though prefixes leave the beam and return."""
+    values, beam = log_probs(seed, 60, 3), CTCBeam(CTCBeamOptions(max_pending=None))
+    for frame in values:
+        beam.accept(frame[None])
+        hypotheses = beam.finish()
+        assert len({tuple(one.ids) for one in hypotheses}) == len(hypotheses)
+    for one in hypotheses:
+        assert one.log_probability < by_ctc_loss(values, one.ids) + 1e-9
+
+
 def in_chunks(beam, chunks):
     """The symbols taken between chunks, and the hypotheses without them."""
     taken = []

@@ -70,7 +70,7 @@ class GreedyStream:
         self.frames += len(frames)
         symbols = []
         for symbol, start, peak in runs:
-            if symbol == self._id and start > self._start:
+            if symbol == self._id:
                 self._peak = max(self._peak, peak)
                 continue
             symbols += self._end(start)
