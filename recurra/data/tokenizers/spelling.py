@@ -12,6 +12,8 @@ _MOST_TYPES = 1 << 16
 _START = " " * _CONTEXT
 _END = ""
 _NATS_PER_BYTE = log(256)
+# The followers of a context that occurs in no word.
+_UNSEEN = (Counter[str](), 0)
 
 
 def byte_nats(text: str) -> float:
@@ -55,7 +57,7 @@ class Spelling:
         """P of a character after a context of `_CONTEXT` characters."""
         probability = 256.0 ** -max(1, len(character.encode("utf-8", "surrogatepass")))
         for length in range(_CONTEXT + 1):
-            counts, total = self._followers.get(context[_CONTEXT - length :], (Counter[str](), 0))
+            counts, total = self._followers.get(context[_CONTEXT - length :], _UNSEEN)
             if total:
                 probability = (counts[character] + len(counts) * probability) / (total + len(counts))
         return probability
