@@ -55,6 +55,10 @@ class Alphabet:
         ids = self.tokenizer.encode(self.clean(text)) + self._shift
         return ids[ids != BLANK]
 
+    def symbols(self, text: str) -> list[int]:
+        """Returns the symbols of a text as a list."""
+        return [int(number) for number in self.encode(text)]
+
     def decode(self, ids: npt.ArrayLike) -> str:
         """Returns the text of symbols (N,), as words with single spaces between them."""
         return " ".join(self.tokenizer.decode(np.asarray(ids, dtype=np.int64) - self._shift).split())

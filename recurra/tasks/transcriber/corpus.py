@@ -28,6 +28,8 @@ Frames = npt.NDArray[np.float32]
 class Said:
     """What is known about a recording besides its sound."""
 
+    row: int
+    """The number of its features among those on disk."""
     text: str
     speaker: str | None
     name: str
@@ -38,18 +40,27 @@ class Corpus:
     """Recordings with their texts.
 
     Args:
-        features: the features of each, not normalised, on disk.
-        said: of each, in the same order.
+        rows: features on disk, not normalised.
+        said: of each recording.
         alphabet: the symbols of the texts.
     """
 
-    features: Ragged
+    rows: Ragged
     said: list[Said]
     alphabet: Alphabet
     _ids: dict[int, Ids] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.said)
+
+    def features(self, number: int) -> Frames:
+        """Returns the features of a recording, (T, F), not normalised."""
+        return self.rows[self.said[number].row]
+
+    @cached_property
+    def lengths(self) -> Ids:
+        """The frames of each recording, (R,) int64."""
+        return self.rows.lengths[[said.row for said in self.said]]
 
     def ids(self, number: int) -> Ids:
         """Returns the symbols of a text, (N,) int64."""
@@ -69,7 +80,7 @@ class Corpus:
     def speaker_statistics(self) -> dict[str, FeatureStatistics]:
         """Mean and variance of the features of each known speaker."""
         return {
-            speaker: statistics_of([self.features[number] for number in numbers.tolist()])
+            speaker: statistics_of([self.features(number) for number in numbers.tolist()])
             for speaker, numbers in self.speakers.items()
             if speaker is not None
         }
@@ -91,7 +102,7 @@ def statistics_of(rows: Sequence[Any]) -> FeatureStatistics:
 def write_said(folder: Path, name: str, said: Sequence[Said]) -> None:
     """Writes the texts of recordings, one JSON list per line."""
     with (folder / f"{name}.said.jsonl").open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps([one.text, one.speaker, one.name]) + "\n" for one in said)
+        file.writelines(json.dumps([one.row, one.text, one.speaker, one.name]) + "\n" for one in said)
 
 
 def read_corpus(folder: Path, name: str, alphabet: Alphabet) -> Corpus:
@@ -106,10 +117,10 @@ def read_corpus(folder: Path, name: str, alphabet: Alphabet) -> Corpus:
             said = [Said(*json.loads(line)) for line in file]
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path}: cannot be read ({error}). Train again without --resume") from None
-    features = Ragged.open(folder, name)
-    if len(features) != len(said):
-        raise InputError(f"{path}: {len(said)} texts of {len(features)} recordings. Train again without --resume")
-    return Corpus(features, said, alphabet)
+    rows = Ragged.open(folder, name)
+    if any(not 0 <= one.row < len(rows) for one in said):
+        raise InputError(f"{path}: does not fit the {len(rows)} recordings. Train again without --resume")
+    return Corpus(rows, said, alphabet)
 
 
 class SpeechBatch(NamedTuple):

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from recurra.data.audio.deltas import deltas
+from recurra.data.audio.extraction import FeatureExtractor
 from recurra.data.audio.feature_files import read_features
 from recurra.data.audio.feature_statistics import FeatureStatistics
-from recurra.data.audio.filterbank import FilterbankOptions, filterbank
+from recurra.data.audio.filterbank import FilterbankOptions
 from recurra.data.audio.normalisation import STREAMING, Normaliser
-from recurra.data.audio.reading import audio_info, read_audio
+from recurra.data.audio.reading import audio_info
 from recurra.data.audio.utterances import Utterance
 from recurra.errors import InputError
 from recurra.tasks.transcriber.augment import Augmenter, MelBands, augmenter
@@ -107,27 +108,17 @@ class FeatureSettings:
             rate=self.rate, mels=self.width, frame_ms=self.frame_ms, shift_ms=self.shift_ms, low=_LOW
         )
 
-    def extract(self, utterance: Utterance) -> Frames:
-        """Returns the features (T, width) of an utterance, not normalised.
+    @property
+    def extractor(self) -> FeatureExtractor:
+        """What computes the features of audio."""
+        # Features from files need no filterbank.
+        return FeatureExtractor() if self.rate is None else FeatureExtractor(filterbank=self.filterbank)
 
-        Raises:
-            InputError: the file cannot be read, is of the other kind, or has other features.
-        """
+    def check_kind(self, utterance: Utterance) -> None:
+        """Refuses audio for a model of features, and features for a model of audio."""
         if utterance.is_features != (self.rate is None):
             expected = "features" if self.rate is None else "audio"
             raise InputError(f"{utterance.place}: {utterance.name}: expected {expected}, as in the training data")
-        if utterance.is_features:
-            features = self._part(read_features(utterance.path), utterance)
-            if features.shape[1] != self.width:
-                raise InputError(f"{utterance.name}: {features.shape[1]} features per frame, expected {self.width}")
-            return features
-        samples, _ = read_audio(utterance.path, rate=self.rate, start=utterance.start, end=utterance.end)
-        return filterbank(samples, self.filterbank)
-
-    def _part(self, features: Frames, utterance: Utterance) -> Frames:
-        first, last = utterance.start or 0.0, utterance.end
-        end = None if last is None else round(last / self.frame_seconds)
-        return features[round(first / self.frame_seconds) : end]
 
     def finish(
         self, features: npt.NDArray[Any], statistics: FeatureStatistics, speaker: FeatureStatistics | None = None

@@ -38,6 +38,14 @@ class TranscriberNetwork(nn.Module):
             )
             size = options.conv_channels
         self.drop_input, self.drop_output = recurrent.dropout_layer(), recurrent.dropout_layer()
+        import os
+        self.mode = os.environ.get("NM", "0")
+        if self.mode in "12":
+            self.norm = nn.LayerNorm(size)
+        if self.mode == "2":
+            d = 1 + recurrent.bidirectional
+            self.stacks = nn.ModuleList([recurrent.stack(size if i == 0 else recurrent.hidden_size * d, cell=cell, num_layers=1) for i in range(recurrent.num_layers)])
+            self.norms = nn.ModuleList([nn.LayerNorm(recurrent.hidden_size * d) for _ in range(recurrent.num_layers)])
         self.recurrent = recurrent.stack(size, cell=cell)
         size = self.recurrent.output_size
         self.lookahead = (
@@ -72,7 +80,15 @@ class TranscriberNetwork(nn.Module):
         for layer in self.front:
             x, lengths = layer(x, lengths)
             x = torch.relu(x)
-        h, _ = self.recurrent(self.drop_input(x), lengths=lengths)  # (T', B, H)
+        if self.mode in "12":
+            x = self.norm(x)
+        if self.mode == "2":
+            h = x
+            for stack, norm in zip(self.stacks, self.norms):
+                h, _ = stack(self.drop_input(h), lengths=lengths)
+                h = norm(h)
+        else:
+            h, _ = self.recurrent(self.drop_input(x), lengths=lengths)  # (T', B, H)
         h = self.drop_output(h)
         if self.lookahead is not None:
             h, _ = self.lookahead(h, lengths)

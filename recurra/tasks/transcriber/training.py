@@ -50,7 +50,7 @@ class TranscriberObjective(Objective):
         """Returns batches of recordings of similar lengths, in random order."""
         seconds = self._data.settings.frame_seconds
         updates = TokenBatches(
-            self._data.train.features.lengths,
+            self._data.train.lengths,
             lambda numbers: self.make_batch(numbers, updates.epoch),
             tokens=max(1, round(self._batch_options.batch_seconds / seconds)),
             seed=seed,
@@ -71,7 +71,7 @@ class TranscriberObjective(Objective):
         corpus, generator = self._data.train, np.random.default_rng([self._seed, epoch, number])
         numbers = self._joined(number, generator)
         ids = corpus.alphabet.encode(" ".join(corpus.said[one].text for one in numbers))
-        parts = [corpus.features[one] for one in numbers]
+        parts = [corpus.features(one) for one in numbers]
         features = self._augmenter.example(parts, generator)
         if self._steps(len(features)) < needed_steps(ids):
             # Too fast for the symbols.
@@ -85,7 +85,7 @@ class TranscriberObjective(Objective):
         numbers = [number]
         if generator.random() >= options.join:
             return numbers
-        lengths = corpus.features.lengths
+        lengths = corpus.lengths
         # Examples of all lengths up to the longest.
         budget = generator.uniform(0, options.join_seconds) / self._data.settings.frame_seconds - lengths[number]
         same = corpus.speakers[corpus.said[number].speaker]
@@ -113,7 +113,7 @@ class TranscriberObjective(Objective):
         valid = self._data.valid
         count = min(_TRIAL, len(valid))
         self._scores(iter([list(range(count))]))
-        return float(valid.features.lengths[:count].sum() / max(1, valid.features.lengths.sum()))
+        return float(valid.lengths[:count].sum() / max(1, valid.lengths.sum()))
 
     def _scores(self, batches: Iterator[list[int]]) -> dict[str, float]:
         valid, loss, symbols = self._data.valid, 0.0, 0
@@ -121,7 +121,7 @@ class TranscriberObjective(Objective):
         self.network.eval()
         with torch.inference_mode():
             for numbers in batches:
-                rows = [self._data.finish(valid.features[number], valid.statistics(number)) for number in numbers]
+                rows = [self._data.finish(valid.features(number), valid.statistics(number)) for number in numbers]
                 batch = make_batch(rows, [valid.ids(number) for number in numbers]).to(self.network.device)
                 scores, lengths = self.network(batch.features, batch.lengths)
                 loss += float(ctc_loss(scores, lengths, batch))
@@ -139,7 +139,7 @@ class TranscriberObjective(Objective):
 
     def _batches(self, corpus: Corpus) -> Iterator[list[int]]:
         frames = round(_BATCH_SECONDS / self._data.settings.frame_seconds)
-        yield from by_length(corpus.features.lengths, tokens=frames)
+        yield from by_length(corpus.lengths, tokens=frames)
 
 
 def ctc_loss(scores: Tensor, lengths: Tensor, batch: SpeechBatch) -> Tensor:
