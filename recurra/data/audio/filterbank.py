@@ -18,6 +18,7 @@ Frames = npt.NDArray[np.float32]
 _SCALE = np.float32(32768)
 # Samples processed at a time, so that intermediate frames do not grow with a recording.
 _BLOCK = 1 << 17
+_MARGIN = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class FilterbankOptions:
         high: upper frequency limit in Hz; 0 for half of `rate`, negative for that much below it, as in Kaldi.
 
     Raises:
-        InputError: a value is out of range.
+        InputError: a value is out of range, or a filter contains no frequency of the spectrum.
     """
 
     rate: int = 16000
@@ -53,11 +54,17 @@ class FilterbankOptions:
             if not (0 < value < math.inf and self._samples(value) >= 2):
                 raise InputError(f"{name}={value}, expected at least two samples at rate={self.rate}")
         nyquist = self.rate / 2
-        if not 0 <= self.low < self._upper <= nyquist:
+        if not 0 <= self.low < self.upper <= nyquist:
             raise InputError(f"low={self.low} and high={self.high}, expected 0 ≤ low < high ≤ {nyquist:g} Hz")
+        if _has_empty_filter(self):
+            raise InputError(
+                f"mels={self.mels} are too many for rate={self.rate} and frame_ms={self.frame_ms}: a filter contains "
+                "no frequency of the spectrum. Use fewer"
+            )
 
     @property
-    def _upper(self) -> float:
+    def upper(self) -> float:
+        """Upper frequency limit in Hz, as a frequency."""
         return self.high if self.high > 0 else self.rate / 2 + self.high
 
     @property
@@ -88,9 +95,6 @@ class FilterbankStream:
 
     Args:
         options: what is computed.
-
-    Raises:
-        InputError: there are more filters than the spectrum has frequencies for.
     """
 
     def __init__(self, options: FilterbankOptions) -> None:
@@ -154,10 +158,18 @@ def _extractor(options: FilterbankOptions) -> Any:
     settings.mel_opts.num_bins = options.mels
     settings.mel_opts.low_freq = options.low
     settings.mel_opts.high_freq = options.high
-    try:
-        return kaldi.OnlineFbank(settings)
-    except (ValueError, RuntimeError):
-        raise InputError(
-            f"mels={options.mels} are too many for rate={options.rate} and frame_ms={options.frame_ms}: some filters "
-            "contain no frequency of the spectrum. Use fewer"
-        ) from None
+    return kaldi.OnlineFbank(settings)
+
+
+def _has_empty_filter(options: FilterbankOptions) -> bool:
+    """Whether a filter contains no frequency of the spectrum, which not every version of the library refuses."""
+    size = 1 << (options.frame - 1).bit_length()
+    frequencies = _mel(np.arange(size // 2) * options.rate / size)
+    edges = np.linspace(_mel(options.low), _mel(options.upper), options.mels + 2)
+    # A margin for the rounding of float32, in which the filters are computed.
+    inside = np.searchsorted(frequencies, edges[2:] - _MARGIN) - np.searchsorted(frequencies, edges[:-2] + _MARGIN)
+    return bool((inside < 1).any())
+
+
+def _mel(frequency: Any) -> Any:
+    return 1127 * np.log1p(np.asarray(frequency) / 700)
