@@ -148,7 +148,7 @@ class Augmenter:
         return np.asarray(features[lower] * (1 - share) + features[lower + 1] * share)
 
     def _join(self, parts: list[Array], generator: np.random.Generator) -> Array:
-        """Joins recordings, with pauses of up to 0.6 seconds of the quietest sound in them before, between and after."""
+        """Joins recordings, with pauses of up to 0.6 seconds of their quietest sound before, between and after them."""
         joined = []
         for number, part in enumerate(parts):
             # Before the first and after the last in half of the examples.
@@ -218,9 +218,7 @@ def augmenter(
 
 def without(options: AugmentOptions) -> AugmentOptions:
     """Returns options that change nothing."""
-    return replace(
-        options, speed=0, pitch=0, noise=0, room=0, microphone=0, join=0, time_masks=0, frequency_masks=0
-    )
+    return replace(options, speed=0, pitch=0, noise=0, room=0, microphone=0, join=0, time_masks=0, frequency_masks=0)
 
 
 def _mel(hertz: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,10 @@ from recurra.errors import InputError
 from recurra.files import read_object
 from recurra.tasks.notes import first_names
 from recurra.tasks.transcriber.alphabet import FILES, Alphabet, build_alphabet, load_alphabet
-from recurra.tasks.transcriber.corpus import Corpus, Said, read_corpus, write_said
+from recurra.tasks.transcriber.corpus import Corpus, Said, needed_steps, read_corpus, write_said
 from recurra.tasks.transcriber.features import FeatureSettings
 from recurra.tasks.transcriber.holdout import hold_out
-from recurra.tasks.transcriber.options import FeatureOptions, RecordingOptions
+from recurra.tasks.transcriber.options import AUTOMATIC_REDUCTIONS, FeatureOptions, RecordingOptions
 
 TRAIN, VALID, DATA = "train", "valid", "transcriber.json"
 # The first parts of the names of the files that `prepare` writes.
@@ -48,6 +48,7 @@ class SpeechData:
         valid: the held-out recordings.
         names: names of the training files, for the card.
         remarks: what is notable about the recordings, one line each.
+        reduction: frames per step of the network.
     """
 
     alphabet: Alphabet
@@ -57,6 +58,7 @@ class SpeechData:
     valid: Corpus
     names: list[str]
     remarks: list[str]
+    reduction: int
 
     def finish(self, features: Any, speaker: FeatureStatistics | None) -> Any:
         """Returns what the network reads, (T, size), of features (T, width) from the corpus."""
@@ -86,7 +88,9 @@ class SpeechData:
             lines.append(f"{name} data: {len(corpus):,} recordings{of_speakers}, {_minutes(corpus, self.settings)}")
         rate = "features from files" if self.settings.rate is None else f"audio at {self.settings.rate:,} Hz"
         kinds = {"char": "characters", "bpe": "subwords"}[self.alphabet.tokenizer.name]
-        lines.append(f"{rate}, {self.settings.width} numbers per frame; {self.alphabet.size - 1:,} {kinds}")
+        lines.append(
+            f"{rate}, {self.settings.width} numbers per frame; {self.alphabet.size - 1:,} {kinds}; {self.reduction} frames per step"
+        )
         return [*lines, *self.remarks]
 
 
@@ -101,7 +105,7 @@ def prepare(
     features: FeatureOptions,
     folder: Path,
     *,
-    reduction: int,
+    reduction: int | None,
     start: Any = None,
 ) -> SpeechData:
     """Checks the recordings, divides them, and writes their features into `folder`.
@@ -111,7 +115,7 @@ def prepare(
         recordings: the symbols and the held-out part.
         features: the features.
         folder: where they are written.
-        reduction: frames per step of the network, which limits how many symbols a recording may have.
+        reduction: frames per step of the network; None for one that suits the recordings.
         start: a transcriber whose alphabet and features are kept; None for new ones.
 
     Raises:
@@ -130,8 +134,10 @@ def prepare(
     else:
         alphabet, settings = start.alphabet, start.settings
     folder.mkdir(parents=True, exist_ok=True)
-    writer = CorpusWriter(alphabet, settings, folder, reduction)
-    parts = {name: writer.write(utterances, name) for name, utterances in ((TRAIN, train), (VALID, valid))}
+    writer = CorpusWriter(alphabet, settings, folder)
+    computed = {name: writer.compute(utterances, name) for name, utterances in ((TRAIN, train), (VALID, valid))}
+    reduction = reduction or writer.reduction(computed[TRAIN], TRAIN)
+    parts = {name: writer.write(one, name, reduction) for name, one in computed.items()}
     problems = [found for part in parts.values() for found in part.problems]
     if not recordings.skip_bad:
         _refuse(problems)
@@ -143,7 +149,7 @@ def prepare(
     names = [path.name for path in files]
     remarks = summary(problems)
     data = SpeechData(
-        alphabet, settings, statistics, parts[TRAIN].corpus, parts[VALID].corpus, names, remarks
+        alphabet, settings, statistics, parts[TRAIN].corpus, parts[VALID].corpus, names, remarks, reduction
     )
     _write(data, folder)
     return data
@@ -169,24 +175,39 @@ class CorpusWriter:
 
     Args:
         alphabet: the symbols of the texts.
-        settings: the features.
+        features: the settings of the features.
         folder: where they are written.
-        reduction: frames per step of the network.
     """
 
-    def __init__(self, alphabet: Alphabet, settings: FeatureSettings, folder: Path, reduction: int) -> None:
-        self._alphabet, self._settings, self._folder, self._reduction = alphabet, settings, folder, reduction
+    def __init__(self, alphabet: Alphabet, features: FeatureSettings, folder: Path) -> None:
+        self._alphabet, self._features, self._folder = alphabet, features, folder
 
-    def write(
-        self, utterances: Sequence[Utterance], name: str, progress: Callable[[int, int], None] | None = None
-    ) -> Part:
-        """Returns the recordings of `utterances`, written as `name`; those with fatal problems are left out."""
-        settings = self._settings
+    def compute(self, utterances: Sequence[Utterance], name: str) -> Computed:
+        """Computes the features of recordings and writes them as `name`; what cannot be read is left out."""
         for utterance in utterances:
-            settings.check_kind(utterance)
-        computed = compute_features(
-            utterances, settings.extractor, self._folder, name, progress, width=settings.width
-        )
+            self._features.check_kind(utterance)
+        return compute_features(utterances, self._features.extractor, self._folder, name, width=self._features.width)
+
+    def reduction(self, computed: Computed, name: str) -> int:
+        """Returns the largest reduction of time with which the texts of nearly all recordings fit into their steps.
+
+        A margin of a fifth is for recordings that are read faster in training.
+        """
+        lengths = Ragged.open(self._folder, name).lengths
+        needed = [needed_steps(self._alphabet.encode(utterance.text or "")) for utterance in computed.utterances]
+        frames_per_step = lengths / np.maximum(1, needed) / 1.2
+        least = float(np.quantile(frames_per_step, 0.005)) if len(frames_per_step) else 1.0
+        return max((reduction for reduction in AUTOMATIC_REDUCTIONS if reduction <= least), default=1)
+
+    def write(self, computed: Computed, name: str, reduction: int, *, keep_unaligned: bool = False) -> Part:
+        """Returns the recordings whose features were computed; those with fatal problems are left out.
+
+        Args:
+            computed: what `compute` returned.
+            name: of the files.
+            reduction: frames per step of the network, which limits how many symbols a recording may have.
+            keep_unaligned: also keep recordings that are too short for their texts; their errors count.
+        """
         problems, said = list(computed.problems), list[Said]()
         lengths = Ragged.open(self._folder, name).lengths
         for row, utterance in enumerate(computed.utterances):
@@ -195,9 +216,9 @@ class CorpusWriter:
             if missing:
                 shown = ", ".join(map(repr, dict.fromkeys(missing)))
                 problems.append(problem(utterance, UNKNOWN, f"{shown} not in the alphabet of the training texts"))
-            found = check_length(utterance, int(lengths[row]), self._alphabet.symbols, self._reduction)
+            found = check_length(utterance, int(lengths[row]), self._alphabet.symbols, reduction)
             problems += found
-            if not found:
+            if not found or keep_unaligned:
                 said.append(Said(row, text, utterance.speaker, utterance.name))
         write_said(self._folder, name, said)
         return Part(read_corpus(self._folder, name, self._alphabet), computed, problems)
@@ -213,8 +234,10 @@ def _refuse(problems: Sequence[Problem]) -> None:
     if len(fatal) > _LISTED:
         lines.append(f"… and {len(fatal) - _LISTED:,} more: {'; '.join(summary(fatal))}")
     many = "recordings" if recordings > 1 else "recording"
-    lines.append(f"{recordings:,} {many} cannot be used: mend them, or train without them by --skip-bad")
-    raise InputError("\n".join(lines))
+    error = InputError(f"{recordings:,} {many} cannot be used: mend them, or train without them by --skip-bad")
+    for line in lines:
+        error.add_note(line)
+    raise error
 
 
 def _check_speakers(utterances: Sequence[Utterance], options: FeatureOptions) -> None:
@@ -250,11 +273,12 @@ def reopen(folder: Path) -> SpeechData:
         settings = FeatureSettings.from_plain(header["features"], path)
         statistics = FeatureStatistics.from_plain(header["statistics"])
         names, remarks, lowercase = list(header["names"]), list(header["remarks"]), bool(header["lowercase"])
+        reduction = int(header["reduction"])
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: cannot be read ({error}). {mend}") from None
     alphabet = load_alphabet(folder, lowercase=lowercase)
     train, valid = (read_corpus(folder, name, alphabet) for name in (TRAIN, VALID))
-    return SpeechData(alphabet, settings, statistics, train, valid, names, remarks)
+    return SpeechData(alphabet, settings, statistics, train, valid, names, remarks, reduction)
 
 
 def _write(data: SpeechData, folder: Path) -> None:
@@ -266,5 +290,6 @@ def _write(data: SpeechData, folder: Path) -> None:
         "names": data.names,
         "remarks": data.remarks,
         "lowercase": data.alphabet.lowercase,
+        "reduction": data.reduction,
     }
     (folder / DATA).write_text(json.dumps(header), encoding="utf-8")

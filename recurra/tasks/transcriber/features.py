@@ -130,11 +130,13 @@ class FeatureSettings:
             statistics: of the training data.
             speaker: those of the speaker, if they are known.
         """
-        normalised = self.normaliser(statistics)(features, speaker)
-        return deltas(normalised) if self.deltas and len(normalised) else self._widened(normalised)
+        return self.with_deltas(self.normaliser(statistics)(features, speaker))
 
-    def _widened(self, features: Frames) -> Frames:
-        return features if features.shape[1] == self.size else np.zeros((0, self.size), np.float32)
+    def with_deltas(self, features: Frames) -> Frames:
+        """Returns normalised features (T, size) with differences over time, if the network reads them."""
+        if not self.deltas:
+            return features
+        return deltas(features) if len(features) else np.zeros((0, self.size), np.float32)
 
     def normaliser(self, statistics: FeatureStatistics) -> Normaliser:
         """Returns the normalisation with the statistics of the training data."""

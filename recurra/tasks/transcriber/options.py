@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recurra.data import check_tokenizer
 from recurra.data.holdout import check_share
+from recurra.decoding.ctc import CTCBeamOptions
 from recurra.errors import InputError, nearest
 from recurra.tasks.recurrent_options import RecurrentOptions
 
@@ -14,6 +15,7 @@ UNITS = ("char", "bpe")
 NORMALISATIONS = ("running", "utterance", "speaker", "global", "none")
 BEST_BY = ("wer", "cer", "loss")
 # Strides of the two convolutions by the reduction of time.
+AUTOMATIC_REDUCTIONS = (4, 3, 2, 1)
 _STRIDES = {1: (1, 1), 2: (1, 2), 3: (1, 3), 4: (2, 2), 6: (2, 3)}
 
 
@@ -96,9 +98,7 @@ class NetworkOptions:
     """
 
     recurrent: RecurrentOptions = field(
-        default_factory=lambda: RecurrentOptions(
-            hidden_size=192, num_layers=2, dropout=0.2, locked_dropout=True, layer_norm=True
-        ),
+        default_factory=lambda: RecurrentOptions(hidden_size=160, num_layers=2, dropout=0.15, locked_dropout=True),
         metadata={
             "help": {
                 "bidirectional": "Read recordings in both directions, which is more accurate; without it, text appears "
@@ -109,13 +109,13 @@ class NetworkOptions:
     )
     conv_channels: int = 128
     """Channels of the convolutions over time."""
-    reduction: int = 4
-    """Frames per step of the recurrent layers: 1, 2, 3, 4 or 6."""
+    reduction: int | None = None
+    """Frames per step of the recurrent layers: 1, 2, 3, 4 or 6. Default: 4, or fewer if the texts need more steps."""
     lookahead: int = 4
     """Later steps that a step of a network in one direction reads; 0 for none. The text is late by as much."""
 
     def __post_init__(self) -> None:
-        if self.reduction not in _STRIDES:
+        if self.reduction not in (None, *_STRIDES):
             raise InputError(f"reduction={self.reduction}: expected {', '.join(map(str, _STRIDES))}")
         if self.conv_channels < 1:
             raise InputError(f"conv_channels={self.conv_channels}: expected 1 or more")
@@ -125,7 +125,13 @@ class NetworkOptions:
     @property
     def strides(self) -> tuple[int, int]:
         """The strides of the two convolutions."""
-        return _STRIDES[self.reduction]
+        return _STRIDES[self.steps_reduced]
+
+    @property
+    def steps_reduced(self) -> int:
+        """The frames per step; those of the data are known once a network is created."""
+        assert self.reduction is not None, "Transcriber.create replaces None"
+        return self.reduction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +179,7 @@ class BatchOptions:
         InputError: a number out of range, an unknown score.
     """
 
-    batch_seconds: float = 20.0
+    batch_seconds: float = 12.0
     """Seconds of recordings in a batch."""
     best_by: str = "wer"
     """The score on the validation data that selects the best model: wer (word error), cer (character error) or loss."""
@@ -183,3 +189,55 @@ class BatchOptions:
             raise InputError(f"batch_seconds={self.batch_seconds}: expected more than 0")
         if self.best_by not in BEST_BY:
             raise InputError(f"there is no best_by {self.best_by!r}. {nearest(self.best_by, BEST_BY)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodingOptions:
+    """From probabilities to text: the search, the language model and hot words.
+
+    Raises:
+        InputError: a number out of range.
+    """
+
+    beam: int | None = None
+    """Hypotheses that are followed in parallel. Default: 1, the most probable symbol at each step, or 16 with a
+    language model or hot words."""
+    lm_weight: float = 0.5
+    """Weight of the language model's log-probability."""
+    length_bonus: float = 0.5
+    """Added to the score per symbol, in nats, with a language model, which prefers short texts."""
+    hot_words: list[str] | None = None
+    """Words that are expected, such as names: they are preferred among similar ones."""
+    hot_word_weight: float = 1.0
+    """Added to the score per character of a hot word, in nats."""
+
+    def __post_init__(self) -> None:
+        self.search(has_language_model=False)
+
+    def search(self, *, has_language_model: bool) -> CTCBeamOptions | None:
+        """Returns the options of the search; None for greedy decoding.
+
+        Args:
+            has_language_model: whether there is a language model.
+        """
+        wide = has_language_model or bool(self.hot_words)
+        options = CTCBeamOptions(
+            beam=(16 if wide else 1) if self.beam is None else self.beam,
+            lm_weight=self.lm_weight if has_language_model else 0.0,
+            length_bonus=self.length_bonus if has_language_model else 0.0,
+            hot_words=tuple(self.hot_words or ()),
+            hot_word_weight=self.hot_word_weight,
+        )
+        return options if wide or options.beam > 1 else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOptions:
+    """The search on the files on which a transcriber is evaluated."""
+
+    decoding: DecodingOptions = field(default_factory=DecodingOptions)
+    language_model: Path | None = None
+    """Folder of a language model of `recurra train lm`, which ranks the hypotheses."""
+    tune: bool = False
+    """Try several weights of the language model and bonuses on these files, which should be development data, and
+    report the errors with each."""

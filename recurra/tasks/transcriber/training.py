@@ -133,9 +133,11 @@ class TranscriberObjective(Objective):
                     said.append(valid.alphabet.clean(valid.said[number].text))
         word, character = (error_counts(said, heard, unit=unit).rate for unit in ("word", "char"))
         results = {"loss": loss / max(1, symbols), "wer": word, "cer": character}
-        return results if self._batch_options.best_by == "loss" else {
-            **results, "error": results[self._batch_options.best_by]
-        }
+        return (
+            results
+            if self._batch_options.best_by == "loss"
+            else {**results, "error": results[self._batch_options.best_by]}
+        )
 
     def _batches(self, corpus: Corpus) -> Iterator[list[int]]:
         frames = round(_BATCH_SECONDS / self._data.settings.frame_seconds)
@@ -152,7 +154,4 @@ def ctc_loss(scores: Tensor, lengths: Tensor, batch: SpeechBatch) -> Tensor:
     """
     # In float32 also if the network computes in less.
     log_probs = scores.float().log_softmax(-1)
-    return F.ctc_loss(
-        log_probs, batch.targets, lengths, batch.target_lengths, reduction="sum", zero_infinity=True
-    )
-
+    return F.ctc_loss(log_probs, batch.targets, lengths, batch.target_lengths, reduction="sum", zero_infinity=True)
