@@ -4,10 +4,9 @@ from recurra.tasks.capabilities import Probe, has_capability
 from recurra.tasks.language_model.task import TASK as LANGUAGE_MODEL
 from recurra.tasks.tagger.task import TASK as TAGGER
 from recurra.tasks.task import Task, Verb
-from recurra.tasks.transcriber.task import TASK as TRANSCRIBER
 from recurra.tasks.translator.task import TASK as TRANSLATOR
 
-TASKS: dict[str, Task] = {task.name: task for task in (LANGUAGE_MODEL, TAGGER, TRANSLATOR, TRANSCRIBER)}
+TASKS: dict[str, Task] = {task.name: task for task in (LANGUAGE_MODEL, TAGGER, TRANSLATOR)}
 
 
 def tasks_with(capability: type) -> list[Task]:

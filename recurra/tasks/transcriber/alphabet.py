@@ -53,7 +53,7 @@ class Alphabet:
     def encode(self, text: str) -> Ids:
         """Returns the symbols (N,) int64 of a text, without unknown characters."""
         ids = self.tokenizer.encode(self.clean(text)) + self._shift
-        return ids[ids != BLANK]
+        return np.asarray(ids[ids != BLANK])
 
     def symbols(self, text: str) -> list[int]:
         """Returns the symbols of a text as a list."""

@@ -46,12 +46,12 @@ class MelBands:
     @cached_property
     def mel(self) -> Array:
         """The centres (M,) in mel."""
-        return np.linspace(_mel(self.low), _mel(self.high), self.count + 2)[1:-1]
+        return np.asarray(np.linspace(_mel(self.low), _mel(self.high), self.count + 2)[1:-1])
 
     @cached_property
     def hertz(self) -> Array:
         """The centres (M,) in Hz."""
-        return _hertz(self.mel)
+        return np.asarray(_hertz(self.mel))
 
     @cached_property
     def bins(self) -> Array:
@@ -203,7 +203,7 @@ class Augmenter:
         white = np.log(bands.bins / bands.bins.mean()) if generator.random() < 0.5 else 0.0
         tilt = generator.normal(0, 1.5) * np.linspace(1, -1, bands.count)
         strength = generator.gamma(bands.bins, 1 / bands.bins, size=features.shape)
-        return np.logaddexp(features, level + white + tilt + np.log(np.maximum(strength, 1e-12)))
+        return np.asarray(np.logaddexp(features, level + white + tilt + np.log(np.maximum(strength, 1e-12))))
 
 
 def augmenter(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -123,7 +123,8 @@ def read_corpus(folder: Path, name: str, alphabet: Alphabet) -> Corpus:
     return Corpus(rows, said, alphabet)
 
 
-class SpeechBatch(NamedTuple):
+@dataclass(frozen=True)
+class SpeechBatch:
     """Padded recordings with their symbols."""
 
     features: Tensor
@@ -144,7 +145,12 @@ class SpeechBatch(NamedTuple):
 
     def to(self, device: torch.device) -> SpeechBatch:
         """Returns the batch on a device."""
-        return SpeechBatch(*(value.to(device) if isinstance(value, Tensor) else value for value in self))
+        return SpeechBatch(
+            self.features.to(device),
+            self.lengths.to(device),
+            self.targets.to(device),
+            self.target_lengths.to(device),
+        )
 
 
 def make_batch(rows: Sequence[Frames], targets: Sequence[Ids]) -> SpeechBatch:

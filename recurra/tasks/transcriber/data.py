@@ -88,9 +88,7 @@ class SpeechData:
             lines.append(f"{name} data: {len(corpus):,} recordings{of_speakers}, {_minutes(corpus, self.settings)}")
         rate = "features from files" if self.settings.rate is None else f"audio at {self.settings.rate:,} Hz"
         kinds = {"char": "characters", "bpe": "subwords"}[self.alphabet.tokenizer.name]
-        lines.append(
-            f"{rate}, {self.settings.width} numbers per frame; {self.alphabet.size - 1:,} {kinds}; {self.reduction} frames per step"
-        )
+        lines.append(f"{rate}, {self.settings.width} numbers per frame; {self.alphabet.size - 1:,} {kinds}")
         return [*lines, *self.remarks]
 
 

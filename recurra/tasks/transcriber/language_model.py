@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from recurra.decoding.ctc import LanguageModelScorer
 from recurra.errors import InputError
 from recurra.tasks.language_model.model import LanguageModel
@@ -9,7 +11,7 @@ from recurra.tasks.language_model.step import GenerationStep
 from recurra.tasks.transcriber.alphabet import Alphabet
 
 
-def prefix_scorer(language_model: LanguageModel, alphabet: Alphabet) -> LanguageModelScorer:
+def prefix_scorer(language_model: Any, alphabet: Alphabet) -> LanguageModelScorer:
     """Returns the scorer of texts in an alphabet.
 
     Raises:

@@ -49,7 +49,7 @@ class TranscriberNetwork(nn.Module):
         self.layers, self.norms = nn.ModuleList(), nn.ModuleList()
         for _ in range(recurrent.num_layers):
             self.layers.append(recurrent.stack(size, cell=cell, num_layers=1, dropout=0.0, residual=False))
-            size = self.layers[-1].output_size
+            size = int(self.layers[-1].output_size)  # type: ignore[arg-type]
             self.norms.append(nn.LayerNorm(size))
         self.residual, self.drop = recurrent.residual, recurrent.dropout_layer()
         self.lookahead = lookahead(size, options.lookahead) if options.lookahead else None
@@ -63,10 +63,10 @@ class TranscriberNetwork(nn.Module):
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Returns the steps of the scores, (B,), of rows with `lengths` frames."""
         for layer in self.front:
-            lengths = layer.output_lengths(lengths)
+            lengths = layer.output_lengths(lengths)  # type: ignore[operator]
         return lengths
 
-    def blocks(self) -> Iterator[tuple[nn.Module, nn.LayerNorm, bool]]:
+    def blocks(self) -> Iterator[tuple[nn.Module, nn.Module, bool]]:
         """Yields each recurrent layer, the normalisation after it, and whether its input is added to its output."""
         for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             yield layer, norm, self.residual and number > 0

@@ -88,10 +88,13 @@ class StepNetwork:
     def _recurrent(self, x: Tensor) -> Tensor:
         """Returns the output (t, 1, H) of the recurrent layers."""
         h = self._network.front_norm(x)
-        for stream, (_, norm, residual) in zip(self._layers, self._network.blocks(), strict=True):
-            y = stream.run(h) if len(h) else h.new_zeros(0, 1, norm.normalized_shape[0])
+        for stream, (layer, norm, residual) in zip(self._layers, self._network.blocks(), strict=True):
+            if len(h):
+                y = stream.run(h)
+            else:
+                y = h.new_zeros(0, 1, layer.output_size)
             h = norm(y + h if residual else y)
-        return h
+        return torch.as_tensor(h)
 
     def _log_probs(self, h: Tensor) -> LogProbs:
         log_probs: LogProbs = self._network.readout(h)[:, 0].log_softmax(-1).numpy()

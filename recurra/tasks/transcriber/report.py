@@ -105,7 +105,7 @@ def _tune(
         for bonus in _BONUSES:
             changed = _with(search, weight, bonus)
             heard = [_text(model, row, changed, scorer) for row in rows]
-            errors = {unit: error_counts(said, heard, unit=unit).rate for unit in ("word", "char")}  # type: ignore[arg-type]
+            errors = {unit: error_counts(said, heard, unit=unit).rate for unit in ("word", "char")}
             tried.append({"lm_weight": weight, "length_bonus": bonus, "wer": errors["word"], "cer": errors["char"]})
     return sorted(tried, key=lambda one: (one["wer"], one["cer"]))
 

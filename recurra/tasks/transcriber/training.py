@@ -102,7 +102,8 @@ class TranscriberObjective(Objective):
     def loss(self, network: nn.Module, batch: SpeechBatch, state: Any) -> Loss:
         """Returns the loss of CTC of a batch (Graves et al. 2006), in nats per symbol."""
         placed = batch.to(self.network.device)
-        return Loss(ctc_loss(*network(placed.features, placed.lengths), placed), batch.count)
+        scores, lengths = network(placed.features, placed.lengths)
+        return Loss(ctc_loss(scores, lengths, placed), batch.count)
 
     def score(self, *, final: bool) -> dict[str, float]:
         """Returns `loss`, `wer` and `cer` on the validation recordings, of greedy outputs."""
