@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from pathlib import Path
@@ -68,7 +67,7 @@ class Decoder:
 
     def skip(self, count: int) -> None:
         """Continues `count` samples later, or at the end of the file: by a seek where that is exact."""
-        if self._seekable and self.length is not None:
+        if count and self._seekable and self.length is not None:
             target = min(self._place + count, self.length)
             try:
                 self._sound.seek(target)
@@ -142,7 +141,9 @@ def _open(path: Path) -> BinaryIO:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or errno.errorcode.get(error.errno or 0)}") from None
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:  # a zero byte in the name
+        raise InputError(f"{str(path)!r}: cannot be read: {error}") from None
 
 
 def _foreign(file: BinaryIO, error: RuntimeError) -> str:

@@ -31,7 +31,7 @@ class DeltaStream:
             raise InputError(f"window={window}, expected 1 or more")
         self._window = window
         # The frames that later ones need, (at most 4 · window, F).
-        self._kept: Frames | None = None
+        self._kept = np.zeros((0, 0), np.float32)
 
     def accept(self, features: npt.NDArray[Any]) -> Frames:
         """Returns the frames that are complete after the next ones.
@@ -43,15 +43,12 @@ class DeltaStream:
             (t, 3 F): the features, their deltas, their double deltas.
         """
         features = np.asarray(features, dtype=np.float32)
-        if not len(features):
-            return np.zeros((0, 3 * features.shape[1]), np.float32)
-        before = np.repeat(features[:1], 2 * self._window, axis=0) if self._kept is None else self._kept
-        return self._complete(np.concatenate([before, features]))
+        if not len(self._kept):
+            self._kept = np.repeat(features[:1], 2 * self._window, axis=0)  # (0, F) if there are no frames yet
+        return self._complete(np.concatenate([self._kept, features]))
 
     def finish(self) -> Frames:
-        """Returns the last frames; (0, 0) if there were none before."""
-        if self._kept is None:
-            return np.zeros((0, 0), np.float32)
+        """Returns the last frames; (0, 0) if `accept` was not called."""
         return self._complete(np.concatenate([self._kept, np.repeat(self._kept[-1:], 2 * self._window, axis=0)]))
 
     def _complete(self, frames: Frames) -> Frames:
