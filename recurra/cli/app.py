@@ -83,8 +83,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if debug:
             raise
         code, line = _exit_code_and_message(error, arguments)
-        # A file name may contain a newline, or escape codes that would control the terminal.
-        print("recurra:", re.sub(r"[\x00-\x1f\x7f]", lambda control: repr(control[0])[1:-1], line), file=sys.stderr)
+        # Notes list the places of a problem that the message sums up.
+        for text in (*getattr(error, "__notes__", ()), line):
+            # A file name may contain a newline, or escape codes that would control the terminal.
+            print("recurra:", re.sub(r"[\x00-\x1f\x7f]", lambda control: repr(control[0])[1:-1], text), file=sys.stderr)
         sys.exit(code)
 
 

@@ -32,6 +32,9 @@ def _evaluate(
     _check(options, task, model)
     if not (files or options):
         raise InputError(f"{model}: no files to evaluate on: name at least one")
+    for name in task.implementation.evaluation_models:
+        if options.get(name) is not None:
+            options[name] = open_model(options[name], None)
     with tempfile.TemporaryDirectory() as folder:
         scores = opened.evaluate(files or [], Path(folder), **options)
     print(json.dumps(scores) if as_json else task.implementation.report(scores))

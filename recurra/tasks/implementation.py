@@ -180,6 +180,7 @@ class Implementation:
         fixed: options of other groups that a trained model determines, such as its vocabulary's.
         models: options that are folders of trained models, which the caller opens.
         evaluation: a dataclass of the options of `evaluate`, if there are any.
+        evaluation_models: options of `evaluate` that are folders of trained models, which the caller opens.
     """
 
     model: type[Model]
@@ -194,6 +195,7 @@ class Implementation:
     fixed: frozenset[str] = frozenset()
     models: tuple[str, ...] = ()
     evaluation: type | None = None
+    evaluation_models: tuple[str, ...] = ()
 
     @property
     def determined(self) -> frozenset[str]:

@@ -1,0 +1,58 @@
+"""What the transcriber task runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recurra.tasks.implementation import Implementation
+from recurra.tasks.transcriber.data import SpeechData, prepare, reopen
+from recurra.tasks.transcriber.model import Transcriber
+from recurra.tasks.transcriber.options import (
+    AugmentOptions,
+    BatchOptions,
+    EvaluationOptions,
+    FeatureOptions,
+    NetworkOptions,
+    RecordingOptions,
+)
+from recurra.tasks.transcriber.report import report
+from recurra.tasks.transcriber.training import TranscriberObjective
+
+
+def _prepare(
+    files: Sequence[Path],
+    options: Mapping[str, Any],
+    folder: Path,
+    *,
+    start: Transcriber | None,
+    models: Mapping[str, Any],
+) -> SpeechData:
+    reduction = options["network"].reduction
+    return prepare(files, options["data"], options["features"], folder, reduction=reduction, start=start)
+
+
+IMPLEMENTATION = Implementation(
+    model=Transcriber,
+    options={
+        "data": RecordingOptions,
+        "features": FeatureOptions,
+        "network": NetworkOptions,
+        "augment": AugmentOptions,
+        "batches": BatchOptions,
+    },
+    training={"epochs": 60.0, "least_steps": 6000, "learning_rate": 3e-3, "beta2": 0.99},
+    prepare=_prepare,
+    reopen=reopen,
+    objective=TranscriberObjective,
+    report=report,
+    fixed=frozenset(
+        {
+            *("unit", "vocabulary_size", "min_count", "lowercase"),
+            *("rate", "mels", "frame_ms", "shift_ms", "deltas", "normalise", "cepstra"),
+        }
+    ),
+    evaluation=EvaluationOptions,
+    evaluation_models=("language_model",),
+)

@@ -1,0 +1,158 @@
+"""The objective of a transcriber: batches of recordings, CTC, and the errors on the validation data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recurra.data.batching import TokenBatches, by_length
+from recurra.decoding.ctc import ctc_greedy
+from recurra.metrics.word_errors import error_counts
+from recurra.tasks.implementation import Objective
+from recurra.tasks.transcriber.corpus import Corpus, SpeechBatch, make_batch, needed_steps
+from recurra.tasks.transcriber.data import SpeechData
+from recurra.tasks.transcriber.model import Transcriber
+from recurra.tasks.transcriber.options import AugmentOptions, BatchOptions
+from recurra.training import Loss
+
+Ids = npt.NDArray[np.int64]
+
+# Seconds of a batch without gradients, padding included, and recordings on which the time of a validation is measured.
+_BATCH_SECONDS, _TRIAL = 120.0, 50
+
+
+class TranscriberObjective(Objective):
+    """The batches of a transcriber, their loss, and its errors on the validation recordings.
+
+    Args:
+        model: the transcriber, its network on the device that it trains on.
+        data: the recordings.
+        options: the options of the run by group.
+    """
+
+    token_name = "symbol"
+
+    def __init__(self, model: Transcriber, data: SpeechData, options: Mapping[str, Any]) -> None:
+        self.network = model.network
+        self._model, self._data = model, data
+        self._batch_options: BatchOptions = options["batches"]
+        self._seed: int = options["training"].seed
+        self._augment: AugmentOptions = options["augment"]
+        self._augmenter = data.settings.augmenter(options["augment"])
+
+    def batches(self, *, seed: int, rank: int = 0, world_size: int = 1) -> TokenBatches[SpeechBatch]:
+        """Returns batches of recordings of similar lengths, in random order."""
+        seconds = self._data.settings.frame_seconds
+        updates = TokenBatches(
+            self._data.train.lengths,
+            lambda numbers: self.make_batch(numbers, updates.epoch),
+            tokens=max(1, round(self._batch_options.batch_seconds / seconds)),
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+        )
+        return updates
+
+    def make_batch(self, numbers: Ids, epoch: int) -> SpeechBatch:
+        """Returns the batch of the training recordings with these numbers, changed at random.
+
+        The changes follow from the seed, the epoch and the number of a recording, so that a run can be resumed.
+        """
+        examples = [self._example(number, epoch) for number in numbers.tolist()]
+        return make_batch([features for features, _ in examples], [ids for _, ids in examples])
+
+    def _example(self, number: int, epoch: int) -> tuple[npt.NDArray[np.float32], Ids]:
+        corpus, generator = self._data.train, np.random.default_rng([self._seed, epoch, number])
+        numbers = self._joined(number, generator)
+        ids = corpus.alphabet.encode(" ".join(corpus.said[one].text for one in numbers))
+        parts = [corpus.features(one) for one in numbers]
+        features = self._augmenter.example(parts, generator)
+        if self._steps(len(features)) < needed_steps(ids):
+            # Too fast for the symbols.
+            features = np.concatenate(parts)
+        finished = self._data.finish(features, corpus.statistics(number))
+        return self._augmenter.mask(finished, generator), ids
+
+    def _joined(self, number: int, generator: np.random.Generator) -> list[int]:
+        """Returns the numbers of the recordings of an example: often one, or several of the same speaker."""
+        corpus, options = self._data.train, self._augment
+        numbers = [number]
+        if generator.random() >= options.join:
+            return numbers
+        lengths = corpus.lengths
+        # Examples of all lengths up to the longest.
+        budget = generator.uniform(0, options.join_seconds) / self._data.settings.frame_seconds - lengths[number]
+        same = corpus.speakers[corpus.said[number].speaker]
+        while budget > 0:
+            other = int(same[generator.integers(len(same))])
+            budget -= lengths[other]
+            if budget >= 0:
+                numbers.append(other)
+        return numbers
+
+    def _steps(self, frames: int) -> int:
+        return int(self.network.output_lengths(torch.tensor(frames)))
+
+    def loss(self, network: nn.Module, batch: SpeechBatch, state: Any) -> Loss:
+        """Returns the loss of CTC of a batch (Graves et al. 2006), in nats per symbol."""
+        placed = batch.to(self.network.device)
+        scores, lengths = network(placed.features, placed.lengths)
+        return Loss(ctc_loss(scores, lengths, placed), batch.count)
+
+    def score(self, *, final: bool) -> dict[str, float]:
+        """Returns `loss`, `wer` and `cer` on the validation recordings, of greedy outputs."""
+        return self._scores(self._batches(self._data.valid))
+
+    def score_part(self) -> float:
+        """Scores the first recordings."""
+        valid = self._data.valid
+        count = min(_TRIAL, len(valid))
+        self._scores(iter([list(range(count))]))
+        return float(valid.lengths[:count].sum() / max(1, valid.lengths.sum()))
+
+    def _scores(self, batches: Iterator[list[int]]) -> dict[str, float]:
+        valid, loss, symbols = self._data.valid, 0.0, 0
+        said, heard = [], []
+        self.network.eval()
+        with torch.inference_mode():
+            for numbers in batches:
+                rows = [self._data.finish(valid.features(number), valid.statistics(number)) for number in numbers]
+                batch = make_batch(rows, [valid.ids(number) for number in numbers]).to(self.network.device)
+                scores, lengths = self.network(batch.features, batch.lengths)
+                loss += float(ctc_loss(scores, lengths, batch))
+                symbols += batch.count
+                log_probs = scores.float().log_softmax(-1).cpu().numpy()
+                for place, number in enumerate(numbers):
+                    path = ctc_greedy(log_probs[: int(lengths[place]), place])
+                    heard.append(valid.alphabet.decode(path.ids))
+                    said.append(valid.alphabet.clean(valid.said[number].text))
+        word, character = (error_counts(said, heard, unit=unit).rate for unit in ("word", "char"))
+        results = {"loss": loss / max(1, symbols), "wer": word, "cer": character}
+        return (
+            results
+            if self._batch_options.best_by == "loss"
+            else {**results, "error": results[self._batch_options.best_by]}
+        )
+
+    def _batches(self, corpus: Corpus) -> Iterator[list[int]]:
+        frames = round(_BATCH_SECONDS / self._data.settings.frame_seconds)
+        yield from by_length(corpus.lengths, tokens=frames)
+
+
+def ctc_loss(scores: Tensor, lengths: Tensor, batch: SpeechBatch) -> Tensor:
+    """Returns the sum of the losses of a batch; rows that have fewer steps than their symbols need count 0.
+
+    Args:
+        scores: (T', B, V), before the softmax.
+        lengths: (B,) int64, the steps of each row.
+        batch: has the symbols.
+    """
+    # In float32 also if the network computes in less.
+    log_probs = scores.float().log_softmax(-1)
+    return F.ctc_loss(log_probs, batch.targets, lengths, batch.target_lengths, reduction="sum", zero_infinity=True)
