@@ -42,6 +42,8 @@ class TimeConvolution(nn.Module):
                 f"TimeConvolution: input_size={input_size}, output_size={output_size}, stride={stride} must be 1 or "
                 f"more, past={past} and future={future} 0 or more"
             )
+        if stride > 1 + past + future:
+            raise InputError(f"TimeConvolution: stride={stride}: steps of x would be skipped: raise past or future")
         if depthwise and input_size != output_size:
             raise InputError(f"TimeConvolution: depthwise: sizes {input_size} and {output_size} are not equal")
         self.input_size, self.output_size = input_size, output_size

@@ -22,8 +22,10 @@ def wav(data, *, bits=16, channels=1, rate=RATE, form=1, claimed=None):
     claimed = len(data) if claimed is None else claimed
     head = struct.pack("<HHIIHH", form, channels, rate, rate * channels * width, channels * width, bits)
     return b"".join(
-        [b"RIFF", struct.pack("<I", min(36 + claimed, 2**32 - 1)), b"WAVE", b"fmt ", struct.pack("<I", 16), head]
-        + [b"data", struct.pack("<I", claimed), data]
+        [
+            *(b"RIFF", struct.pack("<I", min(36 + claimed, 2**32 - 1)), b"WAVE", b"fmt ", struct.pack("<I", 16), head),
+            *(b"data", struct.pack("<I", claimed), data),
+        ]
     )
 
 
