@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from recurra.data.audio.problems import summary
 from recurra.data.batching import by_length
@@ -14,10 +14,6 @@ from recurra.metrics.word_alignment import aligned_lines
 from recurra.metrics.word_errors import ErrorCounts, error_counts, errors_by_group, utterance_errors, worst_utterances
 from recurra.tasks.transcriber.network_stream import LogProbs, log_probs_of
 from recurra.tasks.transcriber.options import EvaluationOptions
-
-if TYPE_CHECKING:
-    from recurra.tasks.transcriber.data import Part
-    from recurra.tasks.transcriber.model import Transcriber
 
 # Utterances that are shown, and speakers in the table on the terminal.
 _WORST, _SPEAKERS = 10, 20
@@ -29,9 +25,7 @@ _BATCH_SECONDS = 120.0
 _WEIGHTS, _BONUSES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3), (-0.5, 0.0, 0.5, 1.0, 1.5)
 
 
-def evaluate(
-    model: Transcriber, part: Part, options: EvaluationOptions, scorer: PrefixScorer[Any] | None
-) -> dict[str, Any]:
+def evaluate(model: Any, part: Any, options: EvaluationOptions, scorer: PrefixScorer[Any] | None) -> dict[str, Any]:
     """Returns the errors of a transcriber on recordings.
 
     Args:
@@ -71,7 +65,7 @@ def evaluate(
     return {**results, "tuning": tuning} if tuning else results
 
 
-def _log_probs(model: Transcriber, part: Part) -> list[LogProbs]:
+def _log_probs(model: Any, part: Any) -> list[LogProbs]:
     """Returns the log-probabilities of all recordings, in their order."""
     corpus, features = part.corpus, model.features
     results: list[LogProbs] = [None] * len(corpus)  # type: ignore[list-item]
@@ -84,16 +78,14 @@ def _log_probs(model: Transcriber, part: Part) -> list[LogProbs]:
     return results
 
 
-def _text(
-    model: Transcriber, log_probs: LogProbs, search: CTCBeamOptions | None, scorer: PrefixScorer[Any] | None
-) -> str:
+def _text(model: Any, log_probs: LogProbs, search: CTCBeamOptions | None, scorer: PrefixScorer[Any] | None) -> str:
     if search is None:
         return model.alphabet.decode(ctc_greedy(log_probs).ids)
     return model.alphabet.decode(ctc_beam_search(log_probs, search, scorer, pieces=model.alphabet.pieces)[0].ids)
 
 
 def _tune(
-    model: Transcriber,
+    model: Any,
     rows: Sequence[LogProbs],
     said: Sequence[str],
     search: CTCBeamOptions,
