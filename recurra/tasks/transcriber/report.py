@@ -80,8 +80,9 @@ def _log_probs(model: Any, part: Any) -> list[LogProbs]:
 
 def _text(model: Any, log_probs: LogProbs, search: CTCBeamOptions | None, scorer: PrefixScorer[Any] | None) -> str:
     if search is None:
-        return model.alphabet.decode(ctc_greedy(log_probs).ids)
-    return model.alphabet.decode(ctc_beam_search(log_probs, search, scorer, pieces=model.alphabet.pieces)[0].ids)
+        return str(model.alphabet.decode(ctc_greedy(log_probs).ids))
+    ids = ctc_beam_search(log_probs, search, scorer, pieces=model.alphabet.pieces)[0].ids
+    return str(model.alphabet.decode(ids))
 
 
 def _tune(
