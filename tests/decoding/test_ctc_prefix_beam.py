@@ -224,3 +224,15 @@ def test_invalid_frames_are_refused():
         beam.accept(values)
     with pytest.raises(InputError, match="log_probs has 3 symbols, but there are pieces of 2"):
         CTCBeam(pieces=["", "a"]).accept(log_probs(0, 5, 3))
+
+
+@pytest.mark.parametrize("options", [{}, {"length_bonus": 0.7}, {"hot_words": ("ab",)}])
+def test_the_best_output_so_far_is_that_of_the_frames_so_far(options):
+    frames = log_probs(3, 12, 4)
+    beam = CTCBeam(CTCBeamOptions(beam=8, **options), pieces=["", "a", "b", "c"])
+    assert beam.best().ids == []
+    for frame in range(len(frames)):
+        beam.accept(frames[frame : frame + 1])
+        best = beam.best()
+        assert best.lm_log_probability == 0
+        assert (best.ids, best.log_probability) in [(one.ids, one.log_probability) for one in beam.finish()]

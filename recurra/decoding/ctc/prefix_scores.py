@@ -71,10 +71,11 @@ class PrefixScores:
             self._others[extended] += self._hot_words.gains[nodes[extended], new]
             nodes[extended] = self._hot_words.following[nodes[extended], new]
             self._hot_nodes = nodes
+        self.language_model = self.language_model[rows]
         if self._scorer is None:
             self.total = self._others
             return
-        self.language_model, self._next = self.language_model[rows], self._next[rows]
+        self._next = self._next[rows]
         self._states = [self._states[row] for row in rows.tolist()]
         if len(extended):
             self._advance(self._scorer, extended, new)
@@ -94,7 +95,7 @@ class PrefixScores:
         if self._hot_words is not None:
             total = total + self._hot_words.gains_at_end[self._hot_nodes]
         if self._scorer is None:
-            return total, np.zeros(len(total))
+            return total, language_model
         ends = _numbers(self._scorer.finish(self._states))
         return total + self._weight * ends, language_model + ends
 
