@@ -71,11 +71,6 @@ class Layout:
     together: bool = False
     covariates: list[Covariate] = field(default_factory=list)
 
-    @property
-    def melts(self) -> bool:
-        """Whether each target is a series of its own."""
-        return not self.together
-
     def of(self, *roles: str) -> list[Covariate]:
         """Returns the covariates of some roles."""
         return [covariate for covariate in self.covariates if covariate.role in roles]

@@ -7,7 +7,7 @@ shorter vocal tract moves the bands upwards.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -214,11 +214,6 @@ def augmenter(
     if transform is not None:
         bands = transform.bands
     return Augmenter(options, bands, cepstra=transform, frame_seconds=frame_seconds)
-
-
-def without(options: AugmentOptions) -> AugmentOptions:
-    """Returns options that change nothing."""
-    return replace(options, speed=0, pitch=0, noise=0, room=0, microphone=0, join=0, time_masks=0, frequency_masks=0)
 
 
 def _mel(hertz: Any) -> Any:

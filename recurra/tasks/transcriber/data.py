@@ -22,15 +22,13 @@ from recurra.data.ragged import Ragged
 from recurra.errors import InputError
 from recurra.files import read_object
 from recurra.tasks.notes import first_names
-from recurra.tasks.transcriber.alphabet import FILES, Alphabet, build_alphabet, load_alphabet
+from recurra.tasks.transcriber.alphabet import Alphabet, build_alphabet, load_alphabet
 from recurra.tasks.transcriber.corpus import Corpus, Said, needed_steps, read_corpus, write_said
 from recurra.tasks.transcriber.features import FeatureSettings
 from recurra.tasks.transcriber.holdout import hold_out
 from recurra.tasks.transcriber.options import AUTOMATIC_REDUCTIONS, FeatureOptions, RecordingOptions
 
 TRAIN, VALID, DATA = "train", "valid", "transcriber.json"
-# The first parts of the names of the files that `prepare` writes.
-SCRATCH = (f"{TRAIN}.", f"{VALID}.", DATA, *FILES)
 UNKNOWN = ProblemKind("characters outside the alphabet", fatal=False)
 # Problems that an error message lists.
 _LISTED = 20
@@ -136,7 +134,7 @@ def prepare(
     computed = {name: writer.compute(utterances, name) for name, utterances in ((TRAIN, train), (VALID, valid))}
     reduction = reduction or writer.reduction(computed[TRAIN], TRAIN)
     parts = {name: writer.write(one, name, reduction) for name, one in computed.items()}
-    problems = [found for part in parts.values() for found in part.problems]
+    problems = [one for part in parts.values() for one in part.problems]
     if not recordings.skip_bad:
         _refuse(problems)
     for name, part in parts.items():
@@ -214,9 +212,9 @@ class CorpusWriter:
             if missing:
                 shown = ", ".join(map(repr, dict.fromkeys(missing)))
                 problems.append(problem(utterance, UNKNOWN, f"{shown} not in the alphabet of the training texts"))
-            found = check_length(utterance, int(lengths[row]), self._alphabet.symbols, reduction)
-            problems += found
-            if not found or keep_unaligned:
+            too_long = check_length(utterance, int(lengths[row]), self._alphabet.symbols, reduction)
+            problems += too_long
+            if not too_long or keep_unaligned:
                 said.append(Said(row, text, utterance.speaker, utterance.name))
         write_said(self._folder, name, said)
         return Part(read_corpus(self._folder, name, self._alphabet), computed, problems)
@@ -224,11 +222,11 @@ class CorpusWriter:
 
 def _refuse(problems: Sequence[Problem]) -> None:
     """Stops if a recording cannot be used."""
-    fatal = [found for found in problems if found.kind.fatal]
+    fatal = [one for one in problems if one.kind.fatal]
     if not fatal:
         return
-    recordings = len({(found.utterance.place, found.utterance.name) for found in fatal})
-    lines = [found.message for found in fatal[:_LISTED]]
+    recordings = len({(one.utterance.place, one.utterance.name) for one in fatal})
+    lines = [one.message for one in fatal[:_LISTED]]
     if len(fatal) > _LISTED:
         lines.append(f"… and {len(fatal) - _LISTED:,} more: {'; '.join(summary(fatal))}")
     many = "recordings" if recordings > 1 else "recording"

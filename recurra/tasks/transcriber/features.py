@@ -64,8 +64,8 @@ class FeatureSettings:
         if is_features:
             rate, width = None, _first(utterances, lambda one: read_features(one.path).shape[1])
         else:
-            found = options.rate or min(_HIGHEST_RATE, _first(utterances, lambda one: audio_info(one.path).rate))
-            rate, width = found, options.mels
+            rate = options.rate or min(_HIGHEST_RATE, _first(utterances, lambda one: audio_info(one.path).rate))
+            width = options.mels
         if options.cepstra and not is_features:
             raise InputError("cepstra: only for features that are read from files: leave it out")
         if is_features and options.rate is not None:

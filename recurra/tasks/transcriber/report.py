@@ -60,7 +60,7 @@ def evaluate(model: Any, part: Any, options: EvaluationOptions, scorer: PrefixSc
         search = _with(search, best["lm_weight"], best["length_bonus"])
     heard = [_text(model, row, search, scorer) for row in rows]
     results = _scores(said, heard, [one.speaker for one in corpus.said], [one.name for one in corpus.said])
-    fatal = {(found.utterance.place, found.utterance.name) for found in part.problems if found.kind.fatal}
+    fatal = {(one.utterance.place, one.utterance.name) for one in part.problems if one.kind.fatal}
     results |= {"left_out": len(fatal), "problems": summary(part.problems)}
     return {**results, "tuning": tuning} if tuning else results
 
