@@ -5,9 +5,10 @@ from recurra.tasks.forecaster.task import TASK as FORECASTER
 from recurra.tasks.language_model.task import TASK as LANGUAGE_MODEL
 from recurra.tasks.tagger.task import TASK as TAGGER
 from recurra.tasks.task import Task, Verb
+from recurra.tasks.transcriber.task import TASK as TRANSCRIBER
 from recurra.tasks.translator.task import TASK as TRANSLATOR
 
-TASKS: dict[str, Task] = {task.name: task for task in (LANGUAGE_MODEL, TAGGER, TRANSLATOR, FORECASTER)}
+TASKS: dict[str, Task] = {task.name: task for task in (LANGUAGE_MODEL, TAGGER, TRANSLATOR, TRANSCRIBER, FORECASTER)}
 
 
 def tasks_with(capability: type) -> list[Task]:

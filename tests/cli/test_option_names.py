@@ -2,6 +2,7 @@
 
 import functools
 
+import featured
 import pytest
 import tomli_w
 from cli_runner import run_command
@@ -28,6 +29,7 @@ def files(tmp_path_factory):
     (folder / "tagger.txt").write_text("the\tD\ncat\tN\n\n" * 60)
     (folder / "translator.tsv").write_text("a b\tb a\nc d\td c\n" * 60)
     (folder / "forecaster.csv").write_text("ds,y\n" + "".join(f"{step},{step % 5}\n" for step in range(60)))
+    featured.manifest(folder / "transcriber.csv")
     return {path.stem: path for path in folder.iterdir()}
 
 

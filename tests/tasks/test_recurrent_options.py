@@ -8,6 +8,7 @@ import shutil
 import signal
 import tomllib
 
+import featured
 import pytest
 import reversing
 import tagging
@@ -48,6 +49,7 @@ SWITCHES = {
     "tagger": {"locked_dropout": {"locked_dropout": False}, "bidirectional": {"bidirectional": False}},
     "translator": {"locked_dropout": {"locked_dropout": False}, "bidirectional": {"bidirectional": False}},
     "forecaster": {"locked_dropout": {"locked_dropout": True}},
+    "transcriber": {"locked_dropout": {"locked_dropout": False}, "bidirectional": {"bidirectional": True}},
 }
 CASES = [(task, name) for task in TASKS for name in [*CHANGES, *SWITCHES[task]]]
 # The options that bundles of each task have had from the start; older ones lack the others.
@@ -57,14 +59,16 @@ OLDER = {
     "tagger": FIRST | {"bidirectional"},
     "translator": FIRST | {"recurrent_dropout"},
     "forecaster": {field.name for field in dataclasses.fields(RecurrentOptions)} - {"bidirectional"},
+    "transcriber": {field.name for field in dataclasses.fields(RecurrentOptions)} - {"bidirectional"},
 }
 # Series that are evaluated follow those of training.
-EVALUATED = {"forecaster": ("later", "crps")}
+EVALUATED = {"forecaster": ("later", "crps"), "transcriber": ("transcriber", "cer")}
 SIZES = {
     "lm": {**toys.TINY, "engine": "unroll"},
     "tagger": tagging.TINY,
     "translator": {**reversing.TINY, "input_feeding": True, "batch_tokens": 60},
     "forecaster": {"horizon": 3, "hidden_size": 8, "head_size": 8, "batch_windows": 4},
+    "transcriber": {"hidden_size": 8, "conv_channels": 8, "batch_seconds": 1.0},
 }
 FEW = {"num_layers": 2, "dropout": 0.1, "steps": 4, "valid_every": 2, "checkpoint_every": 1, "seed": 1}
 
@@ -94,6 +98,7 @@ def files(tmp_path_factory):
     for name, steps in (("forecaster", range(60)), ("later", range(60, 70))):
         rows = "".join(f"{step},{step % 5 + step / 50}\n" for step in steps)
         (folder / f"{name}.csv").write_text("ds,y\n" + rows)
+    featured.manifest(folder / "transcriber.csv")
     return {path.stem: path for path in folder.iterdir()}
 
 
@@ -127,7 +132,7 @@ def config(folder):
 def test_every_option_is_tried():
     names = {field.name for field in dataclasses.fields(RecurrentOptions)}
     assert names == {*CHANGES, "locked_dropout", "bidirectional"}
-    assert len(CASES) == 4 * len(CHANGES) + 6
+    assert len(CASES) == 5 * len(CHANGES) + 8
     for task in TASKS.values():
         assert names <= set(field_names(task.implementation.options["network"]))
         assert names - task.implementation.determined == FREE

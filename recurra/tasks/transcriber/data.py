@@ -128,7 +128,7 @@ def prepare(
         alphabet = build_alphabet(texts, recordings, name=str(files[0]))
         settings = FeatureSettings.of(features, train)
     else:
-        alphabet, settings = start.alphabet, start.settings
+        alphabet, settings = start.alphabet, start.features
     folder.mkdir(parents=True, exist_ok=True)
     writer = CorpusWriter(alphabet, settings, folder)
     computed = {name: writer.compute(utterances, name) for name, utterances in ((TRAIN, train), (VALID, valid))}

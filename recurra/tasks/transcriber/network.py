@@ -48,7 +48,7 @@ class TranscriberNetwork(nn.Module):
         # Stacks of one layer each, because the normalisation is between them.
         self.layers, self.norms = nn.ModuleList(), nn.ModuleList()
         for _ in range(recurrent.num_layers):
-            self.layers.append(recurrent.stack(size, cell=cell, num_layers=1, dropout=0.0, residual=False))
+            self.layers.append(recurrent.stack(size, cell=cell, num_layers=1, residual=False))
             size = int(self.layers[-1].output_size)  # type: ignore[arg-type]
             self.norms.append(nn.LayerNorm(size))
         self.residual, self.drop = recurrent.residual, recurrent.dropout_layer()

@@ -117,6 +117,8 @@ class NetworkOptions:
     def __post_init__(self) -> None:
         if self.reduction not in (None, *_STRIDES):
             raise InputError(f"reduction={self.reduction}: expected {', '.join(map(str, _STRIDES))}")
+        if self.recurrent.num_layers < 1:
+            raise InputError(f"num_layers={self.recurrent.num_layers}: expected 1 or more")
         if self.conv_channels < 1:
             raise InputError(f"conv_channels={self.conv_channels}: expected 1 or more")
         if not 0 <= self.lookahead <= 100:
@@ -153,9 +155,9 @@ class AugmentOptions:
     microphone: float = 1.5
     """Standard deviation of a random smooth change of the spectrum and of the volume, in nats of energy."""
     join: float = 0.5
-    """Share of the examples that are several recordings of a speaker with pauses between them."""
+    """Share of the batches in which recordings are joined, those of a speaker, with pauses between them."""
     join_seconds: float = 5.0
-    """Longest example that is joined of several recordings."""
+    """Largest sum of the recordings that are joined, in seconds."""
     time_masks: int = 2
     """Parts of each recording, of up to 0.2 seconds, that are masked (SpecAugment)."""
     frequency_masks: int = 1

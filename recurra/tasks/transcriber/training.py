@@ -64,37 +64,44 @@ class TranscriberObjective(Objective):
 
         The changes follow from the seed, the epoch and the number of a recording, so that a run can be resumed.
         """
-        examples = [self._example(number, epoch) for number in numbers.tolist()]
-        return make_batch([features for features, _ in examples], [ids for _, ids in examples])
+        corpus, rows = self._data.train, self._rows(numbers, epoch)
+        examples = [self._example(row, epoch) for row in rows]
+        ids = [corpus.alphabet.encode(" ".join(corpus.said[one].text for one in row)) for row in rows]
+        return make_batch(examples, ids)
 
-    def _example(self, number: int, epoch: int) -> tuple[npt.NDArray[np.float32], Ids]:
-        corpus, generator = self._data.train, np.random.default_rng([self._seed, epoch, number])
-        numbers = self._joined(number, generator)
-        ids = corpus.alphabet.encode(" ".join(corpus.said[one].text for one in numbers))
-        parts = [corpus.features(one) for one in numbers]
+    def _rows(self, numbers: Ids, epoch: int) -> list[list[int]]:
+        """Returns the recordings of each row of a batch: one each, or several of a speaker that are joined.
+
+        Recordings of one batch are joined with each other, up to one length, so that a batch has as many frames as
+        without joining, and little padding.
+        """
+        corpus, options = self._data.train, self._augment
+        generator = np.random.default_rng([self._seed, epoch, int(numbers[0])])
+        if generator.random() >= options.join:
+            return [[number] for number in numbers.tolist()]
+        longest = generator.uniform(0, options.join_seconds) / self._data.settings.frame_seconds
+        rows = list[list[int]]()
+        open_rows: dict[str | None, tuple[list[int], float]] = {}
+        for number in generator.permutation(numbers).tolist():
+            speaker, length = corpus.said[number].speaker, float(corpus.lengths[number])
+            row, used = open_rows.get(speaker, ([], 0.0))
+            if not row or used + length > longest:
+                row, used = [], 0.0
+                rows.append(row)
+            row.append(number)
+            open_rows[speaker] = row, used + length
+        return rows
+
+    def _example(self, row: list[int], epoch: int) -> npt.NDArray[np.float32]:
+        corpus, generator = self._data.train, np.random.default_rng([self._seed, epoch, row[0], 1])
+        parts = [corpus.features(one) for one in row]
         features = self._augmenter.example(parts, generator)
+        ids = corpus.alphabet.encode(" ".join(corpus.said[one].text for one in row))
         if self._steps(len(features)) < needed_steps(ids):
             # Too fast for the symbols.
             features = np.concatenate(parts)
-        finished = self._data.finish(features, corpus.statistics(number))
-        return self._augmenter.mask(finished, generator), ids
-
-    def _joined(self, number: int, generator: np.random.Generator) -> list[int]:
-        """Returns the numbers of the recordings of an example: often one, or several of the same speaker."""
-        corpus, options = self._data.train, self._augment
-        numbers = [number]
-        if generator.random() >= options.join:
-            return numbers
-        lengths = corpus.lengths
-        # Examples of all lengths up to the longest.
-        budget = generator.uniform(0, options.join_seconds) / self._data.settings.frame_seconds - lengths[number]
-        same = corpus.speakers[corpus.said[number].speaker]
-        while budget > 0:
-            other = int(same[generator.integers(len(same))])
-            budget -= lengths[other]
-            if budget >= 0:
-                numbers.append(other)
-        return numbers
+        finished = self._data.finish(features, corpus.statistics(row[0]))
+        return self._augmenter.mask(finished, generator)
 
     def _steps(self, frames: int) -> int:
         return int(self.network.output_lengths(torch.tensor(frames)))

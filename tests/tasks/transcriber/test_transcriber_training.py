@@ -48,7 +48,7 @@ def job(folder, recordings, **options):
         "features": FeatureOptions(mels=20),
         "network": NetworkOptions(recurrent=RecurrentOptions(hidden_size=24, num_layers=1), conv_channels=24),
         "augment": AugmentOptions(speed=0.05, pitch=0, noise=0.2, room=0, microphone=0.5, join=0.6, join_seconds=2.0),
-        "batches": BatchOptions(batch_seconds=2.0),
+        "batches": BatchOptions(batch_seconds=4.0),
         "training": TrainingOptions(learning_rate=5e-3),
     }
     arguments = groups["data"], groups["features"], folder
@@ -77,7 +77,7 @@ def test_it_learns_words_and_joined_words(recordings, tmp_path):
     assert {said.speaker for said in one.data.valid.said} == {"speaker 3"}
     assert one.data.reduction == 4
     before = one.trainable.validate(one.model.network)
-    learn(one, 400)
+    learn(one, 500)
     after = one.trainable.validate(one.model.network)
     assert after["wer"] == 0 < before["wer"]
     assert after["loss"] < 0.2 < before["loss"] < one.data.uniform_loss() * 2

@@ -40,8 +40,9 @@ def test_subtitles():
     )
 
 
-def test_a_subtitle_is_short():
-    words = [Word("word" * 3, 0.3 * number, 0.3 * number + 0.25, 1.0) for number in range(60)]
+@pytest.mark.parametrize(("text", "seconds"), [("word" * 3, 0.3), ("a", 0.9)])
+def test_a_subtitle_is_short(text, seconds):
+    words = [Word(text, seconds * number, seconds * (number + 0.8), 1.0) for number in range(60)]
     groups = list(cues(words))
     assert [word for group in groups for word in group] == words
     for group in groups:

@@ -1,4 +1,4 @@
-"""The row of the transcriber; it becomes `task.py` when the task is in the table of tasks."""
+"""The row of the transcriber in the table of tasks."""
 
 from __future__ import annotations
 
