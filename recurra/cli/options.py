@@ -32,9 +32,29 @@ def with_options(
     for place, (title, kind) in enumerate(groups.items()):
         group = Group(f"{title.capitalize()} options", sort_key=place + 1)
         own += _parameters(kind, group, defaults)
+    own = _unique(own)
     command.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in own}
     return command
+
+
+def _unique(parameters: Sequence[inspect.Parameter]) -> list[inspect.Parameter]:
+    """Returns the parameters without those whose name an earlier one has.
+
+    Options of several groups may share a name, such as the beam of a translator and of a transcriber: the type that
+    accepts "none" is kept, and the help of all.
+    """
+    kept: dict[str, inspect.Parameter] = {}
+    for parameter in parameters:
+        first = kept.setdefault(parameter.name, parameter)
+        if first is not parameter:
+            hints = [typing.get_args(one.annotation) for one in (first, parameter)]
+            hint = next((hint for hint, _ in hints if type(None) in typing.get_args(hint)), hints[0][0])
+            options, other = hints[0][1], hints[1][1]
+            title = other.group[0].name.removesuffix(" options") if other.group else "Otherwise"
+            merged = _cli_option(hint, options.group[0], f"{options.help} {title}: {other.help}")
+            kept[parameter.name] = first.replace(annotation=Annotated[hint, merged])
+    return list(kept.values())
 
 
 def _parameters(kind: type, group: Group, defaults: Mapping[str, Any]) -> list[inspect.Parameter]:

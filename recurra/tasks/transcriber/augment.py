@@ -25,6 +25,8 @@ _SNR, _NATS_PER_DB = (0.0, 35.0), np.log(10) / 10
 # Reverberation times (the energy falls by 60 dB), in seconds, and the energy of the room against the direct sound.
 _REVERBERATION, _ROOM_DECADES = (0.1, 0.6), (-1.2, 0.0)
 _BANDS_OF_CEPSTRA = 40
+# The length of a recording of which `time_masks` parts are masked.
+_MASKED_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,8 @@ class Augmenter:
         options, (T, F) = self._options, features.shape
         features = features.copy()
         longest = round(0.2 / self._frame_seconds)
-        # Two parts of one second are few, of ten seconds as many per second.
-        for _ in range(round(options.time_masks * max(1.0, T * self._frame_seconds / 3))):
+        # On average: a short word, which would lose a sound by each part, has none.
+        for _ in range(generator.poisson(options.time_masks * T * self._frame_seconds / _MASKED_SECONDS)):
             width = int(generator.integers(0, min(longest, max(1, T // 4)) + 1))
             start = int(generator.integers(0, T - width + 1))
             features[start : start + width] = 0

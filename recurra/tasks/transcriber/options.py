@@ -146,21 +146,21 @@ class AugmentOptions:
 
     speed: float = 0.15
     """Largest change of the speed, as a share: 0.15 for 0.85 to 1.15 times as fast."""
-    pitch: float = 0.2
+    pitch: float = 0.1
     """Largest change of the frequencies, as a share, as by a shorter or longer vocal tract."""
-    noise: float = 0.5
+    noise: float = 0.3
     """Share of the recordings to which noise is added, with a signal-to-noise ratio of 0 to 35 dB."""
-    room: float = 0.3
+    room: float = 0.15
     """Share of the recordings to which reverberation is added."""
-    microphone: float = 1.5
+    microphone: float = 1.0
     """Standard deviation of a random smooth change of the spectrum and of the volume, in nats of energy."""
-    join: float = 0.5
+    join: float = 0.3
     """Share of the batches in which recordings are joined, those of a speaker, with pauses between them."""
     join_seconds: float = 5.0
     """Largest sum of the recordings that are joined, in seconds."""
-    time_masks: int = 2
-    """Parts of each recording, of up to 0.2 seconds, that are masked (SpecAugment)."""
-    frequency_masks: int = 1
+    time_masks: int = 1
+    """Parts of up to 0.2 seconds that are masked in 3 seconds of a recording, on average (SpecAugment)."""
+    frequency_masks: int = 0
     """Ranges of frequencies, of up to a fifth of all, that are masked."""
 
     def __post_init__(self) -> None:

@@ -22,7 +22,7 @@ _STDIN = Path("-")
 
 def _transcribe(
     model: Annotated[Path, Parameter(name="DIR")],
-    files: Annotated[list[Path], Parameter(name="FILE", negative=())],
+    files: Annotated[list[Path], Parameter(name="FILE", negative=(), allow_leading_hyphen=True)],
     /,
     *,
     to: str = "text",
@@ -60,6 +60,10 @@ def _transcribe(
     cell
         module:Class, for a model that was trained with a user-defined cell.
     """
+    for file in files:
+        # A hyphen alone is stdin; cyclopts passes unknown options too.
+        if str(file).startswith("-") and file != _STDIN:
+            raise InputError(f"Unknown option: {file}. See recurra transcribe --help")
     if to not in FORMATS:
         raise InputError(f"there is no format {to!r}. {nearest(to, FORMATS)}")
     if to in ("srt", "vtt") and len(files) > 1:
