@@ -169,12 +169,12 @@ def test_a_run_that_ended_early_is_in_nobodys_way(digits, tmp_path, monkeypatch)
 
 def test_each_command_names_the_tasks_that_have_it(command, model, trained, digits, text, tmp_path):
     assert [task.name for task in tasks_with(Generates)] == ["lm"]
-    assert [task.name for task in tasks_with(Probes)] == ["lm", "tagger", "toy"]
+    assert [task.name for task in tasks_with(Probes)] == ["lm", "tagger", "transcriber", "toy"]
     for arguments, message in (
         (["generate", model], "holds a model for 'toy', which does not generate: expected a model for 'lm'"),
         (["units", model, text, "--out", tmp_path / "u.html"], "expected a model for 'lm' (a language model)"),
         (["guess", trained, "12"], "does not guess digits: expected a model for 'toy' (a guesser of digits)"),
-        (["evaluate", model, digits, "--beam", 3], "--beam is for a translator, but"),
+        (["evaluate", model, digits, "--beam", 3], "--beam is for a translator or a transcriber, but"),
     ):
         code, _, err = command(*arguments)
         assert (code, message in err) == (2, True), err

@@ -70,7 +70,8 @@ class SpeechData:
         """Returns the loss of equally probable symbols at every step, in nats per symbol, on the first recordings."""
         total, symbols, V = 0.0, 0, self.alphabet.size
         for number in range(min(100, len(self.valid))):
-            steps, ids = len(self.valid.features(number)), self.valid.ids(number)
+            frames, ids = len(self.valid.features(number)) + self.settings.padding, self.valid.ids(number)
+            steps = -(-frames // self.reduction)
             log_probs = torch.full((steps, 1, V), -float(np.log(V)))
             lengths = torch.tensor([steps]), torch.tensor([len(ids)])
             total += float(F.ctc_loss(log_probs, torch.from_numpy(ids)[None], *lengths, reduction="sum"))
@@ -87,6 +88,7 @@ class SpeechData:
         rate = "features from files" if self.settings.rate is None else f"audio at {self.settings.rate:,} Hz"
         kinds = {"char": "characters", "bpe": "subwords"}[self.alphabet.tokenizer.name]
         lines.append(f"{rate}, {self.settings.width} numbers per frame; {self.alphabet.size - 1:,} {kinds}")
+        lines.append(f"{self.reduction} frames per step of the network")
         return [*lines, *self.remarks]
 
 
@@ -189,7 +191,7 @@ class CorpusWriter:
 
         A margin of a fifth is for recordings that are read faster in training.
         """
-        lengths = Ragged.open(self._folder, name).lengths
+        lengths = Ragged.open(self._folder, name).lengths + self._features.padding
         needed = [needed_steps(self._alphabet.encode(utterance.text or "")) for utterance in computed.utterances]
         frames_per_step = lengths / np.maximum(1, needed) / 1.2
         least = float(np.quantile(frames_per_step, 0.005)) if len(frames_per_step) else 1.0
@@ -212,7 +214,8 @@ class CorpusWriter:
             if missing:
                 shown = ", ".join(map(repr, dict.fromkeys(missing)))
                 problems.append(problem(utterance, UNKNOWN, f"{shown} not in the alphabet of the training texts"))
-            too_long = check_length(utterance, int(lengths[row]), self._alphabet.symbols, reduction)
+            frames = int(lengths[row]) + self._features.padding
+            too_long = check_length(utterance, frames, self._alphabet.symbols, reduction)
             problems += too_long
             if not too_long or keep_unaligned:
                 said.append(Said(row, text, utterance.speaker, utterance.name))

@@ -37,6 +37,7 @@ class FeatureSettings:
         width: numbers per frame before differences are added, F.
         frame_ms: length of a frame, in milliseconds.
         shift_ms: time from one frame to the next, in milliseconds.
+        padding_ms: silence that is added after a recording, in milliseconds.
         deltas: whether differences over time are added.
         normalise: the kind of normalisation.
         cepstra: whether features in files are cepstra.
@@ -46,6 +47,7 @@ class FeatureSettings:
     width: int
     frame_ms: float
     shift_ms: float
+    padding_ms: float
     deltas: bool
     normalise: str
     cepstra: bool
@@ -75,6 +77,7 @@ class FeatureSettings:
             width=width,
             frame_ms=options.frame_ms,
             shift_ms=options.shift_ms,
+            padding_ms=options.padding_ms,
             deltas=options.deltas,
             normalise=options.normalise,
             cepstra=options.cepstra,
@@ -130,7 +133,17 @@ class FeatureSettings:
             statistics: of the training data.
             speaker: those of the speaker, if they are known.
         """
-        return self.with_deltas(self.normaliser(statistics)(features, speaker))
+        normalised = self.with_deltas(self.normaliser(statistics)(features, speaker))
+        return np.concatenate([normalised, self.silence()])
+
+    @property
+    def padding(self) -> int:
+        """Frames of silence that are added after a recording."""
+        return round(self.padding_ms / self.shift_ms)
+
+    def silence(self) -> Frames:
+        """Returns the frames that are added after a recording, (padding, size): the mean of normalised features."""
+        return np.zeros((self.padding, self.size), np.float32)
 
     def with_deltas(self, features: Frames) -> Frames:
         """Returns normalised features (T, size) with differences over time, if the network reads them."""
@@ -171,6 +184,7 @@ class FeatureSettings:
                 rate=plain["rate"],
                 frame_ms=plain["frame_ms"],
                 shift_ms=plain["shift_ms"],
+                padding_ms=plain["padding_ms"],
                 normalise=plain["normalise"],
             )
         except TypeError:

@@ -50,7 +50,7 @@ IMPLEMENTATION = Implementation(
     fixed=frozenset(
         {
             *("unit", "vocabulary_size", "min_count", "lowercase"),
-            *("rate", "mels", "frame_ms", "shift_ms", "deltas", "normalise", "cepstra"),
+            *("rate", "mels", "frame_ms", "shift_ms", "padding_ms", "deltas", "normalise", "cepstra"),
         }
     ),
     evaluation=EvaluationOptions,

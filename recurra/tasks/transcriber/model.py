@@ -114,6 +114,7 @@ class Transcriber(Evaluates, Probes):
             "lowercase": self.alphabet.lowercase,
             "frame_ms": settings.frame_ms,
             "shift_ms": settings.shift_ms,
+            "padding_ms": settings.padding_ms,
             "deltas": settings.deltas,
             "normalise": settings.normalise,
             "cepstra": settings.cepstra,

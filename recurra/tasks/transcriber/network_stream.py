@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from recurra.data.audio.feature_statistics import FeatureStatistics
+from recurra.data.audio.normalisation import Normaliser
 from recurra.data.batching import pad
 from recurra.tasks.transcriber.features import FeatureSettings
 from recurra.tasks.transcriber.network import TranscriberNetwork
@@ -61,7 +62,7 @@ class StepNetwork:
 
     def __init__(self, network: TranscriberNetwork, settings: FeatureSettings, statistics: FeatureStatistics) -> None:
         self._network = network
-        self._normaliser = settings.normaliser(statistics).stream()
+        self._normaliser, self._silence = settings.normaliser(statistics).stream(), settings.silence()
         self._front = [layer.stream() for layer in network.front]  # type: ignore[operator]
         self._layers = [layer.stream(1) for layer in network.layers]  # type: ignore[operator]
         self._lookahead = None if network.lookahead is None else network.lookahead.stream()
@@ -69,7 +70,10 @@ class StepNetwork:
     @torch.inference_mode()
     def accept(self, features: Frames) -> LogProbs:
         """Returns the log-probabilities of the steps that the next frames complete."""
-        x = torch.from_numpy(self._normaliser.accept(features)).unsqueeze(1)  # (n, 1, F)
+        return self._read(self._normaliser.accept(features))
+
+    def _read(self, frames: Frames) -> LogProbs:
+        x = torch.from_numpy(frames).unsqueeze(1)  # (n, 1, F)
         for stream in self._front:
             x = torch.relu(stream.accept(x))
         h = self._recurrent(x)
@@ -78,12 +82,13 @@ class StepNetwork:
     @torch.inference_mode()
     def finish(self) -> LogProbs:
         """Returns the log-probabilities of the steps that read frames past the end."""
+        last = self._read(self._silence)
         first, second = self._front
         x = torch.cat([second.accept(torch.relu(first.finish())), second.finish()])
         h = self._recurrent(torch.relu(x))
         if self._lookahead is not None:
             h = torch.cat([self._lookahead.accept(h), self._lookahead.finish()])
-        return self._log_probs(h)
+        return np.concatenate([last, self._log_probs(h)])
 
     def _recurrent(self, x: Tensor) -> Tensor:
         """Returns the output (t, 1, H) of the recurrent layers."""
@@ -124,14 +129,14 @@ class PieceNetwork:
         results = []
         while len(self._held) >= self._longest:
             cut = self._quietest(self._held[: self._longest])
-            results.append(self._run(self._held[:cut]))
+            results.append(self._run(self._held[:cut], ends=False))
             self._held = self._held[cut:]
         return np.concatenate(results) if results else self._none()
 
     def finish(self) -> LogProbs:
         """Returns the log-probabilities of the last piece."""
         last, self._held = self._held, self._held[:0]
-        return self._run(last) if len(last) else self._none()
+        return self._run(last, ends=True) if len(last) else self._none()
 
     def _quietest(self, frames: Frames) -> int:
         """Returns the number of frames, of whole steps, after which the mean over a fifth of a second is lowest."""
@@ -142,12 +147,13 @@ class PieceNetwork:
         return max(1, (half + int(smooth[half:-width].argmin())) // self._unit) * self._unit
 
     @torch.inference_mode()
-    def _run(self, frames: Frames) -> LogProbs:
+    def _run(self, frames: Frames, *, ends: bool) -> LogProbs:
         settings = self._settings
-        if self._normaliser is None:
-            x = settings.finish(frames, self._statistics)
-        else:
-            x = settings.with_deltas(self._normaliser.accept(frames))
+        normaliser = self._normaliser or settings.normaliser(self._statistics)
+        normalised = normaliser(frames) if isinstance(normaliser, Normaliser) else normaliser.accept(frames)
+        x = settings.with_deltas(normalised)
+        if ends:
+            x = np.concatenate([x, settings.silence()])
         scores, _ = self._network(torch.from_numpy(x).unsqueeze(1), torch.tensor([len(x)]))  # (T', 1, V)
         log_probs: LogProbs = scores[:, 0].log_softmax(-1).numpy()
         return log_probs

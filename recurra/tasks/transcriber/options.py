@@ -68,6 +68,9 @@ class FeatureOptions:
     """Length of a frame, in milliseconds."""
     shift_ms: float = 10.0
     """Time from one frame to the next, in milliseconds; of features in files too."""
+    padding_ms: float = 200.0
+    """Silence that is added after a recording, in milliseconds: a network writes the last symbols after it has read
+    their sounds."""
     deltas: bool = False
     """Add the first and second differences over time."""
     normalise: str = "running"
@@ -87,6 +90,8 @@ class FeatureOptions:
             raise InputError(
                 f"frame_ms={self.frame_ms}, shift_ms={self.shift_ms}: expected 1 to 1000, the shift at most the frame"
             )
+        if not 0 <= self.padding_ms <= 5000:
+            raise InputError(f"padding_ms={self.padding_ms}: expected 0 to 5000")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,7 +97,7 @@ class TranscriberObjective(Objective):
         parts = [corpus.features(one) for one in row]
         features = self._augmenter.example(parts, generator)
         ids = corpus.alphabet.encode(" ".join(corpus.said[one].text for one in row))
-        if self._steps(len(features)) < needed_steps(ids):
+        if self._steps(len(features) + self._data.settings.padding) < needed_steps(ids):
             # Too fast for the symbols.
             features = np.concatenate(parts)
         finished = self._data.finish(features, corpus.statistics(row[0]))

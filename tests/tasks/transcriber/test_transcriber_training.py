@@ -77,7 +77,7 @@ def test_it_learns_words_and_joined_words(recordings, tmp_path):
     assert {said.speaker for said in one.data.valid.said} == {"speaker 3"}
     assert one.data.reduction == 4
     before = one.trainable.validate(one.model.network)
-    learn(one, 500)
+    learn(one, 700)
     after = one.trainable.validate(one.model.network)
     assert after["wer"] == 0 < before["wer"]
     assert after["loss"] < 0.2 < before["loss"] < one.data.uniform_loss() * 2

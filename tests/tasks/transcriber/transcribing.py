@@ -29,7 +29,7 @@ def sound(seconds, seed=0):
 
 
 def features(**changed):
-    settings = {"rate": RATE, "width": 20, "frame_ms": 25.0, "shift_ms": 10.0}
+    settings = {"rate": RATE, "width": 20, "frame_ms": 25.0, "shift_ms": 10.0, "padding_ms": 130.0}
     return FeatureSettings(**{**settings, "deltas": False, "normalise": "running", "cepstra": False, **changed})
 
 
