@@ -42,7 +42,9 @@ IMPLEMENTATION = Implementation(
         "augment": AugmentOptions,
         "batches": BatchOptions,
     },
-    training={"epochs": 60.0, "least_steps": 6000, "learning_rate": 3e-3, "beta2": 0.99},
+    # Without warm-up the first updates lead to a state in which CTC writes blanks only, and learning is late by many
+    # epochs: on an4 the word error after 2,450 updates was 99 % without, 30 % with it.
+    training={"epochs": 60.0, "least_steps": 6000, "learning_rate": 3e-3, "beta2": 0.99, "warmup_steps": 300},
     prepare=_prepare,
     reopen=reopen,
     objective=TranscriberObjective,
