@@ -51,7 +51,8 @@ def _prepare(run: Run) -> Data:
     if rank == 0:
         bundle.mark_training(run.place)
         prepare = run.task.implementation.prepare
-        data = prepare(run.recipe.files, run.options, place, start=run.source, models=named_models(run))
+        arguments = run.recipe.files, run.options, place
+        data = prepare(*arguments, start=run.source, models=named_models(run), note=run.progress.note)
     if world_size > 1:
         from accelerate import PartialState
 

@@ -6,7 +6,7 @@ scores. What every task does in the same way with these three is in `recurra.tas
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -130,7 +130,14 @@ class Prepare(Protocol):
     """Checks and encodes the files of a run."""
 
     def __call__(
-        self, files: Sequence[Path], options: Mapping[str, Any], folder: Path, *, start: Any, models: Mapping[str, Any]
+        self,
+        files: Sequence[Path],
+        options: Mapping[str, Any],
+        folder: Path,
+        *,
+        start: Any,
+        models: Mapping[str, Any],
+        note: Callable[[str], None],
     ) -> Data:
         """Returns the data, written into a folder.
 
@@ -140,6 +147,7 @@ class Prepare(Protocol):
             folder: where the encoded data go.
             start: the model whose training continues, which determines the vocabulary; None for a new one.
             models: other models by the name of the option that names their folder.
+            note: shows a line of progress, for files whose reading takes long.
 
         Raises:
             InputError: a file or an option cannot be used.

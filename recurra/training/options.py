@@ -47,8 +47,10 @@ class TrainingOptions:
     """Decay of the running mean of squared gradients. Default: 0.999 for adam and its variants, 0.99 for rmsprop."""
     schedule: str = "cosine"
     """Learning rate schedule: cosine, linear, step, plateau or constant."""
-    warmup_steps: int = 0
-    """Updates over which the learning rate rises linearly at the start."""
+    warmup_steps: int | None = None
+    """Updates over which the learning rate rises linearly at the start. Default: warmup_ratio of the run."""
+    warmup_ratio: float = 0.0
+    """Share of the run over which the learning rate rises linearly, if warmup_steps is not set."""
     final_learning_rate: float = 0.0
     """Final learning rate of cosine and linear, and minimum of step and plateau, as a share of learning_rate."""
     decay_every: int | None = None
@@ -114,6 +116,7 @@ class TrainingOptions:
             _check_number(name, getattr(self, name), "from 0 up to, not including, 1", lambda value: 0 <= value < 1)
         _check_number("final_learning_rate", self.final_learning_rate, "from 0 to 1", lambda value: 0 <= value <= 1)
         _check_number("decay", self.decay, "between 0 and 1", lambda value: 0 < value < 1)
+        _check_number("warmup_ratio", self.warmup_ratio, "from 0 to below 1", lambda value: 0 <= value < 1)
         self._check_length()
 
     def _check_length(self) -> None:
@@ -125,7 +128,7 @@ class TrainingOptions:
             )
         if self.least_steps is not None and self.epochs is None:
             raise InputError(f"least_steps={self.least_steps} requires epochs. Set epochs, or leave it out")
-        if self.steps is not None and self.warmup_steps >= self.steps:
+        if self.steps is not None and (self.warmup_steps or 0) >= self.steps:
             raise InputError(f"warmup_steps={self.warmup_steps} but steps={self.steps}: expected a shorter warm-up")
 
 

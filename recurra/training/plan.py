@@ -98,7 +98,7 @@ def _valid_every(options: TrainingOptions, most: int, total: int) -> int:
 
 
 def _checked(plan: Plan, options: TrainingOptions) -> Plan:
-    if options.warmup_steps >= plan.total_steps:
+    if (options.warmup_steps or 0) >= plan.total_steps:
         raise InputError(
             f"warmup_steps={options.warmup_steps} but the run has {plan.total_steps} updates. Use a shorter warm-up"
         )

@@ -26,17 +26,19 @@ class Schedule:
 
     Attributes:
         name: One of `SCHEDULES`.
-        warmup: Updates of the linear warm-up, fewer than the run has.
+        warmup: Updates of the linear warm-up, fewer than the run has; None for `warmup_ratio` of the run.
         final: The final share of cosine and linear, and the minimum of step and plateau.
         decay: The factor of a reduction.
         every: Updates between two reductions of step; None for a tenth of the run after the warm-up.
+        warmup_ratio: Share of the run, below 1, of the linear warm-up.
     """
 
     name: str
-    warmup: int = 0
+    warmup: int | None = 0
     final: float = 0.0
     decay: float = 0.5
     every: int | None = None
+    warmup_ratio: float = 0.0
 
     def share(self, step: int, total: int) -> float:
         """Returns the learning rate of update `step`, from 0, of `total`, as a share of the largest one.
@@ -44,9 +46,10 @@ class Schedule:
         Returns:
             A number from 0 to 1, by the formulas above; with the plateau schedule, `Plateau.share` multiplies it.
         """
-        if step < self.warmup:
-            return (step + 1) / self.warmup
-        return SCHEDULES[self.name](self, step - self.warmup, total - self.warmup)
+        warmup = int(self.warmup_ratio * total) if self.warmup is None else self.warmup
+        if step < warmup:
+            return (step + 1) / warmup
+        return SCHEDULES[self.name](self, step - warmup, total - warmup)
 
 
 def _constant(schedule: Schedule, done: int, total: int) -> float:

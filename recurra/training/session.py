@@ -157,7 +157,12 @@ def make_session(trainable: Trainable, options: TrainingOptions, clock: Callable
     model, optimizer = processes.prepare(network, rule)
     model.train()
     schedule = Schedule(
-        options.schedule, options.warmup_steps, options.final_learning_rate, options.decay, options.decay_every
+        options.schedule,
+        options.warmup_steps,
+        options.final_learning_rate,
+        options.decay,
+        options.decay_every,
+        options.warmup_ratio,
     )
     plateau = Plateau(options.decay, options.plateau_patience, options.final_learning_rate)
     average = Average(parameters, options.averaging, options.averaging_interval)

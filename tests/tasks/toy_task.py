@@ -80,7 +80,7 @@ class DigitData(NamedTuple):
         return math.log(10)
 
 
-def prepare(files, options, folder, *, start, models):
+def prepare(files, options, folder, *, start, models, note):
     """Reads the files, divides the digits and writes both parts into the folder."""
     digits = read_digits(files)
     train_size = round(len(digits) * (1 - options["data"].valid_share))

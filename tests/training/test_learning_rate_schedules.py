@@ -34,6 +34,13 @@ def test_warm_up_rises_linearly_to_the_full_rate(schedule):
     assert shares(schedule)[:WARM_UP] == pytest.approx(expected)
 
 
+def test_a_warm_up_ratio_is_that_many_updates_of_the_run():
+    assert shares("cosine", warmup=None, warmup_ratio=WARM_UP / TOTAL) == shares("cosine")
+    assert shares("cosine", warmup=None, warmup_ratio=0.99 / TOTAL) == shares("cosine", warmup=0)
+    # Updates that are set have priority.
+    assert shares("linear", warmup=0, warmup_ratio=0.5) == shares("linear", warmup=0)
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "make"),
     [

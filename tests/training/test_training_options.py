@@ -33,6 +33,7 @@ from recurra.training import OPTIMIZERS, SCHEDULES, TrainingOptions, options
         ({"valid_every": 0}, r"valid_every=0"),
         ({"log_every": 0}, r"log_every=0"),
         ({"decay_every": 0}, r"decay_every=0"),
+        ({"warmup_ratio": 1.0}, r"warmup_ratio=1.0: expected a number from 0 to below 1"),
         ({"warmup_steps": -1}, r"warmup_steps=-1: expected a whole number of 0 or more"),
         ({"seed": -1}, r"seed=-1"),
         ({"checkpoint_every": 0.0}, r"checkpoint_every=0.0"),

@@ -142,6 +142,8 @@ def _open(path: Path) -> BinaryIO:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except InputError:  # which is a ValueError too
+        raise
     except ValueError as error:  # a zero byte in the name
         raise InputError(f"{str(path)!r}: cannot be read: {error}") from None
 

@@ -86,7 +86,7 @@ def compute_features(
             try:
                 problems += rows.add(number, utterance, _read(utterance, extractor))
             except InputError as error:
-                reason = str(error).removeprefix(f"{utterance.path}: ")
+                reason = str(error).removeprefix(f"{utterance.path}: ").removeprefix("cannot be read: ")
                 problems += [problem(utterance, UNREADABLE, reason), *check_text(utterance)]
             if progress is not None:
                 progress(number + 1, len(utterances))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,13 @@ FILES = ("id_column", "time_column", "target", "past", "known", "static", "categ
 
 
 def _prepare(
-    files: Sequence[Path], options: Mapping[str, Any], folder: Path, *, start: Any, models: Mapping[str, Any]
+    files: Sequence[Path],
+    options: Mapping[str, Any],
+    folder: Path,
+    *,
+    start: Any,
+    models: Mapping[str, Any],
+    note: Callable[[str], None],
 ) -> SeriesData:
     return prepare(
         files,

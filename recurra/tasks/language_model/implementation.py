@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ def _prepare(
     *,
     start: LanguageModel | None,
     models: Mapping[str, Any],
+    note: Callable[[str], None],
 ) -> TextData:
     window: WindowOptions = options["window"]
     # One window of each stream, and the token that its last step predicts.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,13 @@ from recurra.tasks.tagger.training import TaggerObjective
 
 
 def _prepare(
-    files: Sequence[Path], options: Mapping[str, Any], folder: Path, *, start: Tagger | None, models: Mapping[str, Any]
+    files: Sequence[Path],
+    options: Mapping[str, Any],
+    folder: Path,
+    *,
+    start: Tagger | None,
+    models: Mapping[str, Any],
+    note: Callable[[str], None],
 ) -> TaggedData:
     codec, language_model = None if start is None else start.codec, models.get("language_model")
     return prepare(files, options["data"], folder, start=codec, language_model=language_model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,24 +12,21 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from recurra.data.audio.checks import check_length
 from recurra.data.audio.feature_statistics import FeatureStatistics
-from recurra.data.audio.features import Computed, compute_features
 from recurra.data.audio.overlaps import find_duplicates, shared_speakers
-from recurra.data.audio.problems import Problem, ProblemKind, problem, summary
+from recurra.data.audio.problems import Problem, summary
 from recurra.data.audio.utterances import Utterance, open_utterances
-from recurra.data.ragged import Ragged
 from recurra.errors import InputError
 from recurra.files import read_object
 from recurra.tasks.notes import first_names
 from recurra.tasks.transcriber.alphabet import Alphabet, build_alphabet, load_alphabet
-from recurra.tasks.transcriber.corpus import Corpus, Said, needed_steps, read_corpus, write_said
+from recurra.tasks.transcriber.corpus import Corpus, read_corpus
+from recurra.tasks.transcriber.corpus_writer import CorpusWriter, Part
 from recurra.tasks.transcriber.features import FeatureSettings
 from recurra.tasks.transcriber.holdout import hold_out
-from recurra.tasks.transcriber.options import AUTOMATIC_REDUCTIONS, FeatureOptions, RecordingOptions
+from recurra.tasks.transcriber.options import FeatureOptions, RecordingOptions
 
 TRAIN, VALID, DATA = "train", "valid", "transcriber.json"
-UNKNOWN = ProblemKind("characters outside the alphabet", fatal=False)
 # Problems that an error message lists.
 _LISTED = 20
 
@@ -105,6 +102,7 @@ def prepare(
     *,
     reduction: int | None,
     start: Any = None,
+    note: Callable[[str], None] | None = None,
 ) -> SpeechData:
     """Checks the recordings, divides them, and writes their features into `folder`.
 
@@ -115,6 +113,7 @@ def prepare(
         folder: where they are written.
         reduction: frames per step of the network; None for one that suits the recordings.
         start: a transcriber whose alphabet and features are kept; None for new ones.
+        note: shows a line of progress; None to show none.
 
     Raises:
         InputError: a file that cannot be read; a recording that cannot be used, without `skip_bad`.
@@ -132,7 +131,7 @@ def prepare(
     else:
         alphabet, settings = start.alphabet, start.features
     folder.mkdir(parents=True, exist_ok=True)
-    writer = CorpusWriter(alphabet, settings, folder)
+    writer = CorpusWriter(alphabet, settings, folder, note)
     computed = {name: writer.compute(utterances, name) for name, utterances in ((TRAIN, train), (VALID, valid))}
     reduction = reduction or writer.reduction(computed[TRAIN], TRAIN)
     parts = {name: writer.write(one, name, reduction) for name, one in computed.items()}
@@ -151,76 +150,6 @@ def prepare(
     )
     _write(data, folder)
     return data
-
-
-@dataclass(frozen=True)
-class Part:
-    """Recordings whose features were computed.
-
-    Args:
-        corpus: those that can be used.
-        computed: what is known of the features.
-        problems: of all recordings.
-    """
-
-    corpus: Corpus
-    computed: Computed
-    problems: list[Problem]
-
-
-class CorpusWriter:
-    """Computes the features of recordings and writes them with their texts.
-
-    Args:
-        alphabet: the symbols of the texts.
-        features: the settings of the features.
-        folder: where they are written.
-    """
-
-    def __init__(self, alphabet: Alphabet, features: FeatureSettings, folder: Path) -> None:
-        self._alphabet, self._features, self._folder = alphabet, features, folder
-
-    def compute(self, utterances: Sequence[Utterance], name: str) -> Computed:
-        """Computes the features of recordings and writes them as `name`; what cannot be read is left out."""
-        for utterance in utterances:
-            self._features.check_kind(utterance)
-        return compute_features(utterances, self._features.extractor, self._folder, name, width=self._features.width)
-
-    def reduction(self, computed: Computed, name: str) -> int:
-        """Returns the largest reduction of time with which the texts of nearly all recordings fit into their steps.
-
-        A margin of a fifth is for recordings that are read faster in training.
-        """
-        lengths = Ragged.open(self._folder, name).lengths + self._features.padding
-        needed = [needed_steps(self._alphabet.encode(utterance.text or "")) for utterance in computed.utterances]
-        frames_per_step = lengths / np.maximum(1, needed) / 1.2
-        least = float(np.quantile(frames_per_step, 0.005)) if len(frames_per_step) else 1.0
-        return max((reduction for reduction in AUTOMATIC_REDUCTIONS if reduction <= least), default=1)
-
-    def write(self, computed: Computed, name: str, reduction: int, *, keep_unaligned: bool = False) -> Part:
-        """Returns the recordings whose features were computed; those with fatal problems are left out.
-
-        Args:
-            computed: what `compute` returned.
-            name: of the files.
-            reduction: frames per step of the network, which limits how many symbols a recording may have.
-            keep_unaligned: also keep recordings that are too short for their texts; their errors count.
-        """
-        problems, said = list(computed.problems), list[Said]()
-        lengths = Ragged.open(self._folder, name).lengths
-        for row, utterance in enumerate(computed.utterances):
-            text = utterance.text or ""
-            missing = self._alphabet.missing(text)
-            if missing:
-                shown = ", ".join(map(repr, dict.fromkeys(missing)))
-                problems.append(problem(utterance, UNKNOWN, f"{shown} not in the alphabet of the training texts"))
-            frames = int(lengths[row]) + self._features.padding
-            too_long = check_length(utterance, frames, self._alphabet.symbols, reduction)
-            problems += too_long
-            if not too_long or keep_unaligned:
-                said.append(Said(row, text, utterance.speaker, utterance.name))
-        write_said(self._folder, name, said)
-        return Part(read_corpus(self._folder, name, self._alphabet), computed, problems)
 
 
 def _refuse(problems: Sequence[Problem]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,10 @@ def _prepare(
     *,
     start: Transcriber | None,
     models: Mapping[str, Any],
+    note: Callable[[str], None],
 ) -> SpeechData:
-    reduction = options["network"].reduction
-    return prepare(files, options["data"], options["features"], folder, reduction=reduction, start=start)
+    groups = options["data"], options["features"]
+    return prepare(files, *groups, folder, reduction=options["network"].reduction, start=start, note=note)
 
 
 IMPLEMENTATION = Implementation(
@@ -44,7 +45,7 @@ IMPLEMENTATION = Implementation(
     },
     # Without warm-up the first updates lead to a state in which CTC writes blanks only, and learning is late by many
     # epochs: on an4 the word error after 2,450 updates was 99 % without, 30 % with it.
-    training={"epochs": 60.0, "least_steps": 6000, "learning_rate": 3e-3, "beta2": 0.99, "warmup_steps": 300},
+    training={"epochs": 60.0, "least_steps": 6000, "learning_rate": 3e-3, "beta2": 0.99, "warmup_ratio": 0.05},
     prepare=_prepare,
     reopen=reopen,
     objective=TranscriberObjective,

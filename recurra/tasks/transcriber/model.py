@@ -25,7 +25,8 @@ from recurra.tasks.cell_names import stored_cell
 from recurra.tasks.fields import check_names, field_names, read_fields, to_plain
 from recurra.tasks.transcriber.alphabet import Alphabet, load_alphabet
 from recurra.tasks.transcriber.corpus import make_batch
-from recurra.tasks.transcriber.data import VALID, CorpusWriter, SpeechData, reopen
+from recurra.tasks.transcriber.corpus_writer import CorpusWriter
+from recurra.tasks.transcriber.data import VALID, SpeechData, reopen
 from recurra.tasks.transcriber.decoders import BeamDecoder, Decoder, GreedyDecoder
 from recurra.tasks.transcriber.features import FeatureSettings
 from recurra.tasks.transcriber.language_model import prefix_scorer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ def _prepare(
     *,
     start: Translator | None,
     models: Mapping[str, Any],
+    note: Callable[[str], None],
 ) -> PairData:
     return prepare(files, options["data"], folder, start=None if start is None else start.vocabulary)
 
