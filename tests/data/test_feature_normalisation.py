@@ -5,6 +5,7 @@ import pytest
 
 from recurra.data.audio.deltas import DeltaStream, deltas
 from recurra.data.audio.feature_statistics import FeatureStatistics
+from recurra.data.audio.filterbank import LOWEST_ENERGY
 from recurra.data.audio.normalisation import Normaliser, RunningNormaliser, normalise
 from recurra.errors import InputError
 
@@ -79,3 +80,16 @@ def test_what_does_not_fit_is_refused():
         Normaliser("utterance").stream()
     with pytest.raises(InputError, match="expected .frames, 4."):
         normalise(X[:, :3], "global", TRAIN)
+
+
+@pytest.mark.parametrize("prior", [0.0, 100.0])
+def test_digital_silence_becomes_the_mean_and_does_not_count(prior):
+    silence = np.full((7, 4), LOWEST_ENERGY, np.float32)
+    joined = np.concatenate([silence, X[:20], silence, X[20:]])
+    y = normalise(joined, "running", TRAIN, prior_frames=prior)
+    assert not y[:7].any()
+    assert not y[27:34].any()
+    sound = np.concatenate([y[7:27], y[34:]])
+    np.testing.assert_array_equal(sound, normalise(X, "running", TRAIN, prior_frames=prior))
+    # One coefficient is always equal to itself.
+    assert normalise(X[:, :1], "running", FeatureStatistics(10, np.zeros(1), np.ones(1))).any()

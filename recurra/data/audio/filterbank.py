@@ -16,6 +16,8 @@ from recurra.errors import InputError
 Frames = npt.NDArray[np.float32]
 # Kaldi computes with 16-bit numbers: its energies, and the floor of their logarithm, depend on this scale.
 _SCALE = np.float32(32768)
+# The energy of a filter in digital silence, the smallest that is taken the logarithm of: that of float32's epsilon.
+LOWEST_ENERGY = float(np.log(np.finfo(np.float32).eps))
 # Samples processed at a time, so that intermediate frames do not grow with a recording.
 _BLOCK = 1 << 17
 _MARGIN = 1e-3

@@ -37,6 +37,9 @@ class RunningNormaliser:
     of the frames 0 … t of this utterance. The sums are continued in one order in float64, so that the result does not
     depend on the pieces: all of them, concatenated, are equal to that of the whole to the bit.
 
+    Frames of digital silence, all of whose coefficients are equal, say nothing of voice and room: they do not count,
+    and become 0, the mean. Otherwise a second of it before a word would change mean and variance beyond recognition.
+
     Args:
         statistics: the training set's.
         prior_frames: the weight of `statistics`, as a number of frames; 0 or more.
@@ -56,13 +59,18 @@ class RunningNormaliser:
         _check_width(features, len(self._mean))
         if not len(features):
             return np.zeros(features.shape, np.float32)
-        deviations = features - self._mean  # (n, F) float64
+        audible = (features != features[:, :1]).any(1, keepdims=True)  # (n, 1)
+        if features.shape[1] == 1:
+            audible[:] = True
+        deviations = np.where(audible, features - self._mean, 0.0)  # (n, F) float64
         sums = _continued(self._sum, deviations)
         squares = _continued(self._squares, deviations**2)
-        weights = self._weight + np.arange(1.0, len(features) + 1)[:, None]
+        weights = self._weight + np.cumsum(audible, axis=0, dtype=np.float64)
         self._sum, self._squares, self._weight = sums[-1], squares[-1], float(weights[-1, 0])
+        # Nothing may have counted yet.
+        weights = np.maximum(weights, np.finfo(np.float64).tiny)
         mean = sums / weights
-        return _scaled(deviations - mean, squares / weights - mean**2)
+        return _scaled((deviations - mean) * audible, squares / weights - mean**2)
 
 
 class _FixedNormaliser:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from recurra.data.audio.filterbank import LOWEST_ENERGY
 from recurra.tasks.transcriber.options import AugmentOptions
 
 Array = npt.NDArray[Any]
@@ -25,6 +26,8 @@ _SNR, _NATS_PER_DB = (0.0, 35.0), np.log(10) / 10
 # Reverberation times (the energy falls by 60 dB), in seconds, and the energy of the room against the direct sound.
 _REVERBERATION, _ROOM_DECADES = (0.1, 0.6), (-1.2, 0.0)
 _BANDS_OF_CEPSTRA = 40
+# Pauses, in seconds, and the share of those before and after a recording that are digital silence: samples of 0.
+_PAUSE_SECONDS, _DIGITAL = 0.6, 0.25
 # The length of a recording of which `time_masks` parts are masked.
 _MASKED_SECONDS = 3.0
 
@@ -95,6 +98,19 @@ class Cepstra:
         return np.asarray(spectrum @ self._forward.T)
 
 
+@dataclass(frozen=True)
+class Example:
+    """One example of training data.
+
+    Args:
+        features: (T, F), not normalised.
+        lead: frames of the pause that was added at its start.
+    """
+
+    features: Array
+    lead: int = 0
+
+
 class Augmenter:
     """Changes recordings at random.
 
@@ -110,17 +126,22 @@ class Augmenter:
     ) -> None:
         self._options, self._bands, self._cepstra, self._frame_seconds = options, bands, cepstra, frame_seconds
 
-    def example(self, parts: list[Array], generator: np.random.Generator) -> Array:
-        """Returns one example (T, F) of one or more recordings (T_i, F) of a speaker, joined with pauses."""
+    def example(self, parts: list[Array], generator: np.random.Generator) -> Example:
+        """Returns one example of one or more recordings (T_i, F) of a speaker, joined with pauses."""
         parts = [self._speed(part, generator) for part in parts]
         if self._cepstra is not None:
             parts = [self._cepstra.to_spectrum(part) for part in parts]
-        features = self._join(parts, generator) if len(parts) > 1 else parts[0]
+        before, after = (generator.random(2) < self._options.pauses).tolist()
+        # Digital silence has no noise and no room, so that it is added last.
+        silent = self._bands is not None and self._cepstra is None and generator.random() < _DIGITAL
+        features, lead = self._join(parts, generator, before=before and not silent, after=after and not silent)
         if self._bands is not None and len(features):
             features = self._channel(features, self._bands, generator)
+        if silent:
+            features, lead = self._digital_silence(features, generator, before=before, after=after)
         if self._cepstra is not None:
             features = self._cepstra.to_cepstra(features)
-        return features.astype(np.float32)
+        return Example(features.astype(np.float32), lead)
 
     def mask(self, features: Array, generator: np.random.Generator) -> Array:
         """Returns normalised features (T, F) with times and frequencies set to 0, the mean (Park et al. 2019)."""
@@ -149,20 +170,34 @@ class Augmenter:
         share = (place - lower)[:, None].astype(features.dtype)
         return np.asarray(features[lower] * (1 - share) + features[lower + 1] * share)
 
-    def _join(self, parts: list[Array], generator: np.random.Generator) -> Array:
-        """Joins recordings, with pauses of up to 0.6 seconds of their quietest sound before, between and after them."""
-        joined = []
+    def _join(
+        self, parts: list[Array], generator: np.random.Generator, *, before: bool, after: bool
+    ) -> tuple[Array, int]:
+        """Returns recordings (T, F) joined with pauses of their quietest sound, and the frames of the first pause."""
+        if not any(len(part) for part in parts):
+            return np.concatenate(parts), 0
+        lead = self._pause(parts, generator) if before else parts[0][:0]
+        joined = [lead]
         for number, part in enumerate(parts):
-            # Before the first and after the last in half of the examples.
-            if number or generator.random() < 0.5:
+            if number:
                 joined.append(self._pause(parts, generator))
             joined.append(part)
-        if generator.random() < 0.5:
+        if after:
             joined.append(self._pause(parts, generator))
-        return np.concatenate(joined)
+        return np.concatenate(joined), len(lead)
+
+    def _digital_silence(
+        self, features: Array, generator: np.random.Generator, *, before: bool, after: bool
+    ) -> tuple[Array, int]:
+        """Returns features (T, F) with samples of 0 before and after them, and the frames before them."""
+        lead, trail = (self._pause_frames(generator) * wanted for wanted in (before, after))
+        return np.pad(features, ((lead, trail), (0, 0)), constant_values=LOWEST_ENERGY), lead
+
+    def _pause_frames(self, generator: np.random.Generator) -> int:
+        return int(generator.integers(0, round(_PAUSE_SECONDS / self._frame_seconds) + 1))
 
     def _pause(self, parts: list[Array], generator: np.random.Generator) -> Array:
-        frames = int(generator.integers(0, round(0.6 / self._frame_seconds) + 1))
+        frames = self._pause_frames(generator)
         quiet = min((part[part.mean(1).argmin()] for part in parts if len(part)), key=np.mean)
         level = quiet - generator.uniform(0, 3)
         return np.asarray(level + 0.5 * generator.standard_normal((frames, len(quiet))))
@@ -173,7 +208,9 @@ class Augmenter:
         if options.pitch:
             features = bands.warp(features, generator.uniform(1 - options.pitch, 1 + options.pitch))
         if options.microphone:
-            features = features + generator.normal(0, options.microphone) + self._colour(bands, generator)
+            features = features + self._colour(bands, generator)
+        if options.gain:
+            features = features + generator.normal(0, options.gain) * _NATS_PER_DB
         if generator.random() < options.room:
             features = self._room(features, generator)
         if generator.random() < options.noise:

@@ -135,6 +135,8 @@ class SpeechBatch:
     """(N,) int64: the symbols of all rows, one after the other."""
     target_lengths: Tensor
     """(B,) int64: symbols of each row."""
+    leads: Tensor
+    """(B,) int64: frames at the start of each row in which no symbol may be written."""
     fresh: bool = True
     """No state is carried from one batch to the next."""
 
@@ -150,16 +152,24 @@ class SpeechBatch:
             self.lengths.to(device),
             self.targets.to(device),
             self.target_lengths.to(device),
+            self.leads.to(device),
         )
 
 
-def make_batch(rows: Sequence[Frames], targets: Sequence[Ids]) -> SpeechBatch:
-    """Returns a batch of rows (T_i, F) with symbols (N_i,)."""
+def make_batch(rows: Sequence[Frames], targets: Sequence[Ids], leads: Sequence[int] | None = None) -> SpeechBatch:
+    """Returns a batch of rows (T_i, F) with symbols (N_i,).
+
+    Args:
+        rows: normalised features.
+        targets: the symbols of each row.
+        leads: frames at the start of each row in which no symbol may be written; None for none.
+    """
     return SpeechBatch(
         pad(rows),
         torch.tensor([len(row) for row in rows]),
         torch.from_numpy(np.concatenate(targets)),
         torch.tensor([len(ids) for ids in targets]),
+        torch.tensor([0] * len(rows) if leads is None else leads),
     )
 
 

@@ -158,7 +158,12 @@ class AugmentOptions:
     room: float = 0.15
     """Share of the recordings to which reverberation is added."""
     microphone: float = 1.0
-    """Standard deviation of a random smooth change of the spectrum and of the volume, in nats of energy."""
+    """Standard deviation of a random smooth change of the spectrum, in nats of energy."""
+    gain: float = 11.0
+    """Standard deviation of a random change of the volume, in dB."""
+    pauses: float = 0.5
+    """Share of the recordings that get a pause before and, independently, after them. In an added pause no symbol may
+    be written: networks that are trained on single words otherwise write the first symbols before they hear them."""
     join: float = 0.3
     """Share of the batches in which recordings are joined, those of a speaker, with pauses between them."""
     join_seconds: float = 5.0
@@ -169,11 +174,11 @@ class AugmentOptions:
     """Ranges of frequencies, of up to a fifth of all, that are masked."""
 
     def __post_init__(self) -> None:
-        for name in ("speed", "pitch", "noise", "room", "join"):
+        for name in ("speed", "pitch", "noise", "room", "pauses", "join"):
             largest = 0.5 if name in ("speed", "pitch") else 1.0
             if not 0 <= getattr(self, name) <= largest:
                 raise InputError(f"{name}={getattr(self, name)}: expected 0 to {largest}")
-        for name in ("microphone", "join_seconds", "time_masks", "frequency_masks"):
+        for name in ("microphone", "gain", "join_seconds", "time_masks", "frequency_masks"):
             if not 0 <= getattr(self, name) <= 100:
                 raise InputError(f"{name}={getattr(self, name)}: expected 0 to 100")
 

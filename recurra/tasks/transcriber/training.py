@@ -15,6 +15,7 @@ from recurra.data.batching import TokenBatches, by_length
 from recurra.decoding.ctc import ctc_greedy
 from recurra.metrics.word_errors import error_counts
 from recurra.tasks.implementation import Objective
+from recurra.tasks.transcriber.augment import Example
 from recurra.tasks.transcriber.corpus import Corpus, SpeechBatch, make_batch, needed_steps
 from recurra.tasks.transcriber.data import SpeechData
 from recurra.tasks.transcriber.model import Transcriber
@@ -25,6 +26,8 @@ Ids = npt.NDArray[np.int64]
 
 # Seconds of a batch without gradients, padding included, and recordings on which the time of a validation is measured.
 _BATCH_SECONDS, _TRIAL = 120.0, 50
+# A log-probability of 0 that leaves gradients finite.
+_IMPOSSIBLE = -1e4
 
 
 class TranscriberObjective(Objective):
@@ -67,7 +70,7 @@ class TranscriberObjective(Objective):
         corpus, rows = self._data.train, self._rows(numbers, epoch)
         examples = [self._example(row, epoch) for row in rows]
         ids = [corpus.alphabet.encode(" ".join(corpus.said[one].text for one in row)) for row in rows]
-        return make_batch(examples, ids)
+        return make_batch([example.features for example in examples], ids, [example.lead for example in examples])
 
     def _rows(self, numbers: Ids, epoch: int) -> list[list[int]]:
         """Returns the recordings of each row of a batch: one each, or several of a speaker that are joined.
@@ -92,16 +95,17 @@ class TranscriberObjective(Objective):
             open_rows[speaker] = row, used + length
         return rows
 
-    def _example(self, row: list[int], epoch: int) -> npt.NDArray[np.float32]:
+    def _example(self, row: list[int], epoch: int) -> Example:
+        """Returns the example of one or more recordings, normalised."""
         corpus, generator = self._data.train, np.random.default_rng([self._seed, epoch, row[0], 1])
         parts = [corpus.features(one) for one in row]
-        features = self._augmenter.example(parts, generator)
+        example = self._augmenter.example(parts, generator)
         ids = corpus.alphabet.encode(" ".join(corpus.said[one].text for one in row))
-        if self._steps(len(features) + self._data.settings.padding) < needed_steps(ids):
+        if self._steps(len(example.features) - example.lead + self._data.settings.padding) < needed_steps(ids):
             # Too fast for the symbols.
-            features = np.concatenate(parts)
-        finished = self._data.finish(features, corpus.statistics(row[0]))
-        return self._augmenter.mask(finished, generator)
+            example = Example(np.concatenate(parts))
+        finished = self._data.finish(example.features, corpus.statistics(row[0]))
+        return Example(self._augmenter.mask(finished, generator), example.lead)
 
     def _steps(self, frames: int) -> int:
         return int(self.network.output_lengths(torch.tensor(frames)))
@@ -110,7 +114,8 @@ class TranscriberObjective(Objective):
         """Returns the loss of CTC of a batch (Graves et al. 2006), in nats per symbol."""
         placed = batch.to(self.network.device)
         scores, lengths = network(placed.features, placed.lengths)
-        return Loss(ctc_loss(scores, lengths, placed), batch.count)
+        leads = self.network.output_lengths(placed.leads)
+        return Loss(ctc_loss(scores, lengths, placed, leads=leads), batch.count)
 
     def score(self, *, final: bool) -> dict[str, float]:
         """Returns `loss`, `wer` and `cer` on the validation recordings, of greedy outputs."""
@@ -152,14 +157,19 @@ class TranscriberObjective(Objective):
         yield from by_length(corpus.lengths, tokens=frames)
 
 
-def ctc_loss(scores: Tensor, lengths: Tensor, batch: SpeechBatch) -> Tensor:
+def ctc_loss(scores: Tensor, lengths: Tensor, batch: SpeechBatch, *, leads: Tensor | None = None) -> Tensor:
     """Returns the sum of the losses of a batch; rows that have fewer steps than their symbols need count 0.
 
     Args:
         scores: (T', B, V), before the softmax.
         lengths: (B,) int64, the steps of each row.
         batch: has the symbols.
+        leads: (B,) int64, the first steps of each row, in which only the blank counts as probable: alignments with a
+            symbol there are left out of the sum. None for none.
     """
     # In float32 also if the network computes in less.
     log_probs = scores.float().log_softmax(-1)
+    if leads is not None and bool(leads.any()):
+        masked = torch.arange(len(log_probs), device=leads.device)[:, None] < leads  # (T', B)
+        log_probs = torch.cat([log_probs[..., :1], log_probs[..., 1:].masked_fill(masked[..., None], _IMPOSSIBLE)], -1)
     return F.ctc_loss(log_probs, batch.targets, lengths, batch.target_lengths, reduction="sum", zero_infinity=True)

@@ -1,14 +1,18 @@
 """A transcriber from files: it learns tones as words, is saved and loaded, and says what is wrong with recordings."""
 
+import itertools
 import json
+import math
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from recurra.errors import InputError
 from recurra.tasks.job import Job
 from recurra.tasks.recurrent_options import RecurrentOptions
+from recurra.tasks.transcriber.corpus import make_batch
 from recurra.tasks.transcriber.data import prepare, reopen
 from recurra.tasks.transcriber.implementation import IMPLEMENTATION
 from recurra.tasks.transcriber.options import (
@@ -18,6 +22,7 @@ from recurra.tasks.transcriber.options import (
     NetworkOptions,
     RecordingOptions,
 )
+from recurra.tasks.transcriber.training import ctc_loss
 from recurra.training.options import TrainingOptions
 
 RATE = 8000
@@ -27,7 +32,9 @@ TONES = {"low": 300, "mid": 900, "high": 2500}
 def tone(word, generator):
     count = int(generator.uniform(0.25, 0.4) * RATE)
     samples = 0.3 * np.sin(2 * np.pi * TONES[word] * np.arange(count) / RATE)
-    return samples + 0.003 * generator.standard_normal(count)
+    # As recordings have, some of the room before and after.
+    samples = np.pad(samples, RATE // 20)
+    return samples + 0.003 * generator.standard_normal(len(samples))
 
 
 @pytest.fixture
@@ -47,7 +54,9 @@ def job(folder, recordings, **options):
         "data": RecordingOptions(**options),
         "features": FeatureOptions(mels=20),
         "network": NetworkOptions(recurrent=RecurrentOptions(hidden_size=24, num_layers=1), conv_channels=24),
-        "augment": AugmentOptions(speed=0.05, pitch=0, noise=0.2, room=0, microphone=0.5, join=0.6, join_seconds=2.0),
+        "augment": AugmentOptions(
+            speed=0.05, pitch=0, noise=0.2, room=0, microphone=0.5, gain=3, join=0.6, join_seconds=2.0
+        ),
         "batches": BatchOptions(batch_seconds=4.0),
         "training": TrainingOptions(learning_rate=5e-3),
     }
@@ -57,8 +66,6 @@ def job(folder, recordings, **options):
 
 
 def learn(job, updates):
-    import torch
-
     trainable = job.trainable
     optimizer = torch.optim.Adam(trainable.network.parameters(), lr=5e-3)
     for _ in range(updates):
@@ -93,8 +100,6 @@ def test_it_learns_words_and_joined_words(recordings, tmp_path):
 
 
 def test_batches_follow_from_the_seed_and_the_position(recordings, tmp_path):
-    import torch
-
     first, second = (job(tmp_path / f"data{number}", recordings).trainable.updates for number in range(2))
     for _ in range(3):
         first.update()
@@ -151,3 +156,24 @@ def test_a_model_is_stored_and_loaded(recordings, tmp_path):
         Transcriber.from_files({**config, "symbols": 99}, folder)
     with pytest.raises(InputError, match="expected the fields"):
         Transcriber.from_files({**config, "features": {}}, folder)
+
+
+def test_a_lead_leaves_out_the_alignments_with_a_symbol_in_it():
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(4, 2, 3, generator=generator, requires_grad=True)
+    batch = make_batch([np.zeros((4, 1), np.float32)] * 2, [np.array([1, 2]), np.array([2])], [2, 0])
+    loss = ctc_loss(scores, torch.tensor([4, 4]), batch, leads=batch.leads)
+    probabilities = scores.detach().double().softmax(-1)
+    expected = 0.0
+    for row, (symbols, lead) in enumerate((([1, 2], 2), ([2], 0))):
+        total = 0.0
+        for path in itertools.product(range(3), repeat=4):
+            written = [symbol for symbol, _ in itertools.groupby(path) if symbol]
+            if written == symbols and not any(path[:lead]):
+                total += math.prod(float(probabilities[t, row, symbol]) for t, symbol in enumerate(path))
+        expected -= math.log(total)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    loss.backward()
+    assert torch.isfinite(scores.grad).all()
+    # Blanks in the lead become more probable.
+    assert (scores.grad[:2, 0, 0] < 0).all()

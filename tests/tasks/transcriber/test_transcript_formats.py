@@ -1,6 +1,7 @@
 """Transcripts as text, JSON and subtitles; held-out speakers; alphabets; random changes of features."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,11 @@ from recurra.tasks.transcriber.transcript import Transcript, Word
 from recurra.tasks.transcriber.verbs.subtitles import FORMATS, cues
 
 WORDS = [Word("one", 0.0, 0.4, 0.9), Word("<two>", 0.5, 1.0, 0.8), Word("three", 3661.5, 3662.25, 1.0)]
-NOTHING = AugmentOptions(speed=0, pitch=0, noise=0, room=0, microphone=0, join=0, time_masks=0, frequency_masks=0)
+NOTHING = AugmentOptions(
+    **dict.fromkeys(
+        ("speed", "pitch", "noise", "room", "microphone", "gain", "pauses", "join", "time_masks", "frequency_masks"), 0
+    )
+)
 BANDS = MelBands(20, 20.0, 4000.0)
 
 
@@ -93,17 +98,20 @@ def energies(seed, frames=60):
 
 def change(options, parts, seed=0):
     one = augmenter(options, features=20, cepstra=False, bands=BANDS, frame_seconds=0.01)
-    return one.example(parts, np.random.default_rng(seed))
+    return one.example(parts, np.random.default_rng(seed)).features
+
+
+def examples(options, parts, count):
+    one = augmenter(options, features=20, cepstra=False, bands=BANDS, frame_seconds=0.01)
+    return [one.example(parts, np.random.default_rng(seed)) for seed in range(count)]
 
 
 def test_without_changes_a_recording_stays():
     np.testing.assert_array_equal(change(NOTHING, [energies(0)]), energies(0))
 
 
-@pytest.mark.parametrize("name", ["speed", "pitch", "noise", "room", "microphone"])
+@pytest.mark.parametrize("name", ["speed", "pitch", "noise", "room", "microphone", "gain"])
 def test_each_change_is_finite_and_follows_from_its_generator(name):
-    from dataclasses import replace
-
     options = replace(NOTHING, **{name: {"speed": 0.3, "pitch": 0.3}.get(name, 1.0)})
     changed = change(options, [energies(1)], seed=4)
     assert np.isfinite(changed).all()
@@ -126,6 +134,28 @@ def test_cepstra_of_a_spectrum_return():
     cepstra = np.random.default_rng(0).normal(size=(7, 13))
     transform = Cepstra(13)
     np.testing.assert_allclose(transform.to_cepstra(transform.to_spectrum(cepstra)), cepstra, atol=1e-10)
+
+
+def test_pauses_before_and_after_are_quiet_or_digital_silence_and_their_frames_are_counted():
+    some = examples(replace(NOTHING, pauses=0.5), [energies(1)], 200)
+    for example in some:
+        np.testing.assert_array_equal(example.features[example.lead :][:60], energies(1))
+        assert len(example.features) <= 60 + 2 * 60
+        assert example.features[: example.lead].mean() < 9.7 if example.lead else True
+    for share in (
+        np.mean([example.lead > 0 for example in some]),
+        np.mean([len(example.features) - example.lead > 60 for example in some]),
+    ):
+        assert 0.35 < share < 0.65
+    digital = [np.ptp(example.features[0]) == 0 for example in some if example.lead]
+    assert 0.05 < np.mean(digital) < 0.5
+    assert {example.lead for example in examples(NOTHING, [energies(1)], 20)} == {0}
+
+
+def test_a_change_of_volume_is_the_same_everywhere():
+    change_of_volume = change(replace(NOTHING, gain=11.0), [energies(1)]) - energies(1)
+    assert np.ptp(change_of_volume) < 1e-4
+    assert abs(change_of_volume[0, 0]) > 0.1
 
 
 def test_joined_recordings_are_in_order_with_pauses():
