@@ -106,9 +106,10 @@ def speed(model: Transcriber, files: list[Path], minutes: float) -> None:
     sound = np.concatenate([samples for samples, other in recordings if other == rate])
     generator = np.random.default_rng(0)
     stream, size = model.stream(rate=rate), int(_CHUNK_SECONDS * rate)
-    chunks, words, busy = int(minutes * 60 / _CHUNK_SECONDS), 0, 0.0
+    chunks, words, busy, start = int(minutes * 60 / _CHUNK_SECONDS), 0, 0.0, 0
     for number in range(chunks):
-        start = int(generator.integers(0, max(1, len(sound) - size))) if number % 20 == 0 else start + size
+        # From another place every two seconds, so that an hour is not one minute repeated.
+        start = int(generator.integers(0, len(sound))) if number % 20 == 0 else start + size
         start %= max(1, len(sound) - size)
         began = time.perf_counter()
         words += len(stream.accept(sound[start : start + size]).words)

@@ -134,7 +134,7 @@ def test_a_recording_that_cannot_be_used_is_named_and_skipped_on_request(recordi
 
 
 def test_doubled_letters_need_more_steps(recordings, tmp_path):
-    text = (recordings / "train.csv").read_text().replace("low", "aabbccddee")
+    text = (recordings / "train.csv").read_text().replace("low", "aabbccddeeffgg")
     (recordings / "train.csv").write_text(text)
     assert job(tmp_path / "data", recordings).data.reduction < 3
 
