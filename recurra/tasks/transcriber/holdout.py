@@ -14,7 +14,9 @@ def hold_out(utterances: Sequence[Utterance], share: float, *, where: str) -> Pa
     """Divides recordings into a training and a validation part.
 
     The last speakers, in the order of their first recordings, are held out until they have the share, so that the
-    scores are those on new voices. If speakers are not known, or there are fewer than three, the last recordings are.
+    scores are those on new voices. If speakers are not known, or there are fewer than three, the last recordings are
+    held out; where most texts recur, as those of single words do, a share of the recordings of each text: manifests of
+    words are often sorted by them, and the last word would be in one part only.
 
     Args:
         utterances: the recordings.
@@ -27,6 +29,8 @@ def hold_out(utterances: Sequence[Utterance], share: float, *, where: str) -> Pa
     kept = split_last(len(utterances), share, where=where, items="recordings")
     speakers = list(dict.fromkeys(utterance.speaker for utterance in utterances))
     if None in speakers or len(speakers) < 3:
+        if len({utterance.text for utterance in utterances}) <= len(utterances) / 2:
+            return _of_each_text(utterances, len(utterances) - kept)
         return list(utterances[:kept]), list(utterances[kept:])
     wanted, last, count = held_out(len(utterances), share), set[str | None](), 0
     # One speaker at least remains on either side.
@@ -37,3 +41,11 @@ def hold_out(utterances: Sequence[Utterance], share: float, *, where: str) -> Pa
         count += sum(utterance.speaker == speaker for utterance in utterances)
     train = [utterance for utterance in utterances if utterance.speaker not in last]
     return train, [utterance for utterance in utterances if utterance.speaker in last]
+
+
+def _of_each_text(utterances: Sequence[Utterance], count: int) -> Parts:
+    """Holds out `count` recordings at equal distances in the order of their texts."""
+    order = sorted(range(len(utterances)), key=lambda number: (utterances[number].text or "", number))
+    last = {order[int((place + 0.5) * len(order) / count)] for place in range(count)}
+    train = [utterance for number, utterance in enumerate(utterances) if number not in last]
+    return train, [utterances[number] for number in sorted(last)]

@@ -30,8 +30,8 @@ class RecordingOptions:
     valid: list[Path] | None = None
     """Manifests or folders of validation data, in place of a share of the recordings."""
     valid_share: float = 0.1
-    """Share of the recordings that is held out if --valid names nothing: of whole speakers, or the last recordings if
-    the speakers are not known."""
+    """Share of the recordings that is held out if --valid names nothing: of whole speakers, or, if they are not known,
+    the last recordings; a share of the recordings of each text where most texts recur."""
     unit: str = "char"
     """The symbols of the output: char or bpe (subwords)."""
     vocabulary_size: int | None = None

@@ -57,7 +57,7 @@ def test_a_subtitle_is_short(text, seconds):
 
 def utterances(speakers):
     return [
-        Utterance(path=Path("x"), text="", speaker=speaker, place=f"{number}", name=f"{number}")
+        Utterance(path=Path("x"), text=f"text {number}", speaker=speaker, place=f"{number}", name=f"{number}")
         for number, speaker in enumerate(speakers)
     ]
 
@@ -70,6 +70,17 @@ def test_whole_speakers_are_held_out():
     assert [one.name for one in valid] == ["8", "9"]
     with pytest.raises(InputError, match="nothing to hold out"):
         hold_out(utterances("a"), 0.2, where="m.csv")
+
+
+def test_words_in_sorted_manifests_are_in_both_parts():
+    words = [
+        Utterance(path=Path(f"{n}"), text=word, place=f"m.csv:{n}", name=f"{n}")
+        for n, word in enumerate(sorted(["one", "two", "three"] * 20))
+    ]
+    train, valid = hold_out(words, 0.1, where="m.csv")
+    assert sorted(one.text for one in valid) == sorted(["one", "two", "three"] * 2)
+    assert {one.name for one in train} | {one.name for one in valid} == {one.name for one in words}
+    assert len(train) + len(valid) == len(words)
 
 
 @pytest.mark.parametrize("unit", ["char", "bpe"])
